@@ -1,0 +1,1 @@
+"""Mirage: imperceptible and transferable attacks on vision models, at scale."""

@@ -1,0 +1,37 @@
+"""Attacks: ``attack(victim, images, target)`` returns adversarial images.
+
+Well-known recipes by name; their parts (objectives, gradient rules, step-size schedules, threat
+models) combine freely in :class:`GradientAttack`.
+"""
+
+from project.attacks.attack import Attack, AttackResult
+from project.attacks.flow import FlowAttack
+from project.attacks.gradient import GradientAttack
+from project.attacks.objectives import AdversarialSplit, CrossEntropy, Margin, Objective, TwoStage
+from project.attacks.pgd import FGSM, MIFGSM, PGD
+from project.attacks.rules import GradientRule, Momentum
+from project.attacks.segpgd import SegPGD
+from project.attacks.ssta import SSTA
+from project.attacks.stadv import StAdv
+from project.attacks.transegpgd import TranSegPGD
+
+__all__ = [
+    "FGSM",
+    "MIFGSM",
+    "PGD",
+    "SSTA",
+    "AdversarialSplit",
+    "Attack",
+    "AttackResult",
+    "CrossEntropy",
+    "FlowAttack",
+    "GradientAttack",
+    "GradientRule",
+    "Margin",
+    "Momentum",
+    "Objective",
+    "SegPGD",
+    "StAdv",
+    "TranSegPGD",
+    "TwoStage",
+]

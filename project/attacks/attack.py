@@ -1,0 +1,164 @@
+"""What every attack guarantees."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from project.attacks.frozen import frozen
+from project.attacks.verdict import fooled_share, query
+from project.losses import valid_elements
+from project.samples import Samples
+
+
+@dataclass(frozen=True)
+class Perturbed:
+    """What the search of an attack found.
+
+    Attributes:
+        images: (N, 3, H, W), rounded to 8 bits inside the threat model.
+        float_images: (N, 3, H, W) in [0, 1], before rounding.
+        perturbation: noise (N, 3, H, W) or flow (N, 2, H, W) in pixels.
+        steps: (N,) int64, updates spent on each image.
+        facts: (N,) each; what rows should tell about an image (mask area, steps of a stage).
+        traces: (N, T) each; what happened step by step.
+        mask: (N, 1, H, W) in [0, 1], where the image was allowed to change; None: everywhere.
+    """
+
+    images: Tensor
+    float_images: Tensor
+    perturbation: Tensor
+    steps: Tensor
+    facts: dict[str, Tensor] = field(default_factory=dict)
+    traces: dict[str, Tensor] = field(default_factory=dict)
+    mask: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class AttackResult(Perturbed):
+    """What was found, and whether it fools the victim it was made on.
+
+    Attributes:
+        success: (N,) bool, judged on the 8-bit images: every valid element (the class, or each
+            valid pixel) is wrong, or is the target class.
+        success_float: (N,) bool, the same before rounding.
+        fooled: (N,) in [0, 1], the share of valid elements where the aim is reached, 8-bit.
+    """
+
+    success: Tensor = field(kw_only=True)
+    success_float: Tensor = field(kw_only=True)
+    fooled: Tensor = field(kw_only=True)
+
+
+class Attack(ABC):
+    """An attack: from a victim, images and targets to adversarial images.
+
+    Whatever the method, the base class sees to it that images are checked; that the victim is
+    frozen, in eval mode, and afterwards as it was before; that it works inside
+    ``torch.inference_mode``; that the result is detached, made of 8-bit values and inside the
+    threat model. Methods never reduce over the batch: an image's result does not depend on its
+    batch mates.
+    """
+
+    targeted: bool
+    seed: int
+
+    def __call__(
+        self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor | None = None
+    ) -> Tensor:
+        """Attack a batch.
+
+        Args:
+            victim: from [0, 1] images to logits (N, K) or (N, K, H, W); normalises inside.
+            images: (N, 3, H, W) float in [0, 1].
+            target: int64 (N,) labels or (N, H, W) label maps with 255 = void; for a targeted
+                attack the wanted classes.
+            index: (N,) int64, the samples' stable ids, to which randomness belongs; by default
+                0 … N-1, so pass it where a data set is attacked in batches.
+
+        Returns:
+            (N, 3, H, W) adversarial images, detached, every value k/255.
+
+        Raises:
+            ValueError: if images, target or logits are not as stated.
+        """
+        images, target, index = self._checked(victim, images, target, index)
+        with torch.inference_mode(False), torch.enable_grad(), frozen(victim):
+            return self.perturb(victim, images.clone(), target.clone(), index).images
+
+    def run(
+        self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor | None = None
+    ) -> AttackResult:
+        """Attack a batch and judge the outcome; arguments and errors as in ``__call__``."""
+        images, target, index = self._checked(victim, images, target, index)
+        with torch.inference_mode(False), torch.enable_grad(), frozen(victim):
+            target = target.clone()
+            found = self.perturb(victim, images.clone(), target, index)
+            with torch.no_grad():
+                fooled = fooled_share(query(victim, found.images, target), target, self.targeted)
+                float_logits = query(victim, found.float_images, target)
+                fooled_float = fooled_share(float_logits, target, self.targeted)
+        return AttackResult(
+            **vars(found), success=fooled == 1, success_float=fooled_float == 1, fooled=fooled
+        )
+
+    @abstractmethod
+    def perturb(
+        self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
+    ) -> Perturbed:
+        """Search, given checked arguments and a frozen victim; returns detached tensors."""
+
+    def attach(self, samples: Samples) -> None:
+        """Let parts that need more than the images (mask files) look samples up by index."""
+
+    @property
+    def name(self) -> str:
+        """The name that randomness is keyed by: the class."""
+        return type(self).__name__
+
+    def _checked(
+        self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        _check_images(images)
+        _check_target(target, images, getattr(victim, "num_classes", None))
+        if index is None:
+            index = torch.arange(len(images))
+        if index.shape != (len(images),):
+            raise ValueError(
+                f"index must give one id per image, ({len(images)},), got {tuple(index.shape)}."
+            )
+        return images.detach(), target.detach(), index.detach().cpu()
+
+
+def _check_images(images: Tensor) -> None:
+    if images.ndim != 4 or not images.is_floating_point():
+        raise ValueError(
+            f"images must be float (N, C, H, W), got {images.dtype} {tuple(images.shape)}."
+        )
+    low, high = (images.amin().item(), images.amax().item()) if images.numel() else (0.0, 1.0)
+    if not (low >= 0 and high <= 1):
+        raise ValueError(
+            f"images must lie in [0, 1], got [{low:.3f}, {high:.3f}]. "
+            "Normalise inside the victim, not in the datamodule."
+        )
+
+
+def _check_target(target: Tensor, images: Tensor, num_classes: int | None) -> None:
+    shapes = ((len(images),), (len(images), *images.shape[2:]))
+    if target.dtype != torch.int64 or tuple(target.shape) not in shapes:
+        raise ValueError(
+            f"target must be int64 of shape {shapes[0]} (classes) or {shapes[1]} (pixel classes), "
+            f"got {target.dtype} {tuple(target.shape)}."
+        )
+    labels = target[valid_elements(target)]
+    if num_classes is None or labels.numel() == 0:
+        return
+    low, high = int(labels.amin()), int(labels.amax())
+    if low < 0 or high >= num_classes:
+        raise ValueError(
+            f"labels must lie in 0 … {num_classes - 1}, the victim's classes (255 is void in "
+            f"masks), got {low} … {high}. Check the data's labels and the victim's num_classes."
+        )

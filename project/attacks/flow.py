@@ -1,0 +1,211 @@
+"""The loop of every flow attack: images are moved, never painted over."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from project.attacks.active_set import ActiveSet, FlowOptimizer
+from project.attacks.attack import Attack, Perturbed
+from project.attacks.verdict import fooled_share, query
+from project.losses import margin, mean_over_valid, valid_elements
+from project.saliency.provider import Scene
+from project.threat_models import Flow, Masked, ThreatModel
+from project.warping import smoothness
+
+
+class FlowAttack(Attack):
+    r"""Find a flow field by descending $$L_{adv} + \tau \cdot L_{flow}$$ from zero flow.
+
+    $$L_{adv} = \max(z_y - \max_{k \ne y} z_k, -\kappa)$$ on logits (the target's lag, where
+    targeted), $$L_{flow}$$ the flow's unsmoothness. An iterate counts as a success once its
+    **8-bit** image fools the victim. Where only the float image does, the loss is not cut at -κ,
+    or the search would stall there [ours]. Of several successes the smoothest is kept.
+
+    Args:
+        steps: the most updates of an image.
+        step_size: learning rate in pixels.
+        optimizer: ``adam`` or ``adamw``.
+        smoothness: τ, at least 0.
+        kappa: κ, the margin by which to fool, at least 0.
+        early_stop: let each image leave at its own first success.
+        targeted: whether the target is wanted.
+        seed: the key of all draws (none is made).
+    """
+
+    def __init__(
+        self,
+        steps: int,
+        step_size: float,
+        optimizer: FlowOptimizer,
+        smoothness: float,
+        kappa: float,
+        early_stop: bool,
+        targeted: bool,
+        seed: int,
+    ) -> None:
+        if steps < 1 or not step_size > 0 or smoothness < 0 or kappa < 0:
+            raise ValueError(
+                "steps must be at least 1, step_size greater than 0, smoothness and kappa at least "
+                f"0, got {steps}, {step_size}, {smoothness}, {kappa}."
+            )
+        self.steps = steps
+        self.step_size = step_size
+        self.optimizer = optimizer
+        self.smoothness = smoothness
+        self.kappa = kappa
+        self.early_stop = early_stop
+        self.targeted = targeted
+        self.seed = seed
+
+    @abstractmethod
+    def bound(self, step: int) -> float:
+        """Return the budget ξ of each displacement after ``step`` updates, in pixels."""
+
+    def prepare(self, images: Tensor, scene: Scene) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """Return maps (N, 1, H, W) that ``region`` works on, or None, and facts about them."""
+        return None, {}
+
+    def region(self, step: int, maps: Tensor | None) -> Tensor | None:
+        """Return where images may change at a step, (n, 1, H, W), or None for everywhere."""
+        return None
+
+    def perturb(
+        self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
+    ) -> Perturbed:
+        """Search until the steps are spent or all images have left."""
+        maps, facts = self.prepare(images, Scene(victim, target, index))
+        active = ActiveSet(images, target, maps, self.optimizer, self.step_size)
+        found = _Found.nothing(images)
+        for step in range(self.steps + 1):
+            mask = self.region(step, active.maps)
+            threat: ThreatModel = Flow() if mask is None else Masked(Flow(), mask)
+            adversarial = threat.apply(active.images, active.flow)
+            logits = query(victim, adversarial, active.target)
+            iterate = _Iterate(step, adversarial.detach(), active.flow.detach(), mask)
+            success, stuck = self._record(victim, active, iterate, logits.detach(), found)
+            if step == self.steps:
+                found.keep(active.rows, iterate, ~found.success[active.rows])
+                break
+            if self.early_stop and bool(success.all()):
+                break
+            loss = self._loss(logits, active, stuck).sum()
+            (gradient,) = torch.autograd.grad(loss, active.flow)
+            active.descend(gradient, self.bound(step))
+            if self.early_stop:
+                active.keep(~success)
+        return found.result(facts)
+
+    def _loss(self, logits: Tensor, active: ActiveSet, stuck: Tensor) -> Tensor:
+        lead = margin(logits, active.target)
+        lead = -lead if self.targeted else lead
+        floor = torch.where(stuck, float("-inf"), -self.kappa).to(lead)
+        cut = torch.maximum(lead, floor.view(-1, *[1] * (lead.ndim - 1)))
+        loss = mean_over_valid(cut, valid_elements(active.target))
+        if self.smoothness:
+            loss = loss + self.smoothness * smoothness(active.flow)
+        return loss
+
+    def _record(
+        self,
+        victim: nn.Module,
+        active: ActiveSet,
+        iterate: _Iterate,
+        logits: Tensor,
+        found: _Found,
+    ) -> tuple[Tensor, Tensor]:
+        """Judge an iterate and keep what is better than before.
+
+        Only float successes that would be kept are asked again after rounding.
+
+        Returns:
+            success (n,), the 8-bit image fools; stuck (n,), only the float image does.
+        """
+        fooled = fooled_share(logits, active.target, self.targeted) == 1
+        cost = smoothness(iterate.flow)
+        candidate = fooled & (cost < found.cost[active.rows])
+        success = candidate.clone()
+        if bool(candidate.any()):
+            rounded = Flow().round(active.images, iterate.adversarial)[candidate]
+            target = active.target[candidate]
+            with torch.no_grad():
+                share = fooled_share(query(victim, rounded, target), target, self.targeted)
+            success[candidate] = share == 1
+            found.keep(active.rows, iterate, success)
+            found.success[active.rows] |= success
+            found.cost[active.rows] = torch.where(success, cost, found.cost[active.rows])
+        return success, candidate & ~success
+
+
+@dataclass
+class _Iterate:
+    """One iterate of the active images: (n, …) each."""
+
+    step: int
+    adversarial: Tensor
+    flow: Tensor
+    mask: Tensor | None
+
+
+@dataclass
+class _Found:
+    """The best iterate so far of every image of the batch: (N, …) each."""
+
+    images: Tensor
+    flow: Tensor
+    mask: Tensor | None
+    steps: Tensor
+    success: Tensor
+    cost: Tensor
+
+    @classmethod
+    def nothing(cls, images: Tensor) -> _Found:
+        def per_image(value: float, dtype: torch.dtype) -> Tensor:
+            return torch.full((len(images),), value, dtype=dtype, device=images.device)
+
+        return cls(
+            images=images.clone(),
+            flow=Flow().zeros(images),
+            mask=None,
+            steps=per_image(0, torch.int64),
+            success=per_image(0, torch.bool),
+            cost=per_image(float("inf"), images.dtype),
+        )
+
+    def keep(self, rows: Tensor, iterate: _Iterate, chosen: Tensor) -> None:
+        """Keep the chosen images' iterates.
+
+        Args:
+            rows: (n,), places of the active images in the batch.
+            iterate: of the active images.
+            chosen: (n,) bool.
+        """
+        rows = rows[chosen]
+        self.images[rows] = iterate.adversarial[chosen]
+        self.flow[rows] = iterate.flow[chosen]
+        self.steps[rows] = iterate.step
+        if iterate.mask is not None:
+            if self.mask is None:
+                self.mask = torch.zeros_like(self.images[:, :1])
+            self.mask[rows] = iterate.mask[chosen].to(self.mask)
+
+    def result(self, facts: dict[str, Tensor]) -> Perturbed:
+        """Return what was found, with the facts that every flow attack tells."""
+        flow = self.flow if self.mask is None else self.flow * self.mask
+        facts = facts | {
+            "flow_max": Flow().size(flow),
+            "flow_mean": torch.linalg.vector_norm(flow, dim=1).mean((1, 2)),
+        }
+        if self.mask is not None:
+            facts["mask_area"] = self.mask.mean((1, 2, 3))
+        return Perturbed(
+            images=Flow().round(self.images, self.images),
+            float_images=self.images,
+            perturbation=flow,
+            steps=self.steps,
+            facts=facts,
+            mask=self.mask,
+        )

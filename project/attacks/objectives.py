@@ -1,0 +1,163 @@
+"""What a gradient attack climbs: one value per image, with the elements weighted in some way.
+
+Each objective is the loss with respect to ``target``; the loop climbs it, or descends it where the
+attack is targeted. Splits and weights carry no gradient.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from project.attacks.step import Step
+from project.losses import kl_divergence, margin, mean_over_valid
+
+HardWeight = Literal["correct", "wrong"]
+Divergence = Literal["adversarial_clean", "clean_adversarial"]
+
+
+class Objective(ABC):
+    """A loss per image."""
+
+    @abstractmethod
+    def __call__(self, step: Step) -> Tensor:
+        """Return each image's loss, (N,), with gradient."""
+
+    def facts(self, traces: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Sum a run's traces, (N, T) each, up to facts for the rows, (N,) each."""
+        return {}
+
+
+class CrossEntropy(Objective):
+    r"""Mean cross-entropy over the N valid elements: $$\frac{1}{N} \sum_i CE_i$$.
+
+    Source: Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks",
+    ICLR 2018 [paper].
+    """
+
+    def __call__(self, step: Step) -> Tensor:
+        """Return the mean cross-entropy, (N,)."""
+        return mean_over_valid(step.cross_entropy, step.valid)
+
+
+class Margin(Objective):
+    r"""Mean lead of the best other class: $$\max_{k \ne y} z_k - z_y$$, on logits.
+
+    Source: Carlini & Wagner, S&P 2017, loss f6 with κ = ∞ [paper].
+    """
+
+    def __call__(self, step: Step) -> Tensor:
+        """Return the mean lead of the best other class, (N,)."""
+        return -mean_over_valid(margin(step.logits, step.target), step.valid)
+
+
+class AdversarialSplit(Objective):
+    r"""Weigh pixels by whether they are fooled yet, shifting from the correct to the wrong ones.
+
+    $$\frac{1-\lambda_t}{N} \sum_{P_T} CE_i + \frac{\lambda_t}{N} \sum_{P_F} CE_i,\quad
+    \lambda_t = \frac{t-1}{2T}$$, P_T still correct, P_F already wrong.
+
+    Source: Gu et al., "SegPGD", ECCV 2022, eq. (4) and algorithm 1 [paper].
+    """
+
+    def __call__(self, step: Step) -> Tensor:
+        """Return the weighted cross-entropy, (N,)."""
+        share = (step.number - 1) / (2 * step.total)
+        return weighted_split(step, step.resisting, share)
+
+
+class TwoStage(Objective):
+    r"""Weigh pixels first by adversarial property, then by transferability.
+
+    Stage 1: $$\frac{1-\gamma}{N} \sum_{P_T} CE_i + \frac{\gamma}{N} \sum_{P_F} CE_i$$, P_T still
+    correct, P_F already wrong. Stage 2: $$\frac{1-\beta}{N} \sum_{P_H} CE_i +
+    \frac{\beta}{N} \sum_{P_L} CE_i$$, P_H the pixels whose divergence between adversarial and
+    clean prediction is above the mean over the image's valid pixels, P_L the rest.
+
+    Source: Jia et al., "TranSegPGD", arXiv 2312.02207 [paper]; γ = β = 0.1 and the direction of
+    the divergence [port]; the switch after half of the steps [ours].
+
+    Args:
+        gamma: weight of the pixels that stage 1 does not emphasise, in [0, 1].
+        beta: weight of the pixels that stage 2 does not emphasise, in [0, 1].
+        stage_switch: the share of steps that stage 1 takes, in [0, 1]; or ``all_fooled``: each
+            image enters stage 2 once no valid pixel of it resists, and stays there.
+        hard_weight: which pixels stage 1 emphasises: the ``correct`` ones, which are hard to
+            attack (the paper's abstract), or the ``wrong`` ones (another reading).
+        divergence: KL(adversarial ‖ clean) or KL(clean ‖ adversarial).
+    """
+
+    def __init__(
+        self,
+        gamma: float = 0.1,
+        beta: float = 0.1,
+        stage_switch: float | Literal["all_fooled"] = 0.5,
+        hard_weight: HardWeight = "correct",
+        divergence: Divergence = "adversarial_clean",
+    ) -> None:
+        for name, value in (("gamma", gamma), ("beta", beta), ("stage_switch", stage_switch)):
+            if value != "all_fooled" and not 0 <= float(value) <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], got {value}.")
+        self.gamma = gamma
+        self.beta = beta
+        self.stage_switch = stage_switch
+        self.hard_weight = hard_weight
+        self.divergence = divergence
+
+    def __call__(self, step: Step) -> Tensor:
+        """Return the weighted cross-entropy of each image's stage, (N,)."""
+        second = self._in_second_stage(step)
+        step.traces["stage"] = 1 + second.long()
+        first_only, second_only = not bool(second.any()), bool(second.all())
+        if first_only:
+            return weighted_split(step, self._hard(step), self.gamma)
+        if second_only:
+            return weighted_split(step, self._transferable(step), self.beta)
+        return torch.where(
+            second,
+            weighted_split(step, self._transferable(step), self.beta),
+            weighted_split(step, self._hard(step), self.gamma),
+        )
+
+    def facts(self, traces: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Count the steps of each stage."""
+        return {
+            "stage1_steps": (traces["stage"] == 1).sum(1),
+            "stage2_steps": (traces["stage"] == 2).sum(1),
+        }
+
+    def _in_second_stage(self, step: Step) -> Tensor:
+        if self.stage_switch == "all_fooled":
+            fooled = ~step.resisting.reshape(len(step.target), -1).any(1)
+            step.memory["fooled"] = step.memory.get("fooled", fooled) | fooled
+            return step.memory["fooled"]
+        late = step.number > float(self.stage_switch) * step.total
+        return torch.full(step.target.shape[:1], late, device=step.target.device)
+
+    def _hard(self, step: Step) -> Tensor:
+        return step.resisting if self.hard_weight == "correct" else step.valid & ~step.resisting
+
+    def _transferable(self, step: Step) -> Tensor:
+        pair = (step.logits.detach(), step.clean_logits())
+        divergence = kl_divergence(*(pair if self.divergence == "adversarial_clean" else pair[::-1]))
+        mean = mean_over_valid(divergence, step.valid)
+        return (divergence > mean.view(-1, *[1] * (divergence.ndim - 1))) & step.valid
+
+
+def weighted_split(step: Step, emphasised: Tensor, low: float) -> Tensor:
+    r"""Weigh two groups of elements: $$\frac{1-w}{N} \sum_{P} CE_i + \frac{w}{N} \sum_{P^c} CE_i$$.
+
+    Args:
+        step: the step, whose valid elements number N.
+        emphasised: bool (N, ...), the group P.
+        low: w, the weight of the other group, in [0, 1].
+
+    Returns:
+        (N,), with gradient.
+    """
+    losses = step.cross_entropy
+    weights = torch.full_like(losses, low).masked_fill(emphasised, 1 - low)
+    return mean_over_valid(losses * weights, step.valid)

@@ -1,0 +1,45 @@
+"""What a gradient attack does to a gradient before it steps."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor
+
+from project.attacks.step import Memory
+
+
+class GradientRule(ABC):
+    """A rule from gradients to gradients; rules are applied in the order of the attack's list."""
+
+    @abstractmethod
+    def __call__(self, gradient: Tensor, memory: Memory) -> Tensor:
+        """Return the gradient to go on with.
+
+        Args:
+            gradient: (N, C, H, W) with respect to the perturbation.
+            memory: what this rule keeps from step to step of one run; empty at the first.
+        """
+
+
+class Momentum(GradientRule):
+    r"""Ascend along a decaying sum of normalised gradients, which transfers better.
+
+    $$g_{t+1} = \mu g_t + \nabla / \mathrm{mean}|\nabla|$$, the mean taken image by image.
+
+    Source: Dong et al., "Boosting Adversarial Attacks with Momentum", CVPR 2018, eq. (6) [paper];
+    the mean for the paper's L1 norm is a constant factor, taken so that values stay near 1.
+
+    Args:
+        decay: μ, the weight of the past; 0 is no momentum.
+    """
+
+    def __init__(self, decay: float = 1.0) -> None:
+        self.decay = decay
+
+    def __call__(self, gradient: Tensor, memory: Memory) -> Tensor:
+        """Return the new sum."""
+        scale = gradient.abs().mean((1, 2, 3), keepdim=True).clamp(min=1e-12)
+        past = memory.get("sum")
+        memory["sum"] = gradient / scale if past is None else self.decay * past + gradient / scale
+        return memory["sum"]

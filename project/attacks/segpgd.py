@@ -1,0 +1,52 @@
+"""SegPGD."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from project.attacks.gradient import GradientAttack
+from project.attacks.objectives import AdversarialSplit
+from project.attacks.rules import GradientRule
+from project.threat_models import Norm, norm_ball
+
+
+class SegPGD(GradientAttack):
+    """PGD that first pushes the pixels still correct, then more and more the wrong ones too.
+
+    Source: Gu et al., "SegPGD: An Effective and Efficient Adversarial Attack for Evaluating and
+    Boosting Segmentation Robustness", ECCV 2022, algorithm 1 [paper].
+
+    Args:
+        eps: budget in units of the [0, 1] range; 8/255 to compare with PGD (the paper: 0.03).
+        step_size: α in the same units (the paper: 0.01).
+        steps: T.
+        random_start: start at a random place in the ball.
+        norm: ``linf`` or ``l2``.
+        rules: applied to each gradient, for example momentum.
+        targeted: whether the target map is wanted.
+        seed: the key of all draws.
+    """
+
+    def __init__(
+        self,
+        eps: float = 8 / 255,
+        step_size: float = 2 / 255,
+        steps: int = 20,
+        random_start: bool = True,
+        norm: Norm = "linf",
+        rules: Sequence[GradientRule] = (),
+        targeted: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            norm_ball(norm, eps),
+            AdversarialSplit(),
+            step_size,
+            steps,
+            rules=rules,
+            random_start=random_start,
+            targeted=targeted,
+            seed=seed,
+        )
+        self.eps = eps
+        self.norm = norm

@@ -1,0 +1,149 @@
+"""SSTA: move the salient region only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from project.attacks.active_set import FlowOptimizer
+from project.attacks.flow import FlowAttack
+from project.saliency.frequency_tuned import FrequencyTuned
+from project.saliency.provider import SaliencyFunction, Scene, saliency_maps
+from project.samples import Samples
+
+_STAGE = 20
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How SSTA's mask and budget change while it runs.
+
+    Attributes:
+        optimizer: of the flow.
+        first_threshold: τ of the mask in 8-bit units; it falls by 10 every 20 steps.
+        first_bound: ξ in pixels.
+        bound_growth: what ξ gains every 20 steps, in pixels.
+        last_bound: the largest ξ, in pixels.
+    """
+
+    optimizer: FlowOptimizer
+    first_threshold: float
+    first_bound: float
+    bound_growth: float
+    last_bound: float
+
+    def threshold(self, step: int) -> float:
+        """Return τ after ``step`` updates, in 8-bit units."""
+        return max(0.0, self.first_threshold - 10 * (step // _STAGE))
+
+    def bound(self, step: int) -> float:
+        """Return ξ after ``step`` updates, in pixels."""
+        return min(self.last_bound, self.first_bound + self.bound_growth * (step // _STAGE))
+
+
+# "released" starts at 170 because its code lowers 180 by 10 at iteration 0 already.
+PROFILES = {
+    "paper": Profile("adamw", 250, first_bound=0.5, bound_growth=0.125, last_bound=2.0),
+    "released": Profile("adam", 170, first_bound=1.0, bound_growth=0.0, last_bound=1.0),
+}
+
+
+class SSTA(FlowAttack):
+    r"""Salient Spatially Transformed Attack: a flow field inside a growing salient mask.
+
+    $$x_{adv} = M \cdot warp(x, f) + (1 - M) \cdot x,\ \|f\|_\infty \le \xi$$, M the pixels whose
+    saliency reaches τ/255. τ falls and ξ rises while the attack runs; each image stops at its own
+    first success. There is no smoothness term: the budget takes its place.
+
+    Source: Liu et al., "SSTA: Salient Spatially Transformed Attack", ICASSP 2024, eq. (5)
+    [paper]; profile ``released`` from the authors' code without its faults [code]; the growth of
+    ξ in profile ``paper`` [ours].
+
+    A first mask smaller than ``min_area`` cannot carry an attack; the paper's code drops such
+    images. Here the most salient pixels are in the mask from the start instead, and an image
+    without any salient pixel is salient everywhere [ours]. Rows tell the area of the map's own
+    first mask as ``salient_area``, so that the paper's success rate can be had too.
+
+    Args:
+        saliency: a provider, or any callable from images (N, 3, H, W) to maps (N, 1, H, W) in
+            [0, 1]; None is frequency-tuned contrast.
+        profile: ``paper`` or ``released``.
+        steps: the most updates of an image.
+        step_size: learning rate in pixels.
+        smoothness: weight of stAdv's flow loss; 0 as in the paper, others [ours].
+        early_stop: let each image leave at its first success, as the paper does.
+        min_area: the least share of the image in the mask, in [0, 1]; 2500 of 224² pixels is
+            where the paper's code drops an image.
+        targeted: whether the target is wanted.
+        seed: the key of all draws (none is made).
+    """
+
+    def __init__(
+        self,
+        saliency: SaliencyFunction | None = None,
+        profile: Literal["paper", "released"] = "paper",
+        steps: int = 250,
+        step_size: float = 0.01,
+        smoothness: float = 0.0,
+        early_stop: bool = True,
+        min_area: float = 2500 / 224**2,
+        targeted: bool = False,
+        seed: int = 0,
+    ) -> None:
+        if profile not in PROFILES:
+            raise ValueError(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}.")
+        if not 0 <= min_area <= 1:
+            raise ValueError(f"min_area must lie in [0, 1], got {min_area}.")
+        self.saliency: SaliencyFunction = FrequencyTuned() if saliency is None else saliency
+        self.profile = profile
+        self.min_area = min_area
+        self._profile = PROFILES[profile]
+        super().__init__(
+            steps,
+            step_size,
+            self._profile.optimizer,
+            smoothness,
+            kappa=0.0,
+            early_stop=early_stop,
+            targeted=targeted,
+            seed=seed,
+        )
+
+    def attach(self, samples: Samples) -> None:
+        """Let the saliency provider know the data set."""
+        if hasattr(self.saliency, "attach"):
+            self.saliency.attach(samples)
+
+    def bound(self, step: int) -> float:
+        """Return ξ in pixels."""
+        return self._profile.bound(step)
+
+    def prepare(self, images: Tensor, scene: Scene) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """Ask for the saliency maps; they do not change during the attack."""
+        maps = saliency_maps(self.saliency, images, scene)
+        area = (maps >= self._profile.threshold(0) / 255).float().mean((1, 2, 3))
+        return lifted(maps, self.min_area), {"salient_area": area}
+
+    def region(self, step: int, maps: Tensor | None) -> Tensor | None:
+        """Return the mask at a step: it only grows."""
+        assert maps is not None
+        return (maps >= self._profile.threshold(step) / 255).to(maps)
+
+
+def lifted(maps: Tensor, min_area: float) -> Tensor:
+    """Raise the most salient pixels of each map to 1, so that they are in every mask.
+
+    Pixels without any saliency are only raised where the whole map is without: then all are.
+
+    Args:
+        maps: (N, 1, H, W) in [0, 1].
+        min_area: share of pixels to raise (more where values tie, fewer where they are 0).
+    """
+    flat = maps.flatten(1)
+    rank = max(1, flat.shape[1] - int(min_area * flat.shape[1]) + 1)
+    level = flat.kthvalue(min(rank, flat.shape[1]), 1).values
+    positive = flat.masked_fill(flat == 0, float("inf")).amin(1)
+    level = level.where(level > 0, positive.where(positive < float("inf"), level))
+    return maps.masked_fill(maps >= level.view(-1, 1, 1, 1), 1.0)

@@ -1,0 +1,54 @@
+"""What the parts of a gradient attack may look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from torch import Tensor
+
+from project.attacks.verdict import resisting
+from project.losses import cross_entropy, valid_elements
+
+Memory = dict[str, Tensor]
+
+
+@dataclass
+class Step:
+    """One step of a gradient attack; what it derives is computed once, when first asked for.
+
+    Attributes:
+        number: t = 1 … total.
+        total: T.
+        logits: (N, K, ...), of the current images, with gradient.
+        target: (N, ...).
+        targeted: whether the target is wanted.
+        clean_logits: returns the logits of the clean images, (N, K, ...), without gradient.
+        memory: what the objective keeps from step to step of one run.
+        traces: (N,) each, what the objective wants told about this step.
+    """
+
+    number: int
+    total: int
+    logits: Tensor
+    target: Tensor
+    targeted: bool
+    clean_logits: Callable[[], Tensor]
+    memory: Memory
+    traces: dict[str, Tensor] = field(default_factory=dict)
+
+    @cached_property
+    def valid(self) -> Tensor:
+        """Where the target is not void, bool (N, ...)."""
+        return valid_elements(self.target)
+
+    @cached_property
+    def resisting(self) -> Tensor:
+        """Where the aim is not reached (P_T of the papers), bool (N, ...)."""
+        return resisting(self.logits.detach(), self.target, self.targeted)
+
+    @cached_property
+    def cross_entropy(self) -> Tensor:
+        """CE of each element, (N, ...), with gradient."""
+        return cross_entropy(self.logits, self.target)

@@ -1,0 +1,86 @@
+"""What an object is, as plain data: the ground of store keys and of reproducible configs.
+
+Convention: a constructor keeps every argument in an attribute of the same name (as scikit-learn's
+``get_params``). So one function can describe every attack, part, saliency provider and data set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def describe(thing: Any) -> Any:
+    """Describe a value as JSON-able data, objects as their class and constructor arguments.
+
+    An object with a ``fingerprint() -> str`` adds what its arguments do not say (weights, files).
+
+    Args:
+        thing: a plain value, a container, or an object that follows the convention above.
+
+    Returns:
+        Nested dictionaries, lists and scalars.
+
+    Raises:
+        TypeError: if an object does not keep a constructor argument under its own name.
+    """
+    if thing is None or isinstance(thing, bool | int | float | str):
+        return thing
+    if isinstance(thing, Path):
+        return str(thing)
+    if isinstance(thing, Mapping):
+        return {str(key): describe(value) for key, value in thing.items()}
+    if isinstance(thing, list | tuple):
+        return [describe(value) for value in thing]
+    if inspect.isfunction(thing) or inspect.isclass(thing):
+        return f"{thing.__module__}.{thing.__qualname__}"
+    if isinstance(thing, nn.Module) and not hasattr(thing, "fingerprint"):
+        return {"class": _class_name(thing), "fingerprint": weights_hash(thing)}
+    return _describe_object(thing)
+
+
+def digest(description: Any) -> str:
+    """Return the SHA-256 of a description, as 64 hexadecimal digits."""
+    text = json.dumps(description, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def weights_hash(module: nn.Module) -> str:
+    """Return the SHA-256 of all parameters and buffers, with their names, types and shapes."""
+    sha = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        array = value.detach().cpu().contiguous()
+        sha.update(f"{name} {array.dtype} {tuple(array.shape)}".encode())
+        sha.update(array.flatten().view(torch.uint8).numpy().tobytes() if array.numel() else b"")
+    return sha.hexdigest()
+
+
+def _describe_object(thing: Any) -> dict[str, Any]:
+    description: dict[str, Any] = {"class": _class_name(thing)}
+    for name in _argument_names(type(thing)):
+        if not hasattr(thing, name):
+            raise TypeError(
+                f"{_class_name(thing)} must keep its constructor argument {name!r} as an attribute "
+                "of that name, so that it can be described. Store it in __init__."
+            )
+        description[name] = describe(getattr(thing, name))
+    if hasattr(thing, "fingerprint"):
+        description["fingerprint"] = thing.fingerprint()
+    return description
+
+
+def _argument_names(kind: type) -> list[str]:
+    if kind.__init__ is object.__init__:
+        return []
+    return [name for name in inspect.signature(kind.__init__).parameters if name != "self"]
+
+
+def _class_name(thing: Any) -> str:
+    return f"{type(thing).__module__}.{type(thing).__qualname__}"

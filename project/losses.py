@@ -1,0 +1,76 @@
+"""Element-wise losses and the valid elements: for classes (N) and for pixels (N, H, W) alike.
+
+Convention
+    logits  (N, K) or (N, K, H, W)
+    target  (N,) or (N, H, W), int64; in pixel targets 255 is void and counts nowhere
+    losses  of the target's shape, 0 where the target is void
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+VOID = 255
+
+
+def valid_elements(target: Tensor) -> Tensor:
+    """Return where the target is not void; a class target is always valid, even class 255.
+
+    Args:
+        target: (N,) classes or (N, H, W) pixel classes with 255 = void.
+
+    Returns:
+        bool, of the target's shape.
+    """
+    return target != VOID if target.ndim > 1 else target.new_ones(target.shape).bool()
+
+
+def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Return -log softmax(logits)[target], element by element, 0 where the target is void."""
+    ignored = VOID if target.ndim > 1 else -100
+    return F.cross_entropy(logits, target, reduction="none", ignore_index=ignored)
+
+
+def margin(logits: Tensor, target: Tensor) -> Tensor:
+    r"""Return the target's lead over the best other class, 0 where the target is void.
+
+    $$z_y - \max_{k \ne y} z_k$$: positive while the target is predicted.
+
+    Source: Carlini & Wagner, "Towards Evaluating the Robustness of Neural Networks", S&P 2017,
+    loss f6 [paper].
+    """
+    valid = valid_elements(target)
+    chosen = target.where(valid, target.new_zeros(())).unsqueeze(1)
+    own = logits.gather(1, chosen).squeeze(1)
+    other = logits.scatter(1, chosen, float("-inf")).amax(1)
+    return (own - other).where(valid, own.new_zeros(()))
+
+
+def kl_divergence(logits: Tensor, reference: Tensor) -> Tensor:
+    r"""Return $$KL(p \| q)$$ of p = softmax(logits), q = softmax(reference) over the class axis.
+
+    Args:
+        logits: (N, K, ...).
+        reference: of the same shape.
+
+    Returns:
+        (N, ...), at least 0 up to rounding.
+    """
+    log_p, log_q = F.log_softmax(logits, 1), F.log_softmax(reference, 1)
+    return (log_p.exp() * (log_p - log_q)).sum(1)
+
+
+def mean_over_valid(values: Tensor, valid: Tensor) -> Tensor:
+    """Average each image over its valid elements.
+
+    Args:
+        values: (N, ...).
+        valid: bool, of the same shape.
+
+    Returns:
+        (N,), 0 for an image without any valid element.
+    """
+    count = valid.flatten(1).sum(1) if valid.ndim > 1 else valid.long()
+    total = (values * valid).flatten(1).sum(1) if values.ndim > 1 else values * valid
+    return total / count.clamp(min=1)

@@ -1,0 +1,58 @@
+"""The ledger: every sample was evaluated exactly once, or there is no report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from project.metrics.states import Gathered
+
+NAMED_IDS = 10  # more ids than this are counted, not listed, in an error
+
+
+class LedgerError(RuntimeError):
+    """A sample was missed, or counted twice, or does not belong to the data set."""
+
+
+class Ledger(Gathered):
+    """Keep the ids of the samples that were evaluated, over all processes."""
+
+    def __init__(self) -> None:
+        super().__init__(torch.int64)
+
+    def compute(self) -> Tensor:
+        """Return the ids seen, (M,) int64, sorted, repeated ids repeated."""
+        return self.gathered().sort().values
+
+    def check(self, expected: Iterable[int]) -> None:
+        """Compare with the ids that should have been seen, each once.
+
+        Args:
+            expected: the data set's ids.
+
+        Raises:
+            LedgerError: if an id is missing, repeated or unknown; names them.
+        """
+        seen = Counter(self.compute().reshape(-1).tolist())
+        wanted = {int(index) for index in expected}
+        faults = {
+            "missing": sorted(wanted - seen.keys()),
+            "repeated": sorted(index for index, count in seen.items() if count > 1),
+            "unknown": sorted(seen.keys() - wanted),
+        }
+        found = [f"{kind} {_some(ids)}" for kind, ids in faults.items() if ids]
+        if found:
+            raise LedgerError(
+                f"each of the {len(wanted)} samples must be evaluated exactly once, got "
+                f"{seen.total()} evaluations: {'; '.join(found)}. Numbers from this run would be "
+                "wrong, so none are reported: use the project's own data modules, which deal whole "
+                "batches to processes without padding."
+            )
+
+
+def _some(ids: list[int]) -> str:
+    listed = ", ".join(map(str, ids[:NAMED_IDS]))
+    return f"{listed} and {len(ids) - NAMED_IDS} more" if len(ids) > NAMED_IDS else listed

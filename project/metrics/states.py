@@ -1,0 +1,57 @@
+"""Lists of per-image values that are gathered over processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities.data import dim_zero_cat
+
+
+class Gathered(Metric):
+    """Keep one column of values, concatenated over batches and processes.
+
+    Args:
+        dtype: type of the column. A process that saw no image must send an empty column of this
+            very type, or the others cannot receive it.
+    """
+
+    full_state_update = False
+    higher_is_better = None
+    is_differentiable = False
+
+    column: list[Tensor] | Tensor
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.column_dtype = dtype
+        self.add_state("column", [], dist_reduce_fx="cat")
+
+    def update(self, values: Tensor) -> None:
+        """Add a batch's values, (N,), one per image."""
+        if values.ndim != 1:
+            raise ValueError(f"values must be (N,), one per image, got {tuple(values.shape)}.")
+        assert isinstance(self.column, list)
+        self.column.append(values.detach().to(self.column_dtype))
+
+    def gathered(self) -> Tensor:
+        """Return all values so far, (M,) on the CPU; inside ``compute``, over all processes."""
+        if isinstance(self.column, list) and not self.column:
+            return torch.empty(0, dtype=self.column_dtype)
+        return dim_zero_cat(self.column).cpu()
+
+    def sync(
+        self,
+        dist_sync_fn: Callable[..., Any] | None = None,
+        process_group: Any | None = None,
+        should_sync: bool = True,
+        distributed_available: Callable[[], bool] | None = None,
+    ) -> None:
+        """Gather over processes, as torchmetrics does, from processes without images too."""
+        if isinstance(self.column, list) and not self.column:
+            empty = torch.empty(0, dtype=self.column_dtype, device=self.device)
+            self.column = [empty]
+        super().sync(dist_sync_fn, process_group, should_sync, distributed_available)

@@ -1,0 +1,63 @@
+"""Fetching published weights into torch's cache, without ever hanging for lack of a network."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+import threading
+from pathlib import Path
+from urllib.request import urlopen
+
+CONNECT_SECONDS = 5.0  # a machine with a network answers within one
+
+
+def fetch(url: str, path: Path) -> None:
+    """Download a file whose name ends in ``-<first digits of its SHA-256>``.
+
+    Written under another name and moved when complete and checked, so that a reader, or another
+    process that fetches too, never sees half a file.
+
+    Args:
+        url: where it is.
+        path: where it goes.
+
+    Raises:
+        OSError: if there is no answer within the time limit, or the content is not the one named.
+    """
+    _connect(url)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file, urlopen(url, timeout=CONNECT_SECONDS) as answer:
+            while block := answer.read(1 << 20):
+                digest.update(block)
+                file.write(block)
+        named = re.search(r"-([0-9a-f]{8,})\.", path.name)
+        if named and not digest.hexdigest().startswith(named.group(1)):
+            raise OSError(f"{url} gave other content than its name says")
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _connect(url: str) -> None:
+    """Raise unless the server answers in time; a name look-up has no time limit of its own."""
+    outcome: list[OSError | None] = []
+
+    def probe() -> None:
+        try:
+            urlopen(url, timeout=CONNECT_SECONDS).close()
+            outcome.append(None)
+        except OSError as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=probe, daemon=True)
+    thread.start()
+    thread.join(2 * CONNECT_SECONDS)
+    if not outcome:
+        raise TimeoutError(f"no answer from {url} within {2 * CONNECT_SECONDS:g} s")
+    if outcome[0]:
+        raise outcome[0]

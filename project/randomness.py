@@ -1,0 +1,43 @@
+"""Randomness that belongs to a sample, never to a batch, a process or a global state.
+
+Every draw comes from a generator keyed by what it is for (seed, attack, sample index, step …), so
+it does not change with batch mates, the order of batches, the number of processes or the device.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def generator(*key: int | str) -> torch.Generator:
+    """Return a CPU generator seeded by a hash of ``key``."""
+    text = "\x1f".join(f"{type(part).__name__}:{part}" for part in key)
+    seed = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+    return torch.Generator().manual_seed(seed & (2**63 - 1))
+
+
+def uniform(shape: Sequence[int], index: Tensor, *key: int | str) -> Tensor:
+    """Draw from U(0, 1), each sample from its own generator.
+
+    Args:
+        shape: shape of one sample's draw.
+        index: (N,) int64, the samples' stable ids.
+        key: what the draw is for, for example (seed, attack name, step).
+
+    Returns:
+        (N, *shape) float32 in [0, 1) on the CPU.
+    """
+    return torch.stack(
+        [torch.rand(tuple(shape), generator=generator(*key, int(sample))) for sample in index]
+    )
+
+
+def normal(shape: Sequence[int], index: Tensor, *key: int | str) -> Tensor:
+    """Draw from N(0, 1), each sample from its own generator; see :func:`uniform`."""
+    return torch.stack(
+        [torch.randn(tuple(shape), generator=generator(*key, int(sample))) for sample in index]
+    )

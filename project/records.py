@@ -1,0 +1,200 @@
+"""What an experiment leaves on disk: one row per image × attack × source × victim, and measures.
+
+Files
+    rows.parquet   the rows, sorted by (attack, source, victim, index)
+    metrics.csv    data-set level numbers in long form: attack, source, victim, metric, value, …
+
+Equal content gives equal bytes, and a file is either the old one or the new one, never half.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from numbers import Real
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+KEY = ("attack", "source", "victim", "index")
+
+COLUMNS: dict[str, pa.DataType] = {
+    "index": pa.int64(),  # the sample's stable id in its data set
+    "name": pa.string(),  # of its file, or whatever the data set calls it
+    "task": pa.string(),  # classification or segmentation
+    "attack": pa.string(),
+    "source": pa.string(),  # the victim that was attacked
+    "victim": pa.string(),  # the victim that is judged; equal to the source: white box
+    # classification
+    "target": pa.int64(),  # true class
+    "clean_prediction": pa.int64(),
+    "prediction": pa.int64(),
+    "clean_confidence": pa.float64(),  # probability of the true class, 0 … 1
+    "confidence": pa.float64(),
+    "clean_correct": pa.bool_(),
+    "correct": pa.bool_(),
+    "fooled": pa.bool_(),  # right on the clean image, wrong on the adversarial one
+    # segmentation
+    "valid_pixels": pa.int64(),
+    "clean_correct_pixels": pa.int64(),
+    "correct_pixels": pa.int64(),
+    "fooled_pixels": pa.int64(),
+    # the attack's own account
+    "success": pa.bool_(),  # the source's verdict on the 8-bit image
+    "success_float": pa.bool_(),  # the same before rounding
+    "steps": pa.int64(),
+}
+"""Fixed columns, in order. A row may leave out what does not apply: it is null."""
+
+LEADING_FLOATS = ("ssim", "psnr", "lpips_squeeze", "lpips_alex", "lpips_vgg", "l2", "linf", "mse")
+"""First among the open-ended float columns; all others follow in alphabetical order."""
+
+
+class Measure(NamedTuple):
+    """One data-set level number.
+
+    Attributes:
+        attack: empty for a number about clean images.
+        source: likewise.
+        victim: the victim judged.
+        metric: for example ``asr`` or ``miou``.
+        value: NaN where nothing was judged.
+        low: lower end of the 95 % interval, None without one.
+        high: upper end of the interval, likewise.
+        hits: of a rate, None otherwise.
+        total: denominator of a rate, or the number of images of a mean.
+    """
+
+    attack: str
+    source: str
+    victim: str
+    metric: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    hits: int | None = None
+    total: int | None = None
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows as Parquet, sorted by (attack, source, victim, index).
+
+    Args:
+        path: the file; replaced as a whole.
+        rows: columns of :data:`COLUMNS`, and any further columns of numbers.
+
+    Raises:
+        ValueError: if a row lacks part of its key, or two rows share one.
+        TypeError: if a further column is not a number.
+    """
+    ordered = sorted(rows, key=_key)
+    _check_unique(ordered)
+    schema = _schema(ordered)
+    columns = {field.name: [_value(row, field) for row in ordered] for field in schema}
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns, schema=schema), sink, compression="zstd")
+    replace_file(path, sink.getvalue().to_pybytes())
+
+
+def read_rows(path: Path) -> pa.Table:
+    """Read what :func:`write_rows` wrote."""
+    with pa.OSFile(str(path)) as file:
+        return pq.read_table(file)
+
+
+def write_measures(path: Path, measures: Sequence[Measure]) -> None:
+    """Write measures as CSV in the order given, floats with all their digits."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(Measure._fields)
+    table.writerows(["" if cell is None else cell for cell in measure] for measure in measures)
+    replace_file(path, text.getvalue().encode())
+
+
+def read_measures(path: Path) -> list[Measure]:
+    """Read what :func:`write_measures` wrote."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [_measure(row) for row in csv.DictReader(file)]
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, or a crash at any instant, finds the old one or the new one.
+
+    Raises:
+        OSError: if the content cannot be written, as on a full disk; the old file is still there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(error.errno, f"could not write {path}: {error.strerror}") from error
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    missing = [name for name in KEY if row.get(name) is None]
+    if missing:
+        raise ValueError(f"a row needs {', '.join(KEY)}; got one without {', '.join(missing)}.")
+    return tuple(row[name] for name in KEY)
+
+
+def _check_unique(ordered: Sequence[Mapping[str, Any]]) -> None:
+    for before, after in pairwise(ordered):
+        if _key(before) == _key(after):
+            raise ValueError(
+                f"one row per image × attack × source × victim, got two for {_key(after)}. "
+                "A sample was evaluated twice."
+            )
+
+
+def _schema(rows: Sequence[Mapping[str, Any]]) -> pa.Schema:
+    names = {name for row in rows for name in row} - COLUMNS.keys()
+    leading = [name for name in LEADING_FLOATS if name in names]
+    floats = [(name, pa.float64()) for name in [*leading, *sorted(names.difference(leading))]]
+    return pa.schema([*COLUMNS.items(), *floats])
+
+
+def _value(row: Mapping[str, Any], field: pa.Field) -> Any:
+    value = row.get(field.name)
+    if value is None or field.name in COLUMNS:
+        return value
+    if not isinstance(value, Real):
+        raise TypeError(
+            f"column {field.name!r} must hold numbers, got {value!r}. Convert tensors with .item()."
+        )
+    return float(value)
+
+
+def _measure(row: Mapping[str, str]) -> Measure:
+    def number(name: str) -> float | None:
+        return float(row[name]) if row[name] else None
+
+    def count(name: str) -> int | None:
+        return int(row[name]) if row[name] else None
+
+    value = number("value")
+    return Measure(
+        attack=row["attack"],
+        source=row["source"],
+        victim=row["victim"],
+        metric=row["metric"],
+        value=math.nan if value is None else value,
+        low=number("low"),
+        high=number("high"),
+        hits=count("hits"),
+        total=count("total"),
+    )

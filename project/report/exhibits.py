@@ -1,0 +1,133 @@
+"""The gallery as the page shows it: pictures inside the page, verdicts from the rows."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+
+from PIL import Image
+
+from project.report.gallery import Picture, Sample
+from project.report.numbers import percent
+from project.report.pictures import flow_legend, palette
+from project.report.run import Row, Run
+
+LARGEST_SIDE = 640  # pixels; larger pictures are shown smaller, or the page grows by tens of MB
+MOST_SAMPLES = 96  # likewise
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture inside the page."""
+
+    kind: str
+    label: str
+    uri: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one victim made of an adversarial image."""
+
+    victim: str
+    text: str
+    fooled: bool
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One image attacked in one way, with its pictures and every victim's verdict."""
+
+    source: str
+    index: int
+    name: str
+    truth: str
+    pictures: list[Shown]
+    verdicts: list[Verdict]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """All exhibits by attack, and the keys to their colours."""
+
+    attacks: dict[str, list[Exhibit]]
+    shown: int
+    available: int
+    flow_legend: str
+    classes: list[tuple[str, str]]
+
+
+def exhibits(run: Run) -> Gallery:
+    """Return the gallery, the first samples of each attack where there are too many."""
+    rows: dict[tuple[str, str, int], list[Row]] = {}
+    for row in run.rows:
+        rows.setdefault((row["attack"], row["source"], row["index"]), []).append(row)
+    by_attack: dict[str, list[Sample]] = {attack: [] for attack in run.attacks}
+    for sample in run.gallery:
+        by_attack.setdefault(sample.attack, []).append(sample)
+    quota = MOST_SAMPLES // max(1, len(by_attack))
+    chosen = {attack: found[:quota] for attack, found in by_attack.items() if found}
+    return Gallery(
+        attacks={
+            attack: [
+                _exhibit(run, sample, rows.get((attack, sample.source, sample.index), []))
+                for sample in found
+            ]
+            for attack, found in chosen.items()
+        },
+        shown=sum(map(len, chosen.values())),
+        available=len(run.gallery),
+        flow_legend=_uri(flow_legend()),
+        classes=_class_colours(run, [sample for found in chosen.values() for sample in found]),
+    )
+
+
+def _exhibit(run: Run, sample: Sample, rows: list[Row]) -> Exhibit:
+    ordered = sorted(rows, key=lambda row: run.victims.index(row["victim"]))
+    first = rows[0] if rows else {"name": None, "target": None}
+    return Exhibit(
+        source=sample.source,
+        index=sample.index,
+        name=first["name"] or str(sample.index),
+        truth="" if first["target"] is None else class_name(run, first["target"]),
+        pictures=[_shown(picture) for picture in sample.pictures()],
+        verdicts=[_verdict(run, row) for row in ordered],
+    )
+
+
+def class_name(run: Run, index: int) -> str:
+    """Return a class's name, or its number where run.json names no classes."""
+    names = run.facts.get("class_names") or []
+    return str(names[index]) if 0 <= index < len(names) else f"class {index}"
+
+
+def _verdict(run: Run, row: Row) -> Verdict:
+    if run.task == "segmentation":
+        right, fooled = row["clean_correct_pixels"] or 0, row["fooled_pixels"] or 0
+        share = percent(fooled / right) if right else "–"
+        return Verdict(row["victim"], f"{share} of its right pixels fooled", fooled > 0)
+    now = class_name(run, row["prediction"]) if row["prediction"] is not None else "–"
+    sure = f", {percent(row['confidence'])} for the truth" if row["confidence"] is not None else ""
+    before = "" if row["clean_correct"] else " (wrong when clean)"
+    return Verdict(row["victim"], f"{now}{sure}{before}", bool(row["fooled"]))
+
+
+def _shown(picture: Picture) -> Shown:
+    image = picture.image
+    image.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.LANCZOS)
+    return Shown(picture.kind, picture.label, _uri(image), image.width, image.height)
+
+
+def _uri(image: Image.Image) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _class_colours(run: Run, samples: list[Sample]) -> list[tuple[str, str]]:
+    found = sorted(set[int]().union(*(sample.classes() for sample in samples)))
+    colours = palette()
+    return [(class_name(run, k), "#" + bytes(colours[k]).hex()) for k in found]

@@ -1,0 +1,90 @@
+"""The first numbers of a report: how strong each attack is on its source and on others."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from project.records import Measure
+from project.report.numbers import percent, wilson
+from project.report.run import Run
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One number with what it rests on."""
+
+    label: str
+    value: str
+    basis: str
+    interval: str = ""
+
+
+@dataclass(frozen=True)
+class AttackHeadline:
+    """An attack's name, and its white-box and transfer numbers."""
+
+    attack: str
+    numbers: list[Headline]
+
+
+def headlines(run: Run) -> list[AttackHeadline]:
+    """Return each attack's headline numbers."""
+    summary = _mious if run.task == "segmentation" else _rates
+    return [AttackHeadline(attack, summary(run, attack)) for attack in run.attacks]
+
+
+def _pairs(run: Run, attack: str, metric: str, white_box: bool) -> list[Measure]:
+    found = [
+        run.measure(metric, attack, source, victim)
+        for source in run.sources(attack)
+        for victim in run.victims
+        if (source == victim) == white_box
+    ]
+    return [measure for measure in found if measure and not math.isnan(measure.value)]
+
+
+def _rates(run: Run, attack: str) -> list[Headline]:
+    return [
+        _pooled("white-box success", _pairs(run, attack, "asr", True)),
+        _pooled("transfer success", _pairs(run, attack, "asr", False)),
+    ]
+
+
+def _pooled(label: str, rates: list[Measure]) -> Headline:
+    """Pool pairs of source and victim.
+
+    Each pair judges much the same images, so they are no independent trials: the interval is that
+    of a single pair of their mean size, which errs on the wide side.
+    """
+    total = sum(rate.total or 0 for rate in rates)
+    if total == 0:
+        return Headline(label, "–", "no pair of source and victim")
+    hits = sum(rate.hits or 0 for rate in rates)
+    low, high = wilson(hits / total, total / len(rates))
+    pairs = f"{len(rates)} pair{'s' if len(rates) > 1 else ''}"
+    return Headline(
+        label,
+        percent(hits / total),
+        f"{hits} of {total} in {pairs}",
+        f"{100 * low:.1f}–{100 * high:.1f} %",
+    )
+
+
+def _mious(run: Run, attack: str) -> list[Headline]:
+    return [
+        _averaged(run, "white-box mIoU", _pairs(run, attack, "miou", True)),
+        _averaged(run, "transfer mIoU", _pairs(run, attack, "miou", False)),
+    ]
+
+
+def _averaged(run: Run, label: str, mious: list[Measure]) -> Headline:
+    if not mious:
+        return Headline(label, "–", "no pair of source and victim")
+    mean = sum(miou.value for miou in mious) / len(mious)
+    clean = [found.value for m in mious if (found := run.clean("clean_miou", m.victim))]
+    before = f", clean {percent(sum(clean) / len(clean))}" if clean else ""
+    pairs = f"{len(mious)} pair{'s' if len(mious) > 1 else ''}"
+    images = max((miou.total or 0 for miou in mious), default=0) or run.facts.get("images")
+    over = f" over {images} images" if images else ""
+    return Headline(label, percent(mean), f"mean of {pairs}{over}{before}")

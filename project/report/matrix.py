@@ -1,0 +1,111 @@
+"""The transfer matrix of an attack: sources × victims, the diagonal being the white-box case."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from project.records import Measure
+from project.report.numbers import interval, number, percent
+from project.report.run import Run
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a matrix as it is shown.
+
+    Attributes:
+        main: the number.
+        details: denominator and interval, or the change from clean.
+        title: the full account, with the interval.
+        heat: strength of the attack in [0, 1], for the colour; None without a number.
+        white_box: whether the victim is the source.
+    """
+
+    main: str
+    details: tuple[str, ...] = ()
+    title: str = ""
+    heat: float | None = None
+    white_box: bool = False
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A matrix ready to be shown: a row of cells per source."""
+
+    attack: str
+    victims: list[str]
+    clean: list[Cell]
+    rows: list[tuple[str, list[Cell]]]
+
+
+def matrix(run: Run, attack: str) -> Matrix:
+    """Return an attack's transfer matrix: ASR for classification, mIoU for segmentation."""
+    cell, clean = (
+        (_miou_cell, _clean_miou) if run.task == "segmentation" else (_asr_cell, _clean_accuracy)
+    )
+    return Matrix(
+        attack=attack,
+        victims=run.victims,
+        clean=[clean(run, victim) for victim in run.victims],
+        rows=[
+            (source, [cell(run, attack, source, victim) for victim in run.victims])
+            for source in run.sources(attack)
+        ],
+    )
+
+
+def _asr_cell(run: Run, attack: str, source: str, victim: str) -> Cell:
+    asr = run.measure("asr", attack, source, victim)
+    if asr is None or math.isnan(asr.value):
+        return Cell("–", title="nothing to judge", white_box=source == victim)
+    return Cell(
+        main=percent(asr.value),
+        details=_account(asr),
+        title=f"{attack}, {source} → {victim}: {percent(asr.value)} of the {asr.total} images "
+        f"that {victim} got right are fooled, 95 % interval {interval(asr)}",
+        heat=asr.value,
+        white_box=source == victim,
+    )
+
+
+def _miou_cell(run: Run, attack: str, source: str, victim: str) -> Cell:
+    miou, clean = run.measure("miou", attack, source, victim), run.clean("clean_miou", victim)
+    if miou is None or math.isnan(miou.value):
+        return Cell("–", title="nothing to judge", white_box=source == victim)
+    accuracy = run.measure("pixel_accuracy", attack, source, victim)
+    pixels = f", pixel accuracy {percent(accuracy.value)}" if accuracy else ""
+    if clean is None or math.isnan(clean.value):
+        title = f"{attack}, {source} → {victim}{pixels}"
+        return Cell(percent(miou.value), title=title, white_box=source == victim)
+    drop = clean.value - miou.value
+    return Cell(
+        main=percent(miou.value),
+        details=(f"{'−' if drop >= 0 else '+'}{number(100 * abs(drop), 1)}",),
+        title=f"{attack}, {source} → {victim}: mIoU {percent(miou.value)}, clean "
+        f"{percent(clean.value)}{pixels}",
+        heat=min(max(drop / clean.value, 0.0), 1.0) if clean.value > 0 else None,
+        white_box=source == victim,
+    )
+
+
+def _clean_accuracy(run: Run, victim: str) -> Cell:
+    return _rate_cell(run.clean("clean_accuracy", victim))
+
+
+def _clean_miou(run: Run, victim: str) -> Cell:
+    miou = run.clean("clean_miou", victim)
+    accuracy = run.clean("clean_pixel_accuracy", victim)
+    if miou is None:
+        return Cell("–")
+    title = f"pixel accuracy {percent(accuracy.value)}" if accuracy else ""
+    return Cell(percent(miou.value), title=title)
+
+
+def _rate_cell(rate: Measure | None) -> Cell:
+    return Cell("–") if rate is None else Cell(percent(rate.value), _account(rate))
+
+
+def _account(rate: Measure) -> tuple[str, ...]:
+    count = "" if rate.total is None else f"{rate.hits} of {rate.total}"
+    return tuple(text for text in (count, interval(rate)) if text)

@@ -1,0 +1,75 @@
+"""The report's page, put together from its parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from project.records import replace_file
+from project.report.exhibits import exhibits
+from project.report.headline import headlines
+from project.report.matrix import matrix
+from project.report.run import Run
+from project.report.visibility import both_rates, visibility
+
+_HERE = Path(__file__).parent
+_TOLD = ("command", "seeds", "versions", "weights", "config")  # in run.json, shown as they are
+
+
+def build_report(run: Path) -> Path:
+    """Write ``report.html`` into a run's folder, from that folder alone.
+
+    The page needs no network and no other file.
+
+    Args:
+        run: the folder, with rows.parquet, metrics.csv, run.json and perhaps gallery/.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        FileNotFoundError: if the folder is no finished run's.
+        OSError: if the page cannot be written; an older one is still there.
+    """
+    path = run / "report.html"
+    replace_file(path, _render(Run.read(run)).encode())
+    return path
+
+
+def _render(run: Run) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html").render(
+        title=run.facts.get("title") or "Mirage",
+        task=run.task,
+        facts={name: run.facts.get(name) for name in _TOLD},
+        counts=_counts(run),
+        headlines=headlines(run),
+        matrices=[matrix(run, attack) for attack in run.attacks],
+        visibility=visibility(run),
+        both_rates=both_rates(run),
+        notices=run.facts.get("notices") or [],
+        gallery=exhibits(run),
+        style=Markup((_HERE / "report.css").read_text(encoding="utf-8")),
+        script=Markup((_HERE / "report.js").read_text(encoding="utf-8")),
+    )
+
+
+def _counts(run: Run) -> list[str]:
+    images = run.facts.get("images") or len({row["index"] for row in run.rows})
+    sources = {source for attack in run.attacks for source in run.sources(attack)}
+    counted: list[tuple[Any, str]] = [
+        (images, "image"),
+        (len(run.attacks), "attack"),
+        (len(sources), "source"),
+        (len(run.victims), "victim"),
+    ]
+    return [f"{count} {what}{'' if count == 1 else 's'}" for count, what in counted]

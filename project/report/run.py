@@ -1,0 +1,98 @@
+"""A finished run as it lies on disk."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from project.records import Measure, read_measures, read_rows
+from project.report.gallery import Sample, samples
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run left behind.
+
+    Attributes:
+        folder: where it lies.
+        facts: run.json.
+        rows: one per image × attack × source × victim.
+        measures: data-set level numbers.
+        gallery: the samples with pictures.
+    """
+
+    folder: Path
+    facts: dict[str, Any]
+    rows: list[Row]
+    measures: list[Measure]
+    gallery: list[Sample]
+
+    @classmethod
+    def read(cls, folder: Path) -> Run:
+        """Read a run's folder.
+
+        Raises:
+            FileNotFoundError: if a file that every run has is missing.
+        """
+        for name in ("rows.parquet", "metrics.csv", "run.json"):
+            if not (folder / name).is_file():
+                raise FileNotFoundError(
+                    f"a finished run holds rows.parquet, metrics.csv and run.json; {folder} has no "
+                    f"{name}. Give the folder that attack.py named, or let attack.py finish."
+                )
+        return cls(
+            folder=folder,
+            facts=json.loads((folder / "run.json").read_text(encoding="utf-8")),
+            rows=read_rows(folder / "rows.parquet").to_pylist(),
+            measures=read_measures(folder / "metrics.csv"),
+            gallery=samples(folder),
+        )
+
+    @property
+    def task(self) -> Literal["classification", "segmentation"]:
+        """What the victims do."""
+        return "segmentation" if self.facts.get("task") == "segmentation" else "classification"
+
+    @cached_property
+    def attacks(self) -> list[str]:
+        """Names of the attacks, in the order of metrics.csv."""
+        return list(dict.fromkeys(m.attack for m in self.measures if m.attack))
+
+    @cached_property
+    def victims(self) -> list[str]:
+        """Names of the victims, in the order of metrics.csv, then of the rows."""
+        measured = [measure.victim for measure in self.measures if measure.victim]
+        return list(dict.fromkeys([*measured, *(row["victim"] for row in self.rows)]))
+
+    def sources(self, attack: str) -> list[str]:
+        """Names of the victims that an attack was made on, in the victims' order."""
+        named = {m.source for m in self.measures if m.attack == attack and m.source}
+        return [v for v in self.victims if v in named] + sorted(named.difference(self.victims))
+
+    def measure(self, metric: str, attack: str, source: str, victim: str) -> Measure | None:
+        """Return one number, None where it was not measured."""
+        return self._measures.get((metric, attack, source, victim))
+
+    def clean(self, metric: str, victim: str) -> Measure | None:
+        """Return one number about clean images, None where it was not measured."""
+        return self.measure(metric, "", "", victim)
+
+    @cached_property
+    def _measures(self) -> dict[tuple[str, str, str, str], Measure]:
+        return {(m.metric, m.attack, m.source, m.victim): m for m in self.measures}
+
+    @cached_property
+    def white_box(self) -> dict[tuple[str, str], list[Row]]:
+        """Rows judged by the very victim that was attacked, by (attack, source), in order."""
+        found: dict[tuple[str, str], list[Row]] = {
+            (attack, source): [] for attack in self.attacks for source in self.sources(attack)
+        }
+        for row in self.rows:
+            if row["victim"] == row["source"]:
+                found.setdefault((row["attack"], row["source"]), []).append(row)
+        return found

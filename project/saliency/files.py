@@ -1,0 +1,75 @@
+"""Saliency that somebody else has made: files beside the photos, or the data set's own masks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from project.samples import Samples
+from project.saliency.provider import Scene, SceneSaliency
+
+
+class MaskFiles(SceneSaliency):
+    """8-bit maps in a folder, one PNG for each photo, under the photo's name and of its size.
+
+    They go through the same geometry (resize, crop) as the photo.
+
+    Args:
+        root: the folder, with a file ``NAME.png`` for every sample.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self._samples: Samples | None = None
+        if not Path(root).is_dir():
+            raise FileNotFoundError(f"MaskFiles needs a folder of PNG maps, got {root!r}.")
+
+    def attach(self, samples: Samples) -> None:
+        """Remember the data set, which knows names and geometry."""
+        self._samples = samples
+
+    def maps(self, images: Tensor, scene: Scene) -> Tensor:
+        """Return maps (N, 1, H, W) in [0, 1]."""
+        if self._samples is None:
+            raise ValueError("MaskFiles finds files by sample name: attach a data set first.")
+        return torch.stack([self._read(int(index)) for index in scene.index]).to(images)
+
+    def fingerprint(self) -> str:
+        """Name the state of the folder, so that changed maps are not taken for the old ones."""
+        files = sorted(Path(self.root).glob("*.png"))
+        return ";".join(f"{file.name}:{file.stat().st_size}" for file in files)
+
+    def _read(self, index: int) -> Tensor:
+        assert self._samples is not None
+        path = Path(self.root) / f"{self._samples.name(index)}.png"
+        if not path.is_file():
+            raise FileNotFoundError(f"no saliency map {path} for sample {index}.")
+        return self._samples.align(np.asarray(Image.open(path).convert("L")), index)
+
+
+class DataMasks(SceneSaliency):
+    """The data set's own object masks."""
+
+    def __init__(self) -> None:
+        self._samples: Samples | None = None
+
+    def attach(self, samples: Samples) -> None:
+        """Remember the data set."""
+        self._samples = samples
+
+    def maps(self, images: Tensor, scene: Scene) -> Tensor:
+        """Return maps (N, 1, H, W), 0 or 1."""
+        return torch.stack([self._mask(int(index)) for index in scene.index]).to(images)
+
+    def _mask(self, index: int) -> Tensor:
+        mask = None if self._samples is None else self._samples.salient_mask(index)
+        if mask is None:
+            raise ValueError(
+                "DataMasks needs a data set with object masks, and this one has none. "
+                "Choose another saliency provider, for example FrequencyTuned."
+            )
+        return mask

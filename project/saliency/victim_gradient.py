@@ -1,0 +1,33 @@
+"""Saliency as what the victim itself looks at."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from project.losses import cross_entropy, mean_over_valid, valid_elements
+from project.saliency.blur import gaussian_blur
+from project.saliency.provider import Scene, SceneSaliency, normalised
+
+
+class VictimGradient(SceneSaliency):
+    r"""Size of the loss's gradient at each pixel: $$\max_c |\partial CE / \partial x_c|$$, smoothed.
+
+    Source: Simonyan et al., "Deep Inside Convolutional Networks", ICLR workshop 2014, section 3
+    (there of the class score) [paper]; the smoothing [ours].
+
+    Args:
+        sigma: of the smoothing, in pixels.
+    """
+
+    def __init__(self, sigma: float = 3.0) -> None:
+        self.sigma = sigma
+
+    def maps(self, images: Tensor, scene: Scene) -> Tensor:
+        """Return maps (N, 1, H, W) in [0, 1]."""
+        with torch.enable_grad():
+            images = images.detach().requires_grad_()
+            losses = cross_entropy(scene.victim(images), scene.target)
+            loss = mean_over_valid(losses, valid_elements(scene.target)).sum()
+            (gradient,) = torch.autograd.grad(loss, images)
+        return normalised(gaussian_blur(gradient.abs().amax(1, keepdim=True), self.sigma))

@@ -1,0 +1,26 @@
+"""What a sample is known by beside its pixels, for those who hold no data set."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+class Samples(Protocol):
+    """A data set, as far as attacks and reports need one."""
+
+    def name(self, index: int) -> str:
+        """Return the sample's name, for a file its stem."""
+
+    def salient_mask(self, index: int) -> Tensor | None:
+        """Return the data set's own object mask, (1, H, W) in [0, 1], or None."""
+
+    def align(self, saliency: NDArray[np.uint8], index: int, /) -> Tensor:
+        """Bring a uint8 map of the original photo's size into the image's frame.
+
+        Returns:
+            (1, H, W) in [0, 1].
+        """

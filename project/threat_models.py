@@ -1,0 +1,254 @@
+"""What a perturbation is, how it meets an image, and which ones are allowed.
+
+One gradient loop serves every threat model: noise in a ball, a flow field, either inside a mask.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from project import randomness
+from project.quantise import to_8bit
+from project.warping import warp
+
+Norm = Literal["linf", "l2"]
+
+# Lattice bounds may be off by float rounding; this part of 1/255 is far below one 8-bit step.
+_LATTICE_TOLERANCE = 1e-3
+
+
+class ThreatModel(ABC):
+    """The perturbations an attacker may apply; every method works image by image."""
+
+    def zeros(self, images: Tensor) -> Tensor:
+        """Return the perturbation that changes nothing."""
+        return torch.zeros_like(images)
+
+    @abstractmethod
+    def random(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
+        """Draw an allowed perturbation for each image, keyed by (key, sample index)."""
+
+    @abstractmethod
+    def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Return the perturbed images, (N, 3, H, W) in [0, 1]."""
+
+    @abstractmethod
+    def project(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Return an allowed perturbation close to the given one."""
+
+    @abstractmethod
+    def ascent(self, gradient: Tensor) -> Tensor:
+        """Return the direction of steepest ascent of unit size, in the sense of ``size``."""
+
+    @abstractmethod
+    def size(self, perturbation: Tensor) -> Tensor:
+        """Return each perturbation's size, (N,)."""
+
+    def round(self, images: Tensor, adversarial: Tensor) -> Tensor:
+        """Round perturbed images to 8 bits without leaving the threat model.
+
+        Args:
+            images: (N, 3, H, W), the clean images; a bound on pixel values can only be kept
+                where they are 8-bit images themselves.
+            adversarial: of the same shape.
+
+        Returns:
+            The same shape, every value k/255.
+        """
+        return to_8bit(adversarial)
+
+
+class Linf(ThreatModel):
+    r"""Noise of at most ``eps`` in every value: $$\|\delta\|_\infty \le \epsilon$$.
+
+    Args:
+        eps: the budget, in units of the [0, 1] range.
+    """
+
+    def __init__(self, eps: float) -> None:
+        self.eps = _positive(eps)
+
+    def random(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
+        """Draw from U(-eps, eps) in every value."""
+        noise = randomness.uniform(images.shape[1:], index, *key).to(images)
+        return self.project(images, (2 * noise - 1) * self.eps)
+
+    def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Add the noise."""
+        return (images + perturbation).clamp(0, 1)
+
+    def project(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Clip to the ball, then to the range of an image."""
+        return (images + perturbation.clamp(-self.eps, self.eps)).clamp_(0, 1).sub_(images)
+
+    def ascent(self, gradient: Tensor) -> Tensor:
+        """Return the gradient's sign."""
+        return gradient.sign()
+
+    def size(self, perturbation: Tensor) -> Tensor:
+        """Return the largest absolute value."""
+        return perturbation.flatten(1).abs().amax(1)
+
+    def round(self, images: Tensor, adversarial: Tensor) -> Tensor:
+        """Round to the nearest 8-bit value inside the ball."""
+        low = ((images - self.eps) * 255 - _LATTICE_TOLERANCE).ceil_()
+        high = ((images + self.eps) * 255 + _LATTICE_TOLERANCE).floor_()
+        level = (adversarial * 255).round_().clamp(low, high)
+        # A ball narrower than one level may hold no 8-bit value at all: then keep the clean one.
+        level = torch.where(low > high, (images * 255).round(), level)
+        return level.clamp_(0, 255).div_(255)
+
+
+class L2(ThreatModel):
+    r"""Noise of at most ``eps`` in Euclidean norm: $$\|\delta\|_2 \le \epsilon$$.
+
+    Args:
+        eps: the budget over all values of one image, in units of the [0, 1] range.
+    """
+
+    def __init__(self, eps: float) -> None:
+        self.eps = _positive(eps)
+
+    def random(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
+        """Draw uniformly from the ball."""
+        direction = self.ascent(randomness.normal(images.shape[1:], index, *key, "direction"))
+        radius = randomness.uniform((), index, *key, "radius") ** (1 / images[0].numel())
+        return self.project(images, (_spread(radius, direction) * direction).to(images) * self.eps)
+
+    def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Add the noise."""
+        return (images + perturbation).clamp(0, 1)
+
+    def project(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Shrink into the ball, then clip to the range of an image (which shrinks it further)."""
+        shrink = (self.eps / self.size(perturbation).clamp(min=1e-12)).clamp(max=1)
+        return (images + perturbation * _spread(shrink, images)).clamp_(0, 1).sub_(images)
+
+    def ascent(self, gradient: Tensor) -> Tensor:
+        """Return the gradient divided by its norm (0 stays 0)."""
+        return gradient / _spread(self.size(gradient).clamp(min=1e-12), gradient)
+
+    def size(self, perturbation: Tensor) -> Tensor:
+        """Return the Euclidean norm."""
+        return torch.linalg.vector_norm(perturbation.flatten(1), dim=1)
+
+    def round(self, images: Tensor, adversarial: Tensor) -> Tensor:
+        """Round to the nearest 8-bit image, of a shrunken perturbation where that is too large.
+
+        Rounding can lengthen a perturbation. The largest factor in [0, 1] whose rounded
+        perturbation fits is found by bisection; factor 0 always fits for 8-bit clean images.
+        """
+        perturbation = adversarial - images
+        fits = torch.zeros(len(images), device=images.device)
+        tried = torch.ones_like(fits)
+        for _ in range(12):
+            rounded = to_8bit(images + perturbation * _spread(tried, images))
+            inside = self.size(rounded - images) <= self.eps * (1 + 1e-6)
+            fits = torch.where(inside, tried, fits)
+            tried = torch.where(inside, (tried + 1) / 2, (tried + fits) / 2)
+        return to_8bit(images + perturbation * _spread(fits, images))
+
+
+class Flow(ThreatModel):
+    r"""A displacement of at most ``bound`` pixels along each axis: $$\|f\|_\infty \le \xi$$.
+
+    Args:
+        bound: the budget in pixels; ``inf`` is no budget.
+    """
+
+    def __init__(self, bound: float = float("inf")) -> None:
+        self.bound = _positive(bound)
+
+    def zeros(self, images: Tensor) -> Tensor:
+        """Return the identity flow, (N, 2, H, W)."""
+        return images.new_zeros(len(images), 2, *images.shape[2:])
+
+    def random(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
+        """Draw from U(-bound, bound); from U(-1, 1) where there is no bound."""
+        bound = self.bound if self.bound < float("inf") else 1.0
+        draw = randomness.uniform((2, *images.shape[2:]), index, *key)
+        return ((2 * draw - 1) * bound).to(images)
+
+    def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Warp the images along the flow."""
+        return warp(images, perturbation)
+
+    def project(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Clip every displacement."""
+        return perturbation.clamp(-self.bound, self.bound)
+
+    def ascent(self, gradient: Tensor) -> Tensor:
+        """Return the gradient's sign."""
+        return gradient.sign()
+
+    def size(self, perturbation: Tensor) -> Tensor:
+        """Return the largest displacement along an axis, in pixels."""
+        return perturbation.flatten(1).abs().amax(1)
+
+
+class Masked(ThreatModel):
+    """Another threat model inside a mask only: pixels outside never change, bit for bit.
+
+    Args:
+        inner: the threat model inside the mask.
+        mask: (N, 1, H, W) in [0, 1], 1 inside, one mask for each image.
+    """
+
+    def __init__(self, inner: ThreatModel, mask: Tensor) -> None:
+        self.inner = inner
+        self.mask = mask
+
+    def zeros(self, images: Tensor) -> Tensor:
+        """Return the inner model's zero."""
+        return self.inner.zeros(images)
+
+    def random(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
+        """Draw from the inner model and cut to the mask."""
+        return self.inner.random(images, index, *key) * self.mask
+
+    def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Apply the part of the perturbation inside the mask."""
+        return self.inner.apply(images, perturbation * self.mask)
+
+    def project(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Project as the inner model does."""
+        return self.inner.project(images, perturbation)
+
+    def ascent(self, gradient: Tensor) -> Tensor:
+        """Ascend inside the mask."""
+        return self.inner.ascent(gradient * self.mask)
+
+    def size(self, perturbation: Tensor) -> Tensor:
+        """Return the size of the part inside the mask."""
+        return self.inner.size(perturbation * self.mask)
+
+    def round(self, images: Tensor, adversarial: Tensor) -> Tensor:
+        """Round as the inner model does."""
+        return self.inner.round(images, adversarial)
+
+
+def norm_ball(norm: Norm, eps: float) -> ThreatModel:
+    """Return the ball of a norm.
+
+    Args:
+        norm: ``linf`` or ``l2``.
+        eps: its radius, in units of the [0, 1] range.
+    """
+    balls = {"linf": Linf, "l2": L2}
+    if norm not in balls:
+        raise ValueError(f"norm must be one of {', '.join(balls)}, got {norm!r}.")
+    return balls[norm](eps)
+
+
+def _positive(budget: float) -> float:
+    if not budget > 0:
+        raise ValueError(f"a budget must be greater than 0, got {budget}.")
+    return budget
+
+
+def _spread(factors: Tensor, like: Tensor) -> Tensor:
+    return factors.view(-1, *[1] * (like.ndim - 1))

@@ -1,0 +1,258 @@
+"""What every attack guarantees: a table with one row per attack, and the tests run over it."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import project.attacks
+from project.attacks import (
+    FGSM,
+    MIFGSM,
+    PGD,
+    SSTA,
+    Attack,
+    AttackResult,
+    FlowAttack,
+    GradientAttack,
+    SegPGD,
+    StAdv,
+    TranSegPGD,
+)
+from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
+
+EPS = 8 / 255
+
+
+@dataclass
+class Row:
+    """An attack, and the size that its perturbation may have."""
+
+    attack: Attack
+    norm: str
+    bound: float
+
+
+ROWS = {
+    "fgsm": Row(FGSM(EPS), "linf", EPS),
+    "fgsm_l2": Row(FGSM(1.5, norm="l2"), "l2", 1.5),
+    "pgd": Row(PGD(EPS, steps=8), "linf", EPS),
+    "pgd_uneven": Row(PGD(0.03, step_size=0.011, steps=8), "linf", 0.03),
+    "pgd_l2": Row(PGD(1.5, step_size=0.5, steps=12, norm="l2"), "l2", 1.5),
+    "pgd_targeted": Row(PGD(EPS, steps=8, targeted=True), "linf", EPS),
+    "mifgsm": Row(MIFGSM(EPS, steps=4), "linf", EPS),
+    "segpgd": Row(SegPGD(EPS, steps=8), "linf", EPS),
+    "transegpgd": Row(TranSegPGD(EPS, steps=20), "linf", EPS),
+    "transegpgd_all_fooled": Row(
+        TranSegPGD(EPS, steps=12, stage_switch="all_fooled", hard_weight="wrong"), "linf", EPS
+    ),
+    "stadv": Row(StAdv(steps=6), "flow", float("inf")),
+    "ssta": Row(SSTA(steps=6), "flow", 0.5),
+    "ssta_released": Row(SSTA(profile="released", steps=6), "flow", 1.0),
+}
+ABSTRACT = {Attack, FlowAttack, GradientAttack}
+
+every_attack = pytest.mark.parametrize("name", ROWS)
+both_tasks = pytest.mark.parametrize("task", ["classification", "segmentation"])
+
+
+def scene(task: str, count: int = 4) -> tuple[nn.Module, Tensor, Tensor]:
+    """Return a victim, images, and targets that it gets right; some pixels are void."""
+    images = eight_bit_images(count)
+    victim = CurvedClassifier() if task == "classification" else CurvedSegmenter()
+    target = predicted(victim, images)
+    if task == "segmentation":
+        target[:, :2, :5] = 255
+    return victim, images, target
+
+
+def attack_result(name: str, task: str) -> tuple[Tensor, AttackResult]:
+    victim, images, target = scene(task)
+    return images, ROWS[name].attack.run(victim, images, target)
+
+
+def test_every_public_attack_has_a_row():
+    public = {
+        value
+        for value in vars(project.attacks).values()
+        if isinstance(value, type) and issubclass(value, Attack)
+    }
+    assert public - ABSTRACT == {type(row.attack) for row in ROWS.values()}
+
+
+@every_attack
+@both_tasks
+def test_result_is_detached_in_range_and_made_of_8_bit_values(name: str, task: str):
+    _, result = attack_result(name, task)
+    assert not result.images.requires_grad
+    assert not result.perturbation.requires_grad
+    levels = result.images * 255
+    assert torch.equal(result.images, levels.round() / 255)
+    assert result.images.min() >= 0
+    assert result.images.max() <= 1
+
+
+@every_attack
+@both_tasks
+def test_8_bit_result_stays_in_the_threat_model(name: str, task: str):
+    row = ROWS[name]
+    images, result = attack_result(name, task)
+    change = (result.images - images).flatten(1).double()
+    sizes = {
+        "linf": change.abs().amax(1),
+        "l2": change.norm(dim=1),
+        "flow": result.perturbation.flatten(1).abs().amax(1),
+    }
+    assert (sizes[row.norm] <= row.bound + 1e-6).all()
+    assert change.abs().max() > 0
+
+
+@every_attack
+@both_tasks
+def test_result_does_not_depend_on_batch_mates(name: str, task: str):
+    victim, images, target = scene(task)
+    victim, images = victim.double(), images.double()
+    attack = ROWS[name].attack
+    index = torch.tensor([5, 3, 8, 1])
+    together = attack(victim, images, target, index)
+    for place in (2, 0):
+        one = slice(place, place + 1)
+        alone = attack(victim, images[one], target[one], index[one])
+        assert torch.equal(alone, together[one])
+
+
+@every_attack
+def test_result_belongs_to_the_sample_not_to_its_place(name: str):
+    victim, images, target = scene("classification")
+    attack = ROWS[name].attack
+    index, order = torch.arange(4), torch.tensor([2, 0, 3, 1])
+    straight = attack(victim, images, target, index)
+    shuffled = attack(victim, images[order], target[order], index[order])
+    assert torch.equal(shuffled, straight[order])
+
+
+@every_attack
+def test_global_random_state_is_neither_used_nor_changed(name: str):
+    victim, images, target = scene("classification")
+    torch.manual_seed(1)
+    first = ROWS[name].attack(victim, images, target)
+    torch.manual_seed(2)
+    state = torch.get_rng_state()
+    assert torch.equal(ROWS[name].attack(victim, images, target), first)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@every_attack
+def test_victim_is_afterwards_exactly_as_before(name: str):
+    victim, images, target = scene("classification")
+    victim.train()
+    victim.mix.requires_grad_(False)
+    victim.out.grad = torch.ones_like(victim.out)
+    flags = [module.training for module in victim.modules()]
+    state = {key: value.clone() for key, value in victim.state_dict().items()}
+    ROWS[name].attack.run(victim, images, target)
+    assert [module.training for module in victim.modules()] == flags
+    assert not victim.mix.requires_grad
+    assert victim.out.requires_grad
+    assert torch.equal(victim.out.grad, torch.ones_like(victim.out))
+    assert victim.mix.grad is None
+    assert victim.norm.weight.grad is None
+    assert all(torch.equal(state[key], value) for key, value in victim.state_dict().items())
+
+
+@every_attack
+def test_victim_in_train_mode_is_attacked_in_eval_mode(name: str):
+    victim, images, target = scene("classification")
+    expected = ROWS[name].attack(victim.eval(), images, target)
+    assert torch.equal(ROWS[name].attack(victim.train(), images, target), expected)
+
+
+@every_attack
+@both_tasks
+def test_attack_works_inside_inference_mode(name: str, task: str):
+    victim, images, target = scene(task)
+    expected = ROWS[name].attack(victim, images, target)
+    with torch.inference_mode():
+        found = ROWS[name].attack(victim, images.clone(), target.clone())
+    assert torch.equal(found, expected)
+
+
+@every_attack
+def test_arguments_are_not_changed(name: str):
+    victim, images, target = scene("classification")
+    kept = images.clone(), target.clone()
+    ROWS[name].attack(victim, images, target)
+    assert torch.equal(images, kept[0])
+    assert torch.equal(target, kept[1])
+
+
+@every_attack
+def test_run_tells_the_verdict_on_the_8_bit_images(name: str):
+    victim, images, target = scene("classification")
+    attack = ROWS[name].attack
+    result = attack.run(victim, images, target)
+    hit = predicted(victim, result.images) == target
+    assert torch.equal(result.success, hit if attack.targeted else ~hit)
+    assert torch.equal(result.images, attack(victim, images, target))
+
+
+@every_attack
+def test_normalised_images_are_rejected(name: str):
+    victim, images, target = scene("classification")
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\].*Normalise inside the victim"):
+        ROWS[name].attack(victim, (images - 0.45) / 0.22, target)
+
+
+@every_attack
+def test_images_with_nan_are_rejected(name: str):
+    victim, images, target = scene("classification")
+    images[0, 0, 0, 0] = float("nan")
+    with pytest.raises(ValueError, match="must lie in"):
+        ROWS[name].attack(victim, images, target)
+
+
+@every_attack
+def test_labels_out_of_range_are_rejected(name: str):
+    victim, images, target = scene("classification")
+    target[1] = 4
+    with pytest.raises(ValueError, match=r"labels must lie in 0 … 3.*got . … 4"):
+        ROWS[name].attack(victim, images, target)
+
+
+@every_attack
+def test_a_mask_for_a_classifier_is_rejected(name: str):
+    victim, images, _ = scene("classification")
+    _, _, target = scene("segmentation")
+    with pytest.raises(ValueError, match="A classifier takes class labels"):
+        ROWS[name].attack(victim, images, target)
+
+
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.norm != "flow"])
+def test_noise_attack_reaches_the_optimum_of_a_linear_model(name: str):
+    class Linear(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            generator = torch.Generator().manual_seed(3)
+            self.weight = torch.randn(3 * 6 * 5, generator=generator, dtype=torch.float64)
+
+        def forward(self, images: Tensor) -> Tensor:
+            score = images.flatten(1) @ self.weight
+            return torch.stack([score, -score], 1)
+
+    victim, row = Linear(), ROWS[name]
+    # Grey images: no budget here crosses a border of the range, so nothing is cut.
+    images = torch.full((3, 3, 6, 5), 128 / 255, dtype=torch.float64)
+    target = torch.zeros(3, dtype=torch.int64)
+    result = row.attack.run(victim, images, target)
+    sign = 1.0 if row.attack.targeted else -1.0
+    gain = sign * (victim(result.float_images) - victim(images))[:, 0]
+    weight = victim.weight
+    best = row.bound * (weight.abs().sum() if row.norm == "linf" else weight.norm())
+    torch.testing.assert_close(gain, best.expand(3), rtol=tolerance(row), atol=0)
+
+
+def tolerance(row: Row) -> float:
+    """An L2 step from a random start turns towards the optimum, and is not there after a few."""
+    attack = row.attack
+    return 0.02 if row.norm == "l2" and attack.random_start else 1e-6

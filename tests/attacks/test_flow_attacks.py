@@ -1,0 +1,244 @@
+"""SSTA and stAdv on hand-computed cases, and what their loop promises."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from project.attacks import SSTA, StAdv
+from project.attacks.ssta import PROFILES, lifted
+from project.saliency.provider import Saliency
+from project.warping import smoothness, warp
+from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
+
+
+class RampVictim(nn.Module):
+    """Class 0 while the mean over columns 2 to 5 of a horizontal ramp is below a threshold."""
+
+    num_classes = 2
+
+    def __init__(self, threshold: float) -> None:
+        super().__init__()
+        self.threshold = threshold
+
+    def forward(self, images: Tensor) -> Tensor:
+        lead = self.threshold - images[..., 2:6].mean((1, 2, 3))
+        return torch.stack([lead, -lead], 1)
+
+
+SLOPE = 20 / 255
+
+
+def ramp(count: int = 1) -> Tensor:
+    """Return images whose columns are 0, 20, 40 … 180 of 255: a flow of 1 px right adds 20."""
+    return (torch.arange(10) * 20).float().div(255).expand(count, 3, 6, 10).clone()
+
+
+def everywhere(images: Tensor) -> Tensor:
+    return torch.ones(len(images), 1, *images.shape[2:])
+
+
+def test_flow_goes_to_its_bound_where_that_is_the_optimum():
+    images, target = ramp(), torch.zeros(1, dtype=torch.int64)
+    attack = SSTA(everywhere, steps=80, step_size=0.05)
+    result = attack.run(RampVictim(threshold=1.0), images, target)
+    # 80 steps reach the fourth stage at the end of which ξ is 0.5 + 3 · 0.125; all moves right.
+    bound = PROFILES["paper"].bound(79)
+    flow = result.perturbation[0]
+    torch.testing.assert_close(flow[0, :, 2:6], torch.full((6, 4), bound))
+    assert torch.equal(flow[1], torch.zeros(6, 10))
+    moved = result.float_images[0, 0, 0, 2:6] - images[0, 0, 0, 2:6]
+    torch.testing.assert_close(moved, torch.full((4,), bound * SLOPE))
+
+
+def test_image_stops_at_its_first_success():
+    # Mean of columns 2–5 is 3.5 slopes; being fooled takes a shift of 0.2 px.
+    victim = RampVictim(threshold=3.7 * SLOPE)
+    images, target = ramp(), torch.zeros(1, dtype=torch.int64)
+    result = SSTA(everywhere, step_size=0.01).run(victim, images, target)
+    assert bool(result.success)
+    # Adam moves by its rate while the gradient keeps its sign; rounding may ask for a little more.
+    assert 20 <= int(result.steps) <= 24
+    assert float(result.facts["flow_max"]) == pytest.approx(0.01 * int(result.steps), rel=0.01)
+
+
+def test_success_is_judged_after_rounding():
+    # A shift of 0.01 px fools in float; in 8 bits nothing has changed until 0.025 px.
+    victim = RampVictim(threshold=3.501 * SLOPE)
+    images, target = ramp(), torch.zeros(1, dtype=torch.int64)
+    result = SSTA(everywhere, step_size=0.005).run(victim, images, target)
+    assert bool(result.success)
+    assert bool(predicted(victim, result.images) != target)
+    assert float(result.facts["flow_max"]) >= 0.024
+
+
+def test_image_already_wrong_is_returned_unchanged_after_0_steps():
+    victim = RampVictim(threshold=0.0)
+    images = ramp()
+    for attack in (SSTA(everywhere), StAdv(steps=3)):
+        result = attack.run(victim, images, torch.zeros(1, dtype=torch.int64))
+        assert torch.equal(result.images, images)
+        assert int(result.steps) == 0
+        assert bool(result.success)
+
+
+def scene(count: int = 5) -> tuple[nn.Module, Tensor, Tensor]:
+    victim, images = CurvedClassifier(), eight_bit_images(count)
+    return victim.eval(), images, predicted(victim, images)
+
+
+def blob(images: Tensor) -> Tensor:
+    """Return a smooth map that falls from 1 in the middle to 0 at the border."""
+    rows = 1 - torch.linspace(-1, 1, images.shape[2]).abs()
+    columns = 1 - torch.linspace(-1, 1, images.shape[3]).abs()
+    return (rows[:, None] * columns).expand(len(images), 1, -1, -1).clone()
+
+
+@pytest.mark.parametrize("profile", ["paper", "released"])
+def test_pixels_outside_the_mask_are_identical(profile):
+    victim, images, target = scene()
+    result = SSTA(blob, profile, steps=60).run(victim, images, target)
+    outside = (result.mask == 0).expand_as(images)
+    assert outside.any()
+    assert torch.equal(result.images[outside], images[outside])
+    composite = result.mask * warp(images, result.perturbation) + (1 - result.mask) * images
+    assert torch.equal(result.float_images, composite)
+
+
+@pytest.mark.parametrize("profile", ["paper", "released"])
+def test_mask_grows_and_budget_never_falls(profile):
+    attack = SSTA(blob, profile)
+    maps = lifted(blob(eight_bit_images(1)), 0.05)
+    masks = [attack.region(step, maps) for step in range(250)]
+    bounds = [attack.bound(step) for step in range(250)]
+    assert all(((later - earlier) >= 0).all() for earlier, later in zip(masks, masks[1:], strict=False))
+    assert masks[-1].sum() > masks[0].sum()
+    assert bounds == sorted(bounds)
+
+
+def test_profiles_follow_their_tables():
+    paper, released = PROFILES["paper"], PROFILES["released"]
+    assert [paper.threshold(step) for step in (0, 19, 20, 249)] == [250, 250, 240, 130]
+    assert [paper.bound(step) for step in (0, 19, 20, 240, 1000)] == [0.5, 0.5, 0.625, 2.0, 2.0]
+    assert [released.threshold(step) for step in (0, 20, 249)] == [170, 160, 50]
+    assert [released.bound(step) for step in (0, 249)] == [1.0, 1.0]
+    assert (paper.optimizer, released.optimizer) == ("adamw", "adam")
+
+
+def test_flow_is_within_its_budget_at_every_step(monkeypatch):
+    from project.attacks.active_set import ActiveSet
+
+    seen = []
+    descend = ActiveSet.descend
+
+    def watched(self: ActiveSet, gradient: Tensor, bound: float) -> None:
+        descend(self, gradient, bound)
+        seen.append((float(self.flow.detach().abs().max()), bound))
+
+    monkeypatch.setattr(ActiveSet, "descend", watched)
+    victim, images, target = scene()
+    SSTA(everywhere, steps=50, step_size=0.1, early_stop=False).run(victim, images, target)
+    assert len(seen) == 50
+    assert all(size <= bound for size, bound in seen)
+    assert any(size == bound for size, bound in seen)
+
+
+def test_images_that_are_done_leave_the_batch(monkeypatch):
+    victim, images, target = scene(6)
+    sizes = []
+    forward = victim.forward
+
+    def counted(batch: Tensor) -> Tensor:
+        sizes.append((len(batch), torch.is_grad_enabled()))
+        return forward(batch)
+
+    monkeypatch.setattr(victim, "forward", counted)
+    result = SSTA(everywhere, "released", step_size=0.05).run(victim, images, target)
+    searched = [size for size, with_gradient in sizes if with_gradient]
+    assert result.success.any()
+    # Each image takes part in one forward pass per step, and in the one that frees it.
+    assert sum(searched) == int((result.steps + 1).sum())
+
+
+def test_smoothest_success_is_kept():
+    victim, images, target = scene()
+    settings = {"steps": 60, "step_size": 0.3, "smoothness": 0.01}
+    first = StAdv(**settings, early_stop=True).run(victim, images, target)
+    best = StAdv(**settings).run(victim, images, target)
+    both = first.success & best.success
+    assert both.any()
+    assert (smoothness(best.perturbation) <= smoothness(first.perturbation))[both].all()
+    assert (smoothness(best.perturbation) < smoothness(first.perturbation))[both].any()
+
+
+def test_unsmooth_flow_without_weight_and_mask_is_what_ssta_finds():
+    victim, images, target = scene()
+    plain = StAdv(smoothness=0.0, steps=30, step_size=0.01, early_stop=True)
+    salient = SSTA(everywhere, "released", steps=30, step_size=0.01)
+    found = plain.run(victim, images, target)
+    assert torch.equal(found.images, salient.run(victim, images, target).images)
+    assert not torch.equal(found.images, images)
+
+
+def test_targeted_attack_ends_at_the_target():
+    victim, images, target = scene()
+    wanted = (target + 1) % 4
+    attack = SSTA(everywhere, "released", step_size=0.05, targeted=True)
+    result = attack.run(victim, images, wanted)
+    assert result.success.any()
+    assert torch.equal(result.success, predicted(victim, result.images) == wanted)
+
+
+def test_flow_attack_on_a_segmenter_leaves_void_pixels_out_of_the_verdict():
+    victim, images = CurvedSegmenter(), eight_bit_images(2)
+    target = predicted(victim, images)
+    target[:, :, 8:] = 255
+    result = SSTA(everywhere, steps=3).run(victim, images, target)
+    wrong = (predicted(victim, result.images) != target) & (target != 255)
+    share = wrong.flatten(1).sum(1) / (target != 255).flatten(1).sum(1)
+    torch.testing.assert_close(result.fooled, share)
+
+
+def test_small_salient_region_is_filled_up_and_its_own_size_told():
+    maps = torch.zeros(1, 1, 10, 10)
+    maps[0, 0, 4, 4:6] = torch.tensor([1.0, 0.5])
+    maps[0, 0, 5] = torch.linspace(0.01, 0.1, 10)
+    raised = lifted(maps, 0.05)
+    assert (raised == 1).sum() == 5
+    assert (raised[0, 0, 5, 7:] == 1).all()
+
+
+def test_pixels_without_saliency_stay_out_of_the_mask():
+    maps = torch.zeros(1, 1, 10, 10)
+    maps[0, 0, 4, 4:6] = 0.3
+    assert (lifted(maps, 0.5) == 1).sum() == 2
+
+
+def test_image_without_salient_pixel_is_attacked_everywhere():
+    victim, images, target = scene(1)
+    result = SSTA(lambda x: torch.zeros(len(x), 1, 12, 16), steps=2).run(victim, images, target)
+    assert result.mask.min() == 1
+    assert result.facts["salient_area"].tolist() == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("maps", "message"),
+    [
+        (lambda x: x[:, :1] * 255, r"must lie in \[0, 1\].*Divide 8-bit maps"),
+        (lambda x: x[:, 0], r"must return \(N, 1, H, W\)"),
+    ],
+)
+def test_provider_that_breaks_the_contract_is_told_so(maps, message):
+    with pytest.raises(ValueError, match=message):
+        SSTA(maps)(*scene(2))
+
+
+def test_saliency_provider_is_asked_once():
+    calls = []
+
+    class Counting(Saliency):
+        def __call__(self, images: Tensor) -> Tensor:
+            calls.append(len(images))
+            return everywhere(images)
+
+    SSTA(Counting(), steps=30).run(*scene())
+    assert calls == [5]

@@ -1,0 +1,147 @@
+import math
+import warnings
+
+import lpips
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from project.metrics import L2, LPIPS, MSE, PSNR, SSIM, Linf
+
+
+def pair(n=3, height=24, width=31, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    clean = torch.randint(0, 256, (n, 3, height, width), generator=generator)
+    change = torch.randint(-20, 21, clean.shape, generator=generator)
+    return clean / 255, (clean + change).clamp(0, 255) / 255
+
+
+def as_arrays(images):
+    return images.double().permute(0, 2, 3, 1).numpy()
+
+
+@pytest.fixture
+def random_backbone(monkeypatch):
+    """LPIPS with its published linear weights over a random backbone: no file is needed."""
+    published = lpips.LPIPS
+
+    def build(net, verbose):
+        torch.manual_seed(0)
+        return published(net=net, verbose=verbose, pnet_rand=True)
+
+    monkeypatch.setattr(lpips, "LPIPS", build)
+
+
+def test_sizes_of_one_grey_level_at_one_pixel():
+    clean = torch.zeros(1, 3, 11, 11)
+    adversarial = clean.clone()
+    adversarial[0, 1, 4, 5] = 3 / 255
+    assert L2()(clean, adversarial).item() == pytest.approx(3 / 255, abs=1e-15)
+    assert Linf()(clean, adversarial).item() == 3 / 255
+    assert MSE()(clean, adversarial).item() == 9 / 363
+    assert PSNR()(clean, adversarial).item() == pytest.approx(10 * math.log10(255**2 * 363 / 9))
+
+
+def test_ssim_of_two_constant_images_is_its_luminance_term():
+    clean, adversarial = torch.full((1, 3, 12, 14), 0.2), torch.full((1, 3, 12, 14), 0.6)
+    expected = (2 * 0.2 * 0.6 + 1e-4) / (0.2**2 + 0.6**2 + 1e-4)
+    assert SSIM()(clean, adversarial).item() == pytest.approx(expected, abs=1e-9)
+
+
+def test_identical_images_are_identical():
+    clean, _ = pair()
+    zeros, ones = torch.zeros(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
+    for metric in (L2(), Linf(), MSE()):
+        assert torch.equal(metric(clean, clean), zeros)
+    assert torch.equal(PSNR()(clean, clean), zeros + math.inf)
+    assert torch.allclose(SSIM()(clean, clean), ones, rtol=0, atol=1e-12)
+
+
+def test_psnr_and_ssim_are_those_of_scikit_image():
+    clean, adversarial = pair()
+    psnr, ssim = PSNR()(clean, adversarial), SSIM()(clean, adversarial)
+    pairs = zip(as_arrays(clean), as_arrays(adversarial), strict=True)
+    for n, (x, y) in enumerate(pairs):
+        assert psnr[n].item() == pytest.approx(peak_signal_noise_ratio(x, y, data_range=1))
+        theirs = structural_similarity(
+            x,
+            y,
+            data_range=1,
+            channel_axis=-1,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+        )
+        assert ssim[n].item() == pytest.approx(theirs, abs=1e-7)
+
+
+def test_ssim_inside_the_border_is_that_of_torchmetrics():
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    clean, adversarial = pair(seed=1)
+    _, full = structural_similarity_index_measure(
+        adversarial.double(),
+        clean.double(),
+        data_range=1.0,
+        return_full_image=True,
+        reduction="none",
+    )
+    expected = full[..., 5:-5, 5:-5].flatten(1).mean(1)
+    assert torch.allclose(SSIM()(clean, adversarial), expected, rtol=0, atol=1e-7)
+
+
+def test_l2_and_linf_are_those_of_numpy_and_a_budget_is_met_exactly():
+    clean, adversarial = pair()
+    change = (adversarial.double() - clean.double()).flatten(1).numpy()
+    assert L2()(clean, adversarial).tolist() == pytest.approx(np.linalg.norm(change, axis=1))
+    assert Linf()(clean, adversarial).tolist() == pytest.approx(np.abs(change).max(1))
+    assert (Linf()(torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 8 / 255)) == 8 / 255).all()
+
+
+def test_an_images_value_does_not_depend_on_its_batch_mates(random_backbone):
+    clean, adversarial = pair(height=40, width=48)
+    for metric in (L2(), Linf(), MSE(), PSNR(), SSIM(), LPIPS("squeeze")):
+        together = metric(clean, adversarial)
+        alone = torch.cat([metric(clean[n : n + 1], adversarial[n : n + 1]) for n in range(3)])
+        assert together.shape == (3,)
+        assert torch.allclose(together, alone, rtol=1e-5, atol=0)
+
+
+def test_changes_that_8_bits_cannot_hold_do_not_count(random_backbone):
+    clean, _ = pair(height=40, width=48)
+    for metric in (L2(), Linf(), MSE(), LPIPS("squeeze")):
+        assert metric(clean, (clean + 0.4 / 255).clamp(0, 1)).abs().max() == 0
+
+
+def test_unequal_shapes_are_refused():
+    with pytest.raises(ValueError, match=r"must both be \(N, 3, H, W\)"):
+        L2()(torch.zeros(2, 3, 4, 4), torch.zeros(3, 4, 4))
+
+
+def test_images_smaller_than_the_window_are_refused_by_ssim():
+    with pytest.raises(ValueError, match="at least 11×11 pixels, got 10×40"):
+        SSIM()(torch.zeros(1, 3, 10, 40), torch.zeros(1, 3, 10, 40))
+
+
+def test_lpips_feeds_its_network_from_minus_one_to_one(random_backbone):
+    clean, adversarial = pair(height=40, width=48)
+    metric = LPIPS("squeeze")
+    with torch.no_grad():
+        expected = metric.network(2 * clean - 1, 2 * adversarial - 1).flatten()
+    assert metric.name == "lpips_squeeze"
+    assert torch.allclose(metric(clean, adversarial).float(), expected, rtol=1e-4, atol=0)
+    assert (metric(clean, adversarial) > 0).all()
+    assert (metric(clean, clean) == 0).all()
+
+
+def test_lpips_is_frozen_and_in_eval_mode(random_backbone):
+    network = LPIPS("squeeze").network
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+    assert not any(module.training for module in network.modules())
+
+
+def test_building_lpips_leaves_the_warning_filters_alone(random_backbone):
+    before = list(warnings.filters)
+    LPIPS("squeeze")
+    assert warnings.filters == before

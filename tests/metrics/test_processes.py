@@ -1,0 +1,52 @@
+"""States of two processes add up to those of one."""
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from project.metrics import Confusion, Ledger, PerImageMean, Rate
+
+
+def dealt(metrics, batches):
+    rate, mean, ledger, confusion = metrics
+    for ids in batches:
+        index = torch.tensor(ids)
+        rate.update(index % 3 == 0)
+        mean.update(0.1 / (1 + index.double()))
+        ledger.update(index)
+        confusion.update((index % 4)[:, None, None], (index % 3)[:, None, None])
+
+
+def computed(metrics):
+    rate, mean, ledger, confusion = metrics
+    ledger.check(range(7))
+    return rate.compute(), mean.compute(), ledger.compute().tolist(), confusion.compute().tolist()
+
+
+def metrics():
+    return Rate(), PerImageMean(), Ledger(), Confusion(4)
+
+
+DEALS = {"uneven": [[0, 1, 2], [3, 4, 5], [6]], "one process idle": [[0, 1, 2, 3, 4, 5, 6]]}
+WORLD = 2
+
+
+def worker(rank, folder):
+    dist.init_process_group("gloo", f"file://{folder}/meeting", rank=rank, world_size=WORLD)
+    for name, batches in DEALS.items():
+        mine = metrics()
+        dealt(mine, batches[rank::WORLD])
+        torch.save(computed(mine), f"{folder}/{name} {rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_compute_what_one_computes_even_if_one_is_idle(tmp_path):
+    mp.spawn(worker, (tmp_path,), nprocs=WORLD)
+    for name, batches in DEALS.items():
+        alone = metrics()
+        dealt(alone, batches)
+        expected = computed(alone)
+        for rank in range(WORLD):
+            assert torch.load(tmp_path / f"{name} {rank}.pt", weights_only=False) == expected

@@ -1,0 +1,166 @@
+import base64
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from project.records import write_measures, write_rows
+from project.report import build_report, exhibits
+from project.report.__main__ import main
+from project.report.gallery import samples
+
+VOID_TAGS = {"meta", "img", "br", "link", "hr"}
+
+
+class Page(HTMLParser):
+    """Keep what a page holds, and see that every element is closed in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.elements, self.text = [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID_TAGS:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] not in (["style"], ["script"]):
+            self.text.append(data)
+
+    def attributes(self, name):
+        return [values[name] for _, values in self.elements if name in values]
+
+
+@pytest.fixture(params=["classification", "segmentation"])
+def run(request):
+    return request.getfixturevalue(f"{request.param}_run")
+
+
+def built(run):
+    return build_report(run).read_text(encoding="utf-8")
+
+
+def test_the_page_is_well_formed_and_needs_nothing_outside_itself(run):
+    text = built(run)
+    page = Page(text)
+    assert all(source.startswith("data:image/png;base64,") for source in page.attributes("src"))
+    assert all(link.startswith("#") for link in page.attributes("href"))
+    assert {link[1:] for link in page.attributes("href")} <= set(page.attributes("id"))
+    assert not re.search(r"@import|url\(|https?://", text)
+
+
+def test_what_comes_from_outside_is_escaped(run):
+    page = Page(built(run))
+    assert not any(tag == "i" for tag, _ in page.elements)
+    assert "<i>swin</i>" in " ".join(page.text)
+
+
+def test_every_picture_can_be_opened_and_is_described(run):
+    pictures = [values for tag, values in Page(built(run)).elements if tag == "img"]
+    shown = [values for values in pictures if "src" in values]
+    assert len(shown) >= 3 * 6
+    for values in shown:
+        content = base64.b64decode(values["src"].split(",")[1])
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()
+        assert values["alt"]
+
+
+def test_command_versions_seeds_config_weights_and_notices_are_there(run):
+    text = " ".join(Page(built(run)).text)
+    facts = json.loads((run / "run.json").read_text())
+    for expected in (
+        facts["title"],
+        facts["command"],
+        facts["config"],
+        facts["notices"][0],
+        *facts["versions"].values(),
+        *facts["weights"].values(),
+    ):
+        assert expected in text
+    assert "40 images · 2 attacks · 2 sources · 3 victims" in text
+
+
+def test_the_same_run_gives_the_same_page(run):
+    assert built(run) == built(run)
+
+
+def test_the_adversarial_image_is_embedded_without_loss(classification_run):
+    sample = samples(classification_run)[0]
+    page = Page(built(classification_run))
+    name = "photo_000: adversarial"
+    [first, *_] = [v for t, v in page.elements if t == "img" and v["alt"] == name]
+    with Image.open(io.BytesIO(base64.b64decode(first["src"].split(",")[1]))) as image:
+        shown = np.asarray(image)
+    with Image.open(sample.folder.parents[2] / "ssta/resnet_a/00000000/adversarial.png") as kept:
+        assert np.array_equal(shown, np.asarray(kept))
+
+
+def test_segmentation_overlays_come_with_the_names_of_their_classes(segmentation_run):
+    page = Page(built(segmentation_run))
+    text = " ".join(page.text)
+    assert {"ground truth", "source on clean", "source on adversarial"} <= set(page.text)
+    assert "road & path" in text
+
+
+def test_flow_and_mask_are_shown_where_an_attack_has_them(classification_run):
+    captions = Page(built(classification_run)).text
+    assert sum(text.startswith("flow, at most 0.9") for text in captions) == 3
+    assert sum(text.startswith("mask, 22.") for text in captions) == 3
+    assert sum(text.startswith("difference ×16") for text in captions) == 6
+
+
+def test_too_many_samples_are_cut_and_the_cut_is_stated(classification_run, monkeypatch):
+    monkeypatch.setattr(exhibits, "MOST_SAMPLES", 4)
+    text = " ".join(" ".join(Page(built(classification_run)).text).split())
+    assert "4 of 6 pictured samples" in text
+
+
+def test_a_run_without_pictures_or_rows_still_has_a_report(tmp_path):
+    write_rows(tmp_path / "rows.parquet", [])
+    write_measures(tmp_path / "metrics.csv", [])
+    (tmp_path / "run.json").write_text("{}")
+    page = Page(built(tmp_path))
+    assert "gallery" not in page.attributes("id")
+    assert "0 images" in " ".join(page.text)
+
+
+@pytest.mark.parametrize("name", ["rows.parquet", "metrics.csv", "run.json"])
+def test_an_unfinished_run_is_named_with_what_it_lacks(classification_run, tmp_path, name):
+    for file in ("rows.parquet", "metrics.csv", "run.json"):
+        shutil.copy(classification_run / file, tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(FileNotFoundError, match=f"has no {name}"):
+        build_report(tmp_path)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_the_command_line_says_where_the_report_is(classification_run, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["report", str(classification_run)])
+    main()
+    assert capsys.readouterr().out.strip() == str(classification_run / "report.html")
+
+
+def test_the_command_line_fails_on_a_folder_that_is_no_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["report", str(tmp_path)])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "has no rows.parquet" in capsys.readouterr().err
+
+
+def test_a_report_needs_no_torch():
+    code = "import sys, project.report.__main__; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

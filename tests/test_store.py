@@ -1,0 +1,108 @@
+"""The store: lossless, addressed by content, never half."""
+
+import errno
+import os
+
+import numpy as np
+import pytest
+
+from project.store import Store, StoredSample, StoreError
+
+DESCRIPTION = {"attack": {"class": "PGD", "eps": 8 / 255}, "source": "abc", "data": "def"}
+
+
+def sample(seed: int, with_flow: bool = True) -> StoredSample:
+    random = np.random.default_rng(seed)
+    return StoredSample(
+        image=random.integers(0, 256, (6, 9, 3), dtype=np.uint8),
+        facts={"success": True, "steps": 7, "flow_max": 0.12345678901234567},
+        flow=random.normal(size=(2, 6, 9)).astype(np.float16) if with_flow else None,
+        mask=random.integers(0, 2, (6, 9), dtype=np.uint8) * 255 if with_flow else None,
+    )
+
+
+def open_store(root) -> Store:
+    return Store(root, "pgd-resnet", DESCRIPTION)
+
+
+@pytest.mark.parametrize("with_flow", [True, False])
+def test_what_comes_back_is_what_went_in(tmp_path, with_flow):
+    kept = sample(0, with_flow)
+    open_store(tmp_path).save([42], [kept])
+    (found,) = open_store(tmp_path).load([42])
+    np.testing.assert_array_equal(found.image, kept.image)
+    assert found.facts == kept.facts
+    assert type(found.facts["steps"]) is int
+    assert found.facts["success"] is True
+    for name in ("flow", "mask"):
+        if with_flow:
+            np.testing.assert_array_equal(getattr(found, name), getattr(kept, name))
+        else:
+            assert getattr(found, name) is None
+
+
+def test_batch_is_loaded_whole_or_not_at_all(tmp_path):
+    store = open_store(tmp_path)
+    store.save([1, 2], [sample(1), sample(2)])
+    assert 1 in store
+    assert 3 not in store
+    assert store.load([1, 2]) is not None
+    assert store.load([1, 3]) is None
+
+
+def test_another_description_is_another_folder(tmp_path):
+    open_store(tmp_path).save([1], [sample(1)])
+    other = Store(tmp_path, "pgd-resnet", DESCRIPTION | {"data": "xyz"})
+    assert 1 not in other
+
+
+def test_truncated_image_is_attacked_again_with_a_warning(tmp_path):
+    store = open_store(tmp_path)
+    store.save([1], [sample(1)])
+    path = store.folder / "00000001.png"
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.warns(UserWarning, match="its batch is attacked again"):
+        assert store.load([1]) is None
+
+
+def test_store_of_another_experiment_is_refused(tmp_path):
+    store = open_store(tmp_path)
+    store.save([1], [sample(1)])
+    manifest = store.folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("abc", "another victim"))
+    with pytest.raises(StoreError, match="store of another experiment"):
+        open_store(tmp_path)
+
+
+def test_images_without_manifest_are_refused(tmp_path):
+    store = open_store(tmp_path)
+    store.save([1], [sample(1)])
+    (store.folder / "manifest.json").unlink()
+    with pytest.raises(StoreError, match=r"no manifest\.json"):
+        open_store(tmp_path)
+
+
+def test_full_disk_keeps_what_is_stored_and_says_what_to_do(tmp_path, monkeypatch):
+    store = open_store(tmp_path)
+    store.save([1], [sample(1)])
+    replace = os.replace
+
+    def full(source, target):
+        if str(target).endswith("00000003.png"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(StoreError, match=r"No space left.*make room.*run the same command"):
+        store.save([2, 3], [sample(2), sample(3)])
+    assert 1 in store
+    assert 2 in store
+    assert 3 not in store
+    assert not [path for path in store.folder.iterdir() if path.name.startswith(".")]
+
+
+def test_label_with_odd_characters_is_a_folder_name(tmp_path):
+    store = Store(tmp_path, "my attack/on vit_b.16:x", DESCRIPTION)
+    store.save([1], [sample(1)])
+    assert store.folder.parent == tmp_path
+    assert Store(tmp_path, "my attack/on vit_b.16:x", DESCRIPTION).load([1]) is not None
