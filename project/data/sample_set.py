@@ -1,0 +1,167 @@
+"""Sample sets: indexed images with targets, all in one frame.
+
+Convention
+    index      a sample's place in the full sorted list: stable when samples are skipped or limited
+    position   a place among the samples that are served, 0 … len − 1
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence
+from typing import Any, Literal
+
+import albumentations as A
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from project.data.decoding import Pixels, SampleError
+from project.data.frame import Frame
+from project.describe import digest
+
+Task = Literal["classification", "segmentation"]
+RawTarget = int | Pixels
+
+
+class SampleSet(Dataset[dict[str, Tensor]], ABC):
+    """Images and targets of one split, as the batch contract wants them.
+
+    Attributes:
+        task: what the target is, one class or one class per pixel.
+        class_names: one name per class, in the order of the ids.
+        num_classes: how many there are.
+        indices: the indices served, ascending; see :meth:`skip`.
+
+    Args:
+        names: short name of each sample, sorted: the full list that ``index`` counts.
+        frame: the evaluation transform.
+        limit: serve only so many samples, evenly spaced over the sorted list, so that a list
+            sorted by class keeps its classes; None serves all.
+    """
+
+    task: Task
+    class_names: tuple[str, ...]
+
+    def __init__(self, names: Sequence[str], frame: Frame, limit: int | None = None) -> None:
+        if limit is not None and limit < 1:
+            raise ValueError(f"limit must be at least 1 or null, got {limit}.")
+        self.names = tuple(names)
+        self.frame = frame
+        self.limit = limit
+        total = len(self.names)
+        served = total if limit is None else min(limit, total)
+        self.indices = [number * total // served for number in range(served)]
+        self._transform = frame.compose()
+        self._fingerprint: str | None = None
+
+    @abstractmethod
+    def read(self, index: int) -> tuple[Pixels, RawTarget]:
+        """Decode one sample as it is on disk.
+
+        Returns:
+            (H, W, 3) uint8, and the class or the (H, W) uint8 mask (255 = void).
+
+        Raises:
+            SampleError: if anything about the sample is wrong; the message is the reason.
+        """
+
+    @abstractmethod
+    def content(self) -> list[Any]:
+        """Return as plain data what decides images and targets (names, sizes, labels)."""
+
+    @abstractmethod
+    def where(self, index: int) -> str:
+        """Return what a message calls the sample: its file, relative to the data set's root."""
+
+    def foreground(self, index: int) -> Pixels | None:
+        """Return the data set's own object mask, (H, W) uint8 of 0 and 1, or None."""
+        return None
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    def name(self, index: int) -> str:
+        """Return the sample's name (its file's stem)."""
+        return self.names[index]
+
+    def skip(self, indices: Collection[int]) -> None:
+        """Serve without these samples; every other keeps its index."""
+        bad = frozenset(indices)
+        self.indices = [index for index in self.indices if index not in bad]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, position: int) -> dict[str, Tensor]:
+        """Return ``image`` (3, H, W) float32 in [0, 1], ``target`` and ``index``."""
+        return self.sample(self.indices[position], self._transform)
+
+    def sample(self, index: int, transform: Any) -> dict[str, Tensor]:
+        """Return one sample under an albumentations transform.
+
+        Raises:
+            SampleError: naming the file, if it cannot be served.
+        """
+        try:
+            image, target = self.read(index)
+        except SampleError as error:
+            raise SampleError(f"{self.where(index)}: {error}") from error
+        if isinstance(target, int):
+            image = transform(image=image)["image"]
+            label = torch.tensor(target)
+        else:
+            both = transform(image=image, mask=target)
+            image = both["image"]
+            label = torch.from_numpy(both["mask"].astype(np.int64))
+        return {"image": to_tensor(image), "target": label, "index": torch.tensor(index)}
+
+    def salient_mask(self, index: int) -> Tensor | None:
+        """Return the data set's own object mask in the frame of the image.
+
+        Returns:
+            (1, H, W) float32 of 0 and 1, or None where the set has none. Void and padding are 0.
+        """
+        foreground = self.foreground(index)
+        if foreground is None:
+            return None
+        framed = self._transform(image=foreground, mask=foreground)["mask"]
+        return torch.from_numpy(framed == 1).float()[None]
+
+    def align(self, saliency: Pixels, index: int) -> Tensor:
+        """Bring a map of the original photo's size through the image's own transform.
+
+        Args:
+            saliency: (H, W) uint8, as large as the photo on disk.
+            index: the sample it belongs to.
+
+        Returns:
+            (1, H', W') float32 in [0, 1], in the frame of the image; padding is 0.
+
+        Raises:
+            ValueError: if the map is not uint8, or not of the photo's size.
+        """
+        size = self.read(index)[0].shape[:2]
+        if saliency.dtype != np.uint8 or saliency.shape != size:
+            raise ValueError(
+                f"a map for {self.name(index)!r} must be uint8 of the photo's size "
+                f"{size[1]}×{size[0]}, got {saliency.dtype} of shape {saliency.shape}. "
+                "Make it from the photo as it is on disk."
+            )
+        return to_tensor(self._transform(image=saliency)["image"][..., None])
+
+    def fingerprint(self) -> str:
+        """Return a hash of the full list, its targets and the frame (not of limit and skips)."""
+        if self._fingerprint is None:
+            self._fingerprint = digest(
+                [self.task, self.class_names, self.content(), A.to_dict(self._transform)]
+            )
+        return self._fingerprint
+
+
+def to_tensor(pixels: Pixels) -> Tensor:
+    """Return (H, W, C) uint8 as (C, H, W) float32 in [0, 1], each value k/255."""
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float().div(255)

@@ -1,0 +1,146 @@
+"""The embedded default data: shapes with a class or a mask, no download."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from project.data.augmentation import Augmentation
+from project.data.datamodule import AttackDataModule
+from project.data.decoding import Pixels
+from project.data.frame import Frame
+from project.data.sample_set import RawTarget, SampleSet, Task
+from project.data.shapes import DRAWING_VERSION, SHAPE_NAMES, Drawing, draw
+from project.data.verify import OnError
+
+_SPLITS = ("train", "val", "test")
+
+
+class ShapeSet(SampleSet):
+    """Procedural samples: sample ``index`` of a split is a function of (seed, split, index).
+
+    Args:
+        task: classification (one object, its class) or segmentation (1 to 3 objects, the mask;
+            class 0 is the background).
+        split: ``train``, ``val`` or ``test``.
+        count: number of samples.
+        size: side of the square images in pixels.
+        seed: of the drawings.
+        frame: the evaluation transform.
+        limit: see :class:`SampleSet`.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        split: str,
+        *,
+        count: int,
+        size: int,
+        seed: int,
+        frame: Frame,
+        limit: int | None = None,
+    ) -> None:
+        if split not in _SPLITS:
+            raise ValueError(f"split must be one of {_SPLITS}, got {split!r}.")
+        self.task = task
+        self.split = split
+        self.count = count
+        self.size = size
+        self.seed = seed
+        self.class_names = SHAPE_NAMES if task == "classification" else ("background", *SHAPE_NAMES)
+        super().__init__([f"{split}_{index:05d}" for index in range(count)], frame, limit)
+
+    def draw(self, index: int) -> Drawing:
+        """Draw one sample."""
+        key = np.random.SeedSequence((self.seed, _SPLITS.index(self.split), index))
+        random = np.random.Generator(np.random.PCG64(key))
+        return draw(random, self.size, max_objects=1 if self.task == "classification" else 3)
+
+    def read(self, index: int) -> tuple[Pixels, RawTarget]:
+        """Draw image and target; see :class:`SampleSet`."""
+        drawing = self.draw(index)
+        return drawing.image, drawing.last if self.task == "classification" else drawing.mask
+
+    def foreground(self, index: int) -> Pixels:
+        """Return 1 on the objects and on their rim, which is partly theirs."""
+        return (self.draw(index).mask > 0).astype(np.uint8)
+
+    def content(self) -> list[Any]:
+        """Return what the drawings depend on."""
+        return [DRAWING_VERSION, self.seed, self.split, self.size]
+
+    def where(self, index: int) -> str:
+        """Return the sample's name: there is no file."""
+        return self.name(index)
+
+
+class ShapesData(AttackDataModule):
+    """Textured shapes on textured backgrounds, generated on the fly.
+
+    Args:
+        task: classification (6 classes) or segmentation (background and 6 classes).
+        size: side of the square images in pixels.
+        num_train: samples of the training split.
+        num_val: samples of the validation split.
+        num_test: samples of the test split.
+        eval_split: see :class:`AttackDataModule`, as the rest.
+        frame: evaluation transform; None keeps ``size``.
+        augment: training augmentation.
+        batch_size: samples per batch and process.
+        num_workers: loader processes.
+        limit: evaluate only so many samples.
+        on_error: without effect here, since there are no files.
+        verify: without effect here.
+        seed: of the drawings, the training order and augmentation.
+    """
+
+    def __init__(
+        self,
+        task: Task = "classification",
+        *,
+        size: int = 64,
+        num_train: int = 2000,
+        num_val: int = 200,
+        num_test: int = 200,
+        eval_split: Literal["train", "val", "test"] = "test",
+        frame: Frame | None = None,
+        augment: Augmentation | None = None,
+        batch_size: int = 32,
+        num_workers: int = 0,
+        limit: int | None = None,
+        on_error: OnError = "raise",
+        verify: bool = True,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            eval_split=eval_split,
+            frame=frame,
+            augment=augment,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            limit=limit,
+            on_error=on_error,
+            verify=verify,
+            seed=seed,
+        )
+        self._task = task
+        self.size = size
+        self.num_train = num_train
+        self.num_val = num_val
+        self.num_test = num_test
+
+    @property
+    def task(self) -> Task:
+        """``classification`` or ``segmentation``."""
+        return self._task
+
+    def build(self, split: str | None, frame: Frame, limit: int | None) -> ShapeSet:
+        """Describe a split; nothing is drawn yet."""
+        counts = {"train": self.num_train, "val": self.num_val, "test": self.num_test}
+        name = f"{split}"
+        count = counts.get(name, 0)
+        return ShapeSet(
+            self.task, name, count=count, size=self.size, seed=self.seed, frame=frame, limit=limit
+        )

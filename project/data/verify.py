@@ -1,0 +1,102 @@
+"""Look at every sample before anything runs, and report all problems at once."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+from lightning.pytorch.utilities import rank_zero_warn
+from tqdm import tqdm
+
+from project.data.decoding import SampleError
+from project.data.sample_set import SampleSet
+
+OnError = Literal["raise", "skip"]
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A sample that cannot be served: its index, its file and the reason."""
+
+    index: int
+    file: str
+    reason: str
+
+
+class DataError(ValueError):
+    """Samples of a data set cannot be served; the message lists them with the remedy."""
+
+
+def find_problems(samples: SampleSet) -> list[Problem]:
+    """Decode every sample that would be served, in threads.
+
+    Args:
+        samples: the set to look through.
+
+    Returns:
+        The problems in the order of the samples, empty if all is well.
+    """
+
+    def check(index: int) -> Problem | None:
+        try:
+            samples.read(index)
+        except SampleError as error:
+            return Problem(index, samples.where(index), str(error))
+        return None
+
+    with ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1)) as pool:
+        # A large set takes minutes: after two seconds a bar says so.
+        results = tqdm(
+            pool.map(check, samples.indices),
+            total=len(samples),
+            desc="verifying data",
+            delay=2,
+            leave=False,
+            disable=None,  # no bar where there is no terminal
+        )
+        return [problem for problem in results if problem is not None]
+
+
+def verify_samples(samples: SampleSet, on_error: OnError) -> list[str]:
+    """Make sure that every sample can be served, or take out those that cannot.
+
+    Args:
+        samples: the set; with ``skip`` the bad samples are left out, others keep their index.
+        on_error: ``raise`` refuses to go on, ``skip`` warns once and goes on.
+
+    Returns:
+        What a report must say: a line about the samples left out, if there are any.
+
+    Raises:
+        DataError: naming count, first files, reasons and the remedy; also if nothing is left.
+    """
+    if len(samples) == 0:
+        raise DataError("the data set must hold at least one sample, got none. Check root.")
+    problems = find_problems(samples)
+    if not problems:
+        return []
+    total = len(samples)
+    if on_error == "raise" or len(problems) == total:
+        raise DataError(_report(problems, total))
+    samples.skip({problem.index for problem in problems})
+    names = ", ".join(problem.file for problem in problems[:_SHOWN])
+    more = f" and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+    notice = f"skipped {len(problems)} of {total} samples that cannot be used: {names}{more}"
+    rank_zero_warn(notice)
+    return [notice]
+
+
+def _report(problems: list[Problem], total: int) -> str:
+    lines = [f"{len(problems)} of {total} samples cannot be used:"]
+    lines += [f"  {problem.file}: {problem.reason}" for problem in problems[:_SHOWN]]
+    if len(problems) > _SHOWN:
+        lines.append(f"  … and {len(problems) - _SHOWN} more")
+    if len(problems) == total:
+        lines.append("No sample is left. Check root and the arguments that name files and labels.")
+    else:
+        lines.append("Repair them, or go on without them: --data.on_error skip")
+    return "\n".join(lines)

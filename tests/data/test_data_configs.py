@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import pytest
+import yaml
+from jsonargparse import ArgumentParser
+
+from project.data import AttackDataModule, ImageListData
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "data").glob("*.yaml"))
+
+
+def build(path, *arguments):
+    parser = ArgumentParser()
+    parser.add_subclass_arguments(AttackDataModule, "data")
+    parser.add_argument("--config", action="config")
+    config = parser.parse_args([f"--config={path}", *arguments])
+    # The longer name is deprecated, and older versions of jsonargparse know no other.
+    instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes
+    return instantiate(config).data
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_says_where_it_comes_from_and_builds(path):
+    assert path.read_text().startswith("# ")
+    assert list(yaml.safe_load(path.read_text())) == ["data"]
+    data = build(path, "--data.limit=3", "--data.on_error=skip")
+    assert isinstance(data, AttackDataModule)
+    assert (data.limit, data.on_error) == (3, "skip")
+
+
+@pytest.mark.parametrize("task", ["classification", "segmentation"])
+def test_the_embedded_configs_give_a_batch(task):
+    data = build(CONFIGS[0].with_name(f"shapes_{task}.yaml"), "--data.batch_size=2")
+    data.setup("test")
+    batch = next(iter(data.test_dataloader()[0]))
+    assert batch["image"].shape == (2, 3, 64, 64)
+    assert data.task == task
+
+
+def test_the_folder_is_an_argument():
+    data = build(CONFIGS[0].with_name("imagenet.yaml"), "--data.root=elsewhere")
+    assert isinstance(data, ImageListData)
+    assert (data.root, data.frame.crop) == ("elsewhere", 224)
