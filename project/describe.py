@@ -77,9 +77,10 @@ def _describe_object(thing: Any) -> dict[str, Any]:
 
 
 def _argument_names(kind: type) -> list[str]:
-    if kind.__init__ is object.__init__:
+    # An abstract class without a constructor of its own would show (*args, **kwargs).
+    if "__init__" not in {name for base in kind.__mro__[:-1] for name in vars(base)}:
         return []
-    return [name for name in inspect.signature(kind.__init__).parameters if name != "self"]
+    return list(inspect.signature(kind).parameters)
 
 
 def _class_name(thing: Any) -> str:

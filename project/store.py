@@ -25,13 +25,14 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from project.describe import digest
+from project.errors import InputError
 from project.records import replace_file
 
 _FORMAT = 1
 _CHUNK = "mirage"
 
 
-class StoreError(RuntimeError):
+class StoreError(InputError):
     """The store is not what it should be, or cannot be written."""
 
 

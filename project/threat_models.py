@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from project import randomness
+from project.errors import InputError
 from project.quantise import to_8bit
 from project.warping import warp
 
@@ -134,7 +135,8 @@ class L2(ThreatModel):
 
     def size(self, perturbation: Tensor) -> Tensor:
         """Return the Euclidean norm."""
-        return torch.linalg.vector_norm(perturbation.flatten(1), dim=1)
+        norm: Tensor = torch.linalg.vector_norm(perturbation.flatten(1), dim=1)
+        return norm
 
     def round(self, images: Tensor, adversarial: Tensor) -> Tensor:
         """Round to the nearest 8-bit image, of a shrunken perturbation where that is too large.
@@ -240,13 +242,13 @@ def norm_ball(norm: Norm, eps: float) -> ThreatModel:
     """
     balls = {"linf": Linf, "l2": L2}
     if norm not in balls:
-        raise ValueError(f"norm must be one of {', '.join(balls)}, got {norm!r}.")
+        raise InputError(f"norm must be one of {', '.join(balls)}, got {norm!r}.")
     return balls[norm](eps)
 
 
 def _positive(budget: float) -> float:
     if not budget > 0:
-        raise ValueError(f"a budget must be greater than 0, got {budget}.")
+        raise InputError(f"a budget must be greater than 0, got {budget}.")
     return budget
 
 

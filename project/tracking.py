@@ -48,7 +48,12 @@ class MirageWandbLogger(WandbLogger):
         self.project = project
         self.mode = mode
         super().__init__(
-            name=name, save_dir=save_dir, project=project, mode=resolved(mode), resume=None
+            name=name,
+            save_dir=save_dir,
+            project=project,
+            mode=resolved(mode),
+            resume=None,
+            settings=wandb.Settings(quiet=True),  # the outcome is printed, and in the report
         )
         # W&B warns of this argument, which Lightning always passes, whatever its value.
         self._wandb_init.pop("anonymous", None)

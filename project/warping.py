@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from project.errors import InputError
+
 
 def warp(images: Tensor, flow: Tensor) -> Tensor:
     r"""Sample images along a flow field, bilinearly between the four neighbours.
@@ -34,7 +36,7 @@ def warp(images: Tensor, flow: Tensor) -> Tensor:
     """
     batch, _, height, width = images.shape
     if flow.shape != (batch, 2, height, width):
-        raise ValueError(
+        raise InputError(
             f"flow must be (N, 2, H, W) = {(batch, 2, height, width)} to fit the images, "
             f"got {tuple(flow.shape)}."
         )

@@ -1,5 +1,6 @@
 import json
 import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,17 @@ def records(folder):
             part = b""
 
 
+def finished_records(folder, patience=60.0):
+    """Return the records of a finished run; W&B's own process writes the last ones a bit later."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        found = list(records(folder))
+        if any(record.HasField("exit") for record in found):
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"the run in {folder} has no end after {patience} s")
+
+
 def test_without_credentials_a_run_is_offline():
     assert not logged_in()
     assert resolved("auto") == "offline"
@@ -137,7 +149,7 @@ def test_an_offline_run_holds_metrics_tables_pictures_and_files(tmp_path):
     logger.finalize("success")
     assert wandb.run is None
 
-    found = list(records(tmp_path / "save"))
+    found = finished_records(tmp_path / "save")
     history = {
         "/".join(item.nested_key): json.loads(item.value_json)
         for record in found
@@ -162,6 +174,7 @@ def test_the_next_logger_starts_a_run_of_its_own(tmp_path):
         logger.log_metrics({"x": 1.0})
         names.append(logger.experiment.id)
         logger.finalize("failed")
-        [exit_code] = [r.exit.exit_code for r in records(tmp_path / title) if r.HasField("exit")]
+        found = finished_records(tmp_path / title)
+        [exit_code] = [r.exit.exit_code for r in found if r.HasField("exit")]
         assert exit_code == 1
     assert names[0] != names[1]

@@ -21,7 +21,9 @@ def slow_warp(image: list, flow: torch.Tensor, channel: int) -> list:
             x0, y0 = math.floor(u), math.floor(v)
             x1, y1 = min(x0 + 1, W - 1), min(y0 + 1, H - 1)
             a, b = u - x0, v - y0
-            value = (1 - a) * (1 - b) * image[channel][y0][x0] + a * (1 - b) * image[channel][y0][x1]
+            value = (1 - a) * (1 - b) * image[channel][y0][x0] + a * (1 - b) * image[channel][y0][
+                x1
+            ]
             value += (1 - a) * b * image[channel][y1][x0] + a * b * image[channel][y1][x1]
             row.append(value)
         result.append(row)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from project.attacks.frozen import frozen
 from project.attacks.verdict import fooled_share, query
+from project.errors import InputError
 from project.losses import valid_elements
 from project.samples import Samples
 
@@ -127,7 +128,7 @@ class Attack(ABC):
         if index is None:
             index = torch.arange(len(images))
         if index.shape != (len(images),):
-            raise ValueError(
+            raise InputError(
                 f"index must give one id per image, ({len(images)},), got {tuple(index.shape)}."
             )
         return images.detach(), target.detach(), index.detach().cpu()
@@ -135,12 +136,12 @@ class Attack(ABC):
 
 def _check_images(images: Tensor) -> None:
     if images.ndim != 4 or not images.is_floating_point():
-        raise ValueError(
+        raise InputError(
             f"images must be float (N, C, H, W), got {images.dtype} {tuple(images.shape)}."
         )
     low, high = (images.amin().item(), images.amax().item()) if images.numel() else (0.0, 1.0)
     if not (low >= 0 and high <= 1):
-        raise ValueError(
+        raise InputError(
             f"images must lie in [0, 1], got [{low:.3f}, {high:.3f}]. "
             "Normalise inside the victim, not in the datamodule."
         )
@@ -149,7 +150,7 @@ def _check_images(images: Tensor) -> None:
 def _check_target(target: Tensor, images: Tensor, num_classes: int | None) -> None:
     shapes = ((len(images),), (len(images), *images.shape[2:]))
     if target.dtype != torch.int64 or tuple(target.shape) not in shapes:
-        raise ValueError(
+        raise InputError(
             f"target must be int64 of shape {shapes[0]} (classes) or {shapes[1]} (pixel classes), "
             f"got {target.dtype} {tuple(target.shape)}."
         )
@@ -158,7 +159,7 @@ def _check_target(target: Tensor, images: Tensor, num_classes: int | None) -> No
         return
     low, high = int(labels.amin()), int(labels.amax())
     if low < 0 or high >= num_classes:
-        raise ValueError(
+        raise InputError(
             f"labels must lie in 0 … {num_classes - 1}, the victim's classes (255 is void in "
             f"masks), got {low} … {high}. Check the data's labels and the victim's num_classes."
         )

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from project.attacks.active_set import ActiveSet, FlowOptimizer
 from project.attacks.attack import Attack, Perturbed
 from project.attacks.verdict import fooled_share, query
+from project.errors import InputError
 from project.losses import margin, mean_over_valid, valid_elements
 from project.saliency.provider import Scene
 from project.threat_models import Flow, Masked, ThreatModel
@@ -48,7 +49,7 @@ class FlowAttack(Attack):
         seed: int,
     ) -> None:
         if steps < 1 or not step_size > 0 or smoothness < 0 or kappa < 0:
-            raise ValueError(
+            raise InputError(
                 "steps must be at least 1, step_size greater than 0, smoothness and kappa at least "
                 f"0, got {steps}, {step_size}, {smoothness}, {kappa}."
             )

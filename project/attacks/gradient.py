@@ -15,6 +15,7 @@ from project.attacks.rules import GradientRule
 from project.attacks.schedules import StepSchedule, check_schedule, step_factor
 from project.attacks.step import Memory, Step
 from project.attacks.verdict import query
+from project.errors import InputError
 from project.threat_models import ThreatModel
 
 
@@ -49,7 +50,7 @@ class GradientAttack(Attack):
         seed: int = 0,
     ) -> None:
         if steps < 1 or not step_size > 0:
-            raise ValueError(
+            raise InputError(
                 f"steps must be at least 1 and step_size greater than 0, got {steps}, {step_size}."
             )
         self.threat_model = threat_model

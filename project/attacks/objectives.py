@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from project.attacks.step import Step
+from project.errors import InputError
 from project.losses import kl_divergence, margin, mean_over_valid
 
 HardWeight = Literal["correct", "wrong"]
@@ -100,7 +101,7 @@ class TwoStage(Objective):
     ) -> None:
         for name, value in (("gamma", gamma), ("beta", beta), ("stage_switch", stage_switch)):
             if value != "all_fooled" and not 0 <= float(value) <= 1:
-                raise ValueError(f"{name} must lie in [0, 1], got {value}.")
+                raise InputError(f"{name} must lie in [0, 1], got {value}.")
         self.gamma = gamma
         self.beta = beta
         self.stage_switch = stage_switch
@@ -142,7 +143,9 @@ class TwoStage(Objective):
 
     def _transferable(self, step: Step) -> Tensor:
         pair = (step.logits.detach(), step.clean_logits())
-        divergence = kl_divergence(*(pair if self.divergence == "adversarial_clean" else pair[::-1]))
+        divergence = kl_divergence(
+            *(pair if self.divergence == "adversarial_clean" else pair[::-1])
+        )
         mean = mean_over_valid(divergence, step.valid)
         return (divergence > mean.view(-1, *[1] * (divergence.ndim - 1))) & step.valid
 

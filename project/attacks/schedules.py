@@ -8,6 +8,8 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
+from project.errors import InputError
+
 StepSchedule = Literal["constant", "uniform", "cosine", "rising", "cyclic"]
 
 _PERIOD = 5
@@ -17,7 +19,7 @@ def check_schedule(schedule: StepSchedule) -> StepSchedule:
     """Return a known schedule's name; raise ValueError for any other."""
     if schedule not in get_args(StepSchedule):
         names = ", ".join(get_args(StepSchedule))
-        raise ValueError(f"step_schedule must be one of {names}, got {schedule!r}.")
+        raise InputError(f"step_schedule must be one of {names}, got {schedule!r}.")
     return schedule
 
 

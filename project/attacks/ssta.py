@@ -9,8 +9,9 @@ from torch import Tensor
 
 from project.attacks.active_set import FlowOptimizer
 from project.attacks.flow import FlowAttack
+from project.errors import InputError
 from project.saliency.frequency_tuned import FrequencyTuned
-from project.saliency.provider import SaliencyFunction, Scene, saliency_maps
+from project.saliency.provider import Saliency, SaliencyFunction, Scene, saliency_maps
 from project.samples import Samples
 
 _STAGE = 20
@@ -82,7 +83,7 @@ class SSTA(FlowAttack):
 
     def __init__(
         self,
-        saliency: SaliencyFunction | None = None,
+        saliency: Saliency | SaliencyFunction | None = None,
         profile: Literal["paper", "released"] = "paper",
         steps: int = 250,
         step_size: float = 0.01,
@@ -93,10 +94,10 @@ class SSTA(FlowAttack):
         seed: int = 0,
     ) -> None:
         if profile not in PROFILES:
-            raise ValueError(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}.")
+            raise InputError(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}.")
         if not 0 <= min_area <= 1:
-            raise ValueError(f"min_area must lie in [0, 1], got {min_area}.")
-        self.saliency: SaliencyFunction = FrequencyTuned() if saliency is None else saliency
+            raise InputError(f"min_area must lie in [0, 1], got {min_area}.")
+        self.saliency = FrequencyTuned() if saliency is None else saliency
         self.profile = profile
         self.min_area = min_area
         self._profile = PROFILES[profile]
@@ -113,7 +114,7 @@ class SSTA(FlowAttack):
 
     def attach(self, samples: Samples) -> None:
         """Let the saliency provider know the data set."""
-        if hasattr(self.saliency, "attach"):
+        if isinstance(self.saliency, Saliency):
             self.saliency.attach(samples)
 
     def bound(self, step: int) -> float:

@@ -35,9 +35,7 @@ class StAdv(FlowAttack):
         targeted: bool = False,
         seed: int = 0,
     ) -> None:
-        super().__init__(
-            steps, step_size, "adam", smoothness, kappa, early_stop, targeted, seed
-        )
+        super().__init__(steps, step_size, "adam", smoothness, kappa, early_stop, targeted, seed)
 
     def bound(self, step: int) -> float:
         """Return no bound: the flow loss takes its place."""

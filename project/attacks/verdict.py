@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from project.errors import InputError
 from project.losses import mean_over_valid, valid_elements
 
 
@@ -24,7 +25,7 @@ def query(victim: nn.Module, images: Tensor, target: Tensor) -> Tensor:
     logits: Tensor = victim(images)
     if logits.ndim != target.ndim + 1 or logits[:, 0].shape != target.shape:
         wanted = ", ".join(["N", "K", *map(str, target.shape[1:])])
-        raise ValueError(
+        raise InputError(
             f"the victim must return logits ({wanted}) for a target {tuple(target.shape)}, got "
             f"{tuple(logits.shape)}. A classifier takes class labels, a segmenter takes masks of "
             "the size of its logits."

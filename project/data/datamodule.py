@@ -17,6 +17,7 @@ from project.data.dealing import DealtBatchSampler, EpochSampler
 from project.data.frame import Frame, Native
 from project.data.sample_set import SampleSet
 from project.data.verify import OnError, verify_samples
+from project.errors import InputError
 
 Batch = dict[str, Tensor]
 
@@ -65,7 +66,7 @@ class AttackDataModule(LightningDataModule, ABC):
     ) -> None:
         super().__init__()
         if on_error == "skip" and not verify:
-            raise ValueError(
+            raise InputError(
                 "on_error 'skip' needs verify true, since bad samples are found by verifying; got "
                 "verify false. Set one of them otherwise."
             )
@@ -106,7 +107,7 @@ class AttackDataModule(LightningDataModule, ABC):
             ValueError: if the data set has no split to train on.
         """
         if self.train_split is None:
-            raise ValueError(
+            raise InputError(
                 "training needs a split of its own, got train_split null. Set --data.train_split."
             )
         if self._training is None:
@@ -192,7 +193,7 @@ class AttackDataModule(LightningDataModule, ABC):
         # Lightning has no public way to ask; its sampler would pad batches and repeat samples.
         connector = self.trainer._accelerator_connector
         if getattr(connector, "use_distributed_sampler", False):
-            raise ValueError(
+            raise InputError(
                 "batches are dealt to ranks by the datamodule, so the trainer must not add its own "
                 "sampler, got use_distributed_sampler=True. Use "
                 "Trainer(use_distributed_sampler=False)."
@@ -208,7 +209,7 @@ def collate(samples: list[Batch]) -> Batch:
     sizes = sorted({tuple(sample["image"].shape[1:]) for sample in samples})
     if len(sizes) > 1:
         found = ", ".join(f"{width}×{height}" for height, width in sizes)
-        raise ValueError(
+        raise InputError(
             f"the images of a batch must have one size, got {found}. Give the data a frame "
             "(CentreCrop, Stretch, PadToSquare), or batch_size 1."
         )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch.utils.data import Sampler
 
+from project.errors import InputError
 from project.randomness import generator
 
 
@@ -30,9 +31,9 @@ class DealtBatchSampler(Sampler[list[int]]):
 
     def __init__(self, num_samples: int, batch_size: int, rank: int = 0, world_size: int = 1):
         if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
+            raise InputError(f"batch_size must be at least 1, got {batch_size}.")
         if not 0 <= rank < world_size:
-            raise ValueError(f"rank must be in 0 … {world_size - 1}, got {rank}.")
+            raise InputError(f"rank must be in 0 … {world_size - 1}, got {rank}.")
         self.num_samples = num_samples
         self.batch_size = batch_size
         self.rank = rank
@@ -55,7 +56,7 @@ class DealtBatchSampler(Sampler[list[int]]):
 
     def _check_enough(self) -> None:
         if self._num_batches() < self.world_size:
-            raise ValueError(
+            raise InputError(
                 f"every rank needs at least one batch, got {self._num_batches()} batches "
                 f"({self.num_samples} samples, batch size {self.batch_size}) for "
                 f"{self.world_size} ranks. Use fewer devices or a smaller batch_size."
@@ -81,7 +82,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
     def __init__(self, num_samples: int, seed: int = 0, rank: int = 0, world_size: int = 1):
         if num_samples < world_size:
-            raise ValueError(
+            raise InputError(
                 f"every rank needs at least one training sample, got {num_samples} samples for "
                 f"{world_size} ranks. Use fewer devices."
             )

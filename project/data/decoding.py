@@ -9,13 +9,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile
 
+from project.errors import InputError
+
 Pixels = npt.NDArray[np.uint8]
 
 _MASK_MODES = ("1", "L", "P")
 _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L")
 
 
-class SampleError(ValueError):
+class SampleError(InputError):
     """A sample that must not be served; the message is the reason, without the file's name."""
 
 

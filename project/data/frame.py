@@ -14,6 +14,8 @@ from typing import Any
 import albumentations as A
 import cv2
 
+from project.errors import InputError
+
 VOID = 255
 
 # INTER_NEAREST rounds down, which moves a mask by up to half a pixel against its image.
@@ -54,7 +56,7 @@ class CentreCrop(Frame):
 
     def __init__(self, resize: int | None = 256, crop: int = 224) -> None:
         if resize is not None and resize < crop:
-            raise ValueError(
+            raise InputError(
                 f"resize must be at least crop, got resize {resize} and crop {crop}. "
                 "A crop cannot be larger than the image."
             )

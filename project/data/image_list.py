@@ -10,6 +10,7 @@ from project.data.datamodule import AttackDataModule
 from project.data.files import ClassificationFiles, LabelledFile, images_under, require_folder
 from project.data.frame import Frame
 from project.data.verify import OnError
+from project.errors import InputError
 
 IMAGENET_CLASSES = 1000
 
@@ -118,7 +119,7 @@ class ImageListData(AttackDataModule):
             wanted.append(self.split_column)
         missing = [column for column in wanted if column not in rows[0]]
         if missing:
-            raise ValueError(
+            raise InputError(
                 f"{path} must have the columns {wanted}, got {list(rows[0])}. Set file_column, "
                 "label_column or split_column to the names it uses."
             )
@@ -146,12 +147,12 @@ class ImageListData(AttackDataModule):
         require_folder(folder, "one folder of photos per class")
         names = sorted(path.name for path in folder.iterdir() if path.is_dir())
         if not names:
-            raise ValueError(
+            raise InputError(
                 f"{folder} must hold one folder of photos per class, got none. Name the CSV of "
                 "labels with --data.labels if the photos are labelled that way."
             )
         if self._num_classes is not None and len(names) != self._num_classes:
-            raise ValueError(
+            raise InputError(
                 f"{folder} must hold {self._num_classes} class folders (num_classes), got "
                 f"{len(names)}. Leave num_classes out to use as many as there are."
             )
@@ -182,5 +183,5 @@ def _read_csv(path: Path) -> list[dict[str, str]]:
             for row in csv.DictReader(stream)
         ]
     if not rows:
-        raise ValueError(f"{path} must list at least one photo below its header, got none.")
+        raise InputError(f"{path} must list at least one photo below its header, got none.")
     return rows

@@ -20,6 +20,7 @@ from torch.utils.data import Dataset
 from project.data.decoding import Pixels, SampleError
 from project.data.frame import Frame
 from project.describe import digest
+from project.errors import InputError
 
 Task = Literal["classification", "segmentation"]
 RawTarget = int | Pixels
@@ -46,7 +47,7 @@ class SampleSet(Dataset[dict[str, Tensor]], ABC):
 
     def __init__(self, names: Sequence[str], frame: Frame, limit: int | None = None) -> None:
         if limit is not None and limit < 1:
-            raise ValueError(f"limit must be at least 1 or null, got {limit}.")
+            raise InputError(f"limit must be at least 1 or null, got {limit}.")
         self.names = tuple(names)
         self.frame = frame
         self.limit = limit
@@ -146,7 +147,7 @@ class SampleSet(Dataset[dict[str, Tensor]], ABC):
         """
         size = self.read(index)[0].shape[:2]
         if saliency.dtype != np.uint8 or saliency.shape != size:
-            raise ValueError(
+            raise InputError(
                 f"a map for {self.name(index)!r} must be uint8 of the photo's size "
                 f"{size[1]}×{size[0]}, got {saliency.dtype} of shape {saliency.shape}. "
                 "Make it from the photo as it is on disk."

@@ -13,6 +13,7 @@ from project.data.frame import Frame
 from project.data.sample_set import RawTarget, SampleSet, Task
 from project.data.shapes import DRAWING_VERSION, SHAPE_NAMES, Drawing, draw
 from project.data.verify import OnError
+from project.errors import InputError
 
 _SPLITS = ("train", "val", "test")
 
@@ -43,7 +44,7 @@ class ShapeSet(SampleSet):
         limit: int | None = None,
     ) -> None:
         if split not in _SPLITS:
-            raise ValueError(f"split must be one of {_SPLITS}, got {split!r}.")
+            raise InputError(f"split must be one of {_SPLITS}, got {split!r}.")
         self.task = task
         self.split = split
         self.count = count

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from project.data.decoding import SampleError
 from project.data.sample_set import SampleSet
+from project.errors import InputError
 
 OnError = Literal["raise", "skip"]
 
@@ -27,7 +28,7 @@ class Problem:
     reason: str
 
 
-class DataError(ValueError):
+class DataError(InputError):
     """Samples of a data set cannot be served; the message lists them with the remedy."""
 
 

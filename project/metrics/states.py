@@ -35,7 +35,7 @@ class Gathered(Metric):
         if values.ndim != 1:
             raise ValueError(f"values must be (N,), one per image, got {tuple(values.shape)}.")
         assert isinstance(self.column, list)
-        self.column.append(values.detach().to(self.column_dtype))
+        self.column.append(values.detach().to(self.device, self.column_dtype))
 
     def gathered(self) -> Tensor:
         """Return all values so far, (M,) on the CPU; inside ``compute``, over all processes."""

@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from project.samples import Samples
+from project.errors import InputError
 from project.saliency.provider import Scene, SceneSaliency
+from project.samples import Samples
 
 
 class MaskFiles(SceneSaliency):
@@ -35,7 +36,7 @@ class MaskFiles(SceneSaliency):
     def maps(self, images: Tensor, scene: Scene) -> Tensor:
         """Return maps (N, 1, H, W) in [0, 1]."""
         if self._samples is None:
-            raise ValueError("MaskFiles finds files by sample name: attach a data set first.")
+            raise InputError("MaskFiles finds files by sample name: attach a data set first.")
         return torch.stack([self._read(int(index)) for index in scene.index]).to(images)
 
     def fingerprint(self) -> str:
@@ -68,7 +69,7 @@ class DataMasks(SceneSaliency):
     def _mask(self, index: int) -> Tensor:
         mask = None if self._samples is None else self._samples.salient_mask(index)
         if mask is None:
-            raise ValueError(
+            raise InputError(
                 "DataMasks needs a data set with object masks, and this one has none. "
                 "Choose another saliency provider, for example FrequencyTuned."
             )

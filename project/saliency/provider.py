@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from project.errors import InputError
 from project.samples import Samples
 
 SaliencyFunction = Callable[[Tensor], Tensor]
@@ -57,7 +58,7 @@ class SceneSaliency(Saliency):
         """Return maps (N, 1, H, W) in [0, 1]."""
 
 
-def saliency_maps(provider: SaliencyFunction, images: Tensor, scene: Scene) -> Tensor:
+def saliency_maps(provider: Saliency | SaliencyFunction, images: Tensor, scene: Scene) -> Tensor:
     """Ask a provider, or any callable, for maps, and check what comes.
 
     Returns:
@@ -72,12 +73,12 @@ def saliency_maps(provider: SaliencyFunction, images: Tensor, scene: Scene) -> T
         maps = provider(images).detach()
     wanted = (len(images), 1, *images.shape[2:])
     if maps.shape != wanted:
-        raise ValueError(
+        raise InputError(
             f"a saliency provider must return (N, 1, H, W) = {wanted}, got {tuple(maps.shape)}."
         )
     low, high = maps.amin().item(), maps.amax().item()
     if not (low >= 0 and high <= 1):
-        raise ValueError(
+        raise InputError(
             f"saliency maps must lie in [0, 1], got [{low:.3f}, {high:.3f}]. "
             "Divide 8-bit maps by 255; pass logits through a sigmoid."
         )

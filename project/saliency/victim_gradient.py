@@ -11,7 +11,7 @@ from project.saliency.provider import Scene, SceneSaliency, normalised
 
 
 class VictimGradient(SceneSaliency):
-    r"""Size of the loss's gradient at each pixel: $$\max_c |\partial CE / \partial x_c|$$, smoothed.
+    r"""Size of the loss's gradient at each pixel, smoothed: $$\max_c |\partial CE/\partial x_c|$$.
 
     Source: Simonyan et al., "Deep Inside Convolutional Networks", ICLR workshop 2014, section 3
     (there of the class score) [paper]; the smoothing [ours].

@@ -1,5 +1,7 @@
 """SSTA and stAdv on hand-computed cases, and what their loop promises."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -110,7 +112,7 @@ def test_mask_grows_and_budget_never_falls(profile):
     maps = lifted(blob(eight_bit_images(1)), 0.05)
     masks = [attack.region(step, maps) for step in range(250)]
     bounds = [attack.bound(step) for step in range(250)]
-    assert all(((later - earlier) >= 0).all() for earlier, later in zip(masks, masks[1:], strict=False))
+    assert all((later >= earlier).all() for earlier, later in pairwise(masks))
     assert masks[-1].sum() > masks[0].sum()
     assert bounds == sorted(bounds)
 

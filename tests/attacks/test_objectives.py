@@ -25,7 +25,9 @@ def scene():
 
 def make_step(scene, number=3, total=4, targeted=False, memory=None) -> Step:
     logits, clean, target = scene
-    return Step(number, total, logits, target, targeted, lambda: clean, {} if memory is None else memory)
+    return Step(
+        number, total, logits, target, targeted, lambda: clean, {} if memory is None else memory
+    )
 
 
 def softmax(values: list[float]) -> list[float]:
@@ -93,7 +95,7 @@ def test_objective_and_gradient_agree_with_the_formula(scene, case):
     value = objective(step)
     torch.testing.assert_close(value.detach(), reference(scene, weigh), rtol=1e-12, atol=0)
     (gradient,) = torch.autograd.grad(value.sum(), step.logits)
-    logits, clean, target = scene
+    logits, _, target = scene
     for image in range(2):
         found = list(pixels(scene, image))
         weights = iter(weigh(found))

@@ -1,0 +1,148 @@
+"""The callback that leaves a run's folder behind: rows, measures, gallery and report."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shlex
+import shutil
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from project.callbacks.console import summary_table
+from project.evaluation import CLEAN, TransferEvaluation
+from project.records import replace_file, write_measures, write_rows
+from project.report import build_report
+from project.store import StoredSample
+from project.tracking import track_run
+from project.victims import Victim
+
+_RESULTS = ("rows.parquet", "metrics.csv", "run.json", "report.html", "gallery")
+_PACKAGES = ("mirage-attacks", "torch", "lightning", "torchmetrics", "timm", "lpips")
+
+
+class RunFolder(L.Callback):
+    """Write what an experiment found to a folder, and hand it to the loggers.
+
+    Args:
+        folder: where to; results of an earlier run there are replaced.
+        title: heading of the report.
+        gallery: how many images to show, evenly spaced over the data set.
+    """
+
+    def __init__(
+        self, folder: str = "runs/attack", title: str = "Attack experiment", gallery: int = 8
+    ) -> None:
+        self.folder = folder
+        self.title = title
+        self.gallery = gallery
+        self._shown: set[int] = set()
+        self._clean_predictions: dict[tuple[str, int], Tensor] = {}
+
+    def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Choose the gallery, and clear what an earlier run left.
+
+        The victims are checked by now: an experiment that is refused costs no results.
+        """
+        samples = trainer.datamodule.samples  # type: ignore[attr-defined]
+        count = min(self.gallery, len(samples))
+        self._shown = {samples.indices[place * len(samples) // count] for place in range(count)}
+        if trainer.is_global_zero:
+            for name in _RESULTS:
+                _remove(Path(self.folder) / name)
+        trainer.strategy.barrier()
+
+    def on_test_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: dict[str, Any],
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Write the pictures of the images that the gallery shows."""
+        assert isinstance(pl_module, TransferEvaluation)
+        step = pl_module.plan[dataloader_idx]
+        for place, index in enumerate(batch["index"].tolist()):
+            if index not in self._shown:
+                continue
+            predictions = {name: classes[place].cpu() for name, classes in outputs.items()}
+            if step == CLEAN:
+                self._clean_predictions |= {
+                    (name, index): classes for name, classes in predictions.items()
+                }
+                continue
+            folder = Path(self.folder) / "gallery" / step.attack / step.source / f"{index:08d}"
+            _save_images(folder, batch["image"][place], batch["crafted"][place])
+            if batch["target"].ndim > 1:
+                _save_classes(folder / "target.png", batch["target"][place])
+                clean = self._clean_predictions[step.source, index]
+                _save_classes(folder / "prediction_clean.png", clean)
+                _save_classes(folder / "prediction_adversarial.png", predictions[step.source])
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write rows, measures and the report, and hand them to the loggers."""
+        assert isinstance(pl_module, TransferEvaluation)
+        if not trainer.is_global_zero:
+            return
+        folder = Path(self.folder)
+        write_rows(folder / "rows.parquet", pl_module.rows)
+        write_measures(folder / "metrics.csv", pl_module.measures)
+        facts = self._facts(trainer, pl_module)
+        replace_file(folder / "run.json", json.dumps(facts, indent=1).encode())
+        report = build_report(folder)
+        track_run(trainer.loggers, folder)
+        print(summary_table(pl_module.measures, facts["task"]))
+        for notice in facts["notices"]:
+            print(f"note: {notice}")
+        print(f"report: {report}")
+
+    def _facts(self, trainer: L.Trainer, module: TransferEvaluation) -> dict[str, Any]:
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        config = Path(self.folder) / "config.yaml"
+        return {
+            "title": self.title,
+            "task": data.samples.task,
+            "images": len(data.samples),
+            "class_names": list(data.samples.class_names),
+            "command": shlex.join(["python", *sys.argv]),
+            "config": config.read_text() if config.is_file() else "",
+            "notices": [*data.notices, *module.notices],
+            "versions": {"python": platform.python_version()}
+            | {package: version(package) for package in _PACKAGES},
+            "weights": {name: _weights(victim) for name, victim in module.victims.items()},
+        }
+
+
+def _weights(victim: Victim) -> str:
+    return victim.fingerprint()[:16]
+
+
+def _save_images(folder: Path, clean: Tensor, crafted: StoredSample) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    pixels = clean.mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+    Image.fromarray(pixels).save(folder / "clean.png")
+    Image.fromarray(crafted.image).save(folder / "adversarial.png")
+    if crafted.flow is not None:
+        np.save(folder / "flow.npy", crafted.flow)
+    if crafted.mask is not None:
+        Image.fromarray(crafted.mask).save(folder / "mask.png")
+
+
+def _save_classes(path: Path, classes: Tensor) -> None:
+    Image.fromarray(classes.byte().cpu().numpy()).save(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,6 @@
+"""Evaluating attacks × sources × victims."""
+
+from project.evaluation.plan import CLEAN, Pass, plan_passes
+from project.evaluation.transfer import TransferEvaluation
+
+__all__ = ["CLEAN", "Pass", "TransferEvaluation", "plan_passes"]

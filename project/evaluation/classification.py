@@ -1,0 +1,90 @@
+"""Judging classifiers: rows and rates of one victim over the passes of an experiment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from project.evaluation.plan import Pass
+from project.evaluation.summary import Facts, Summary, column
+from project.metrics import PerImageMean, Rate
+from project.records import Measure
+
+# The released code of SSTA leaves out images whose first mask is not larger than this.
+_PAPER_AREA = 2500 / 224**2
+
+
+class ClassificationJudge:
+    """Judge one classifier's logits, pass after pass, against its own clean predictions."""
+
+    def __init__(self) -> None:
+        self._clean: dict[int, dict[str, Any]] = {}
+
+    def rows(self, logits: Tensor, target: Tensor, index: Tensor, clean: bool) -> list[Facts]:
+        """Judge a batch.
+
+        Args:
+            logits: (N, K).
+            target: (N,).
+            index: (N,).
+            clean: whether the images are clean ones; their verdicts are kept for later passes.
+
+        Returns:
+            The victim's columns of each image's row.
+        """
+        confidence = logits.float().softmax(1).gather(1, target[:, None]).squeeze(1)
+        verdicts = zip(
+            index.tolist(),
+            target.tolist(),
+            logits.argmax(1).tolist(),
+            confidence.tolist(),
+            strict=True,
+        )
+        rows: list[Facts] = []
+        for sample, label, prediction, trust in verdicts:
+            row = {"prediction": prediction, "confidence": trust, "correct": prediction == label}
+            if clean:
+                self._clean[sample] = {f"clean_{name}": value for name, value in row.items()}
+            before = self._clean[sample]
+            fooled = before["clean_correct"] and not row["correct"]
+            rows.append({"target": label, **row, **before, "fooled": fooled})
+        return rows
+
+
+class ClassificationSummary(Summary):
+    """Rates of one victim in one pass."""
+
+    def __init__(self, step: Pass, victim: str, device: torch.device) -> None:
+        super().__init__(step, victim)
+        self.accuracy = Rate().to(device)
+        self.asr = Rate().to(device)
+        self.asr_paper = Rate().to(device)
+        self.confidence_drop = PerImageMean().to(device)
+
+    def update(self, rows: list[Facts], predictions: Tensor, target: Tensor) -> None:
+        """Add a batch; the rows say it all."""
+        right_before, fooled = column(rows, "clean_correct"), column(rows, "fooled")
+        self.accuracy.update(column(rows, "correct"))
+        self.asr.update(fooled, right_before)
+        self.confidence_drop.update(column(rows, "clean_confidence") - column(rows, "confidence"))
+        self.asr_paper.update(fooled, right_before & self._in_paper(rows))
+
+    def measures(self) -> list[Measure]:
+        """Return the rates, computed over all processes."""
+        if self.step.clean:
+            return [self.rate("accuracy", self.accuracy)]
+        measures = [
+            self.rate("robust_accuracy", self.accuracy),
+            self.rate("asr", self.asr),
+            self.mean("confidence_drop", self.confidence_drop),
+        ]
+        paper = self.rate("asr_paper", self.asr_paper)
+        return [*measures, paper] if paper.total else measures
+
+    def _in_paper(self, rows: list[Facts]) -> Tensor:
+        """Tell which images the paper counts: none on transfer, or without a salient mask."""
+        if not self.white_box or "salient_area" not in rows[0]:
+            return torch.zeros(len(rows), dtype=torch.bool)
+        return column(rows, "salient_area") > _PAPER_AREA

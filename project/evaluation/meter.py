@@ -1,0 +1,67 @@
+"""All counts of one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+import torch
+
+from project.data import SampleSet
+from project.evaluation.classification import ClassificationJudge, ClassificationSummary
+from project.evaluation.plan import Pass
+from project.evaluation.quality import Quality
+from project.evaluation.segmentation import SegmentationJudge, SegmentationSummary
+from project.evaluation.summary import Summary
+from project.metrics import Ledger
+from project.records import Measure
+
+Judge = ClassificationJudge | SegmentationJudge
+
+
+class PassMeter:
+    """What one pass counts: a summary per victim, the images' quality, and who was seen.
+
+    Args:
+        step: the pass.
+        victims: their names.
+        metrics: names of the perceptual metrics.
+        samples: the data, whose task and classes decide what is counted.
+        device: of the states.
+    """
+
+    def __init__(
+        self,
+        step: Pass,
+        victims: Collection[str],
+        metrics: Sequence[str],
+        samples: SampleSet,
+        device: torch.device,
+    ) -> None:
+        def summary(victim: str) -> Summary:
+            if samples.task == "segmentation":
+                return SegmentationSummary(step, victim, device, samples.num_classes)
+            return ClassificationSummary(step, victim, device)
+
+        self.summaries = {victim: summary(victim) for victim in victims}
+        self.quality = Quality(step, () if step.clean else metrics, device)
+        self.ledger = Ledger().to(device)
+
+    def measures(self, expected: Iterable[int]) -> list[Measure]:
+        """Return the numbers, computed over all processes: every process must ask.
+
+        Args:
+            expected: indices of the samples, each of which must have been judged once.
+
+        Raises:
+            LedgerError: if any was not, or any other was.
+        """
+        self.ledger.check(expected)
+        judged = [measure for one in self.summaries.values() for measure in one.measures()]
+        return judged + self.quality.measures()
+
+
+def judges(victims: Collection[str], samples: SampleSet) -> dict[str, Judge]:
+    """Return a judge for each victim, who remembers its clean predictions over all passes."""
+    if samples.task == "segmentation":
+        return {victim: SegmentationJudge() for victim in victims}
+    return {victim: ClassificationJudge() for victim in victims}

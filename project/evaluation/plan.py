@@ -1,0 +1,53 @@
+"""The passes of an experiment over its data set: one on clean images, one per (attack, source)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from project.errors import InputError
+
+
+class Pass(NamedTuple):
+    """One pass over the data set.
+
+    Attributes:
+        attack: name of the attack, empty for the pass on clean images.
+        source: name of the victim attacked, likewise.
+    """
+
+    attack: str
+    source: str
+
+    @property
+    def clean(self) -> bool:
+        """Whether this is the pass on clean images."""
+        return not self.attack
+
+    def __str__(self) -> str:
+        return "clean" if self.clean else f"{self.attack} on {self.source}"
+
+
+CLEAN = Pass("", "")
+
+
+def plan_passes(
+    attacks: Collection[str], victims: Collection[str], sources: Sequence[str] | None
+) -> list[Pass]:
+    """List the passes: clean images first, since whoever is fooled must have been right before.
+
+    Args:
+        attacks: names of the attacks.
+        victims: names of the victims.
+        sources: which victims to attack; None is every one.
+
+    Raises:
+        ValueError: if a source is no victim.
+    """
+    unknown = [source for source in sources or () if source not in victims]
+    if unknown:
+        raise InputError(
+            f"source {', '.join(map(repr, unknown))} is not among the victims: {', '.join(victims)}"
+        )
+    chosen = victims if sources is None else sources
+    return [CLEAN, *(Pass(attack, source) for attack in attacks for source in chosen)]

@@ -1,0 +1,62 @@
+"""Data-set level numbers of one victim in one pass."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from project.evaluation.plan import Pass
+from project.metrics import PerImageMean, Rate
+from project.records import Measure
+
+Facts = dict[str, Any]
+
+
+class Summary(ABC):
+    """Metric states of one victim in one pass; they add up over batches and processes.
+
+    Args:
+        step: the pass.
+        victim: the victim's name.
+    """
+
+    def __init__(self, step: Pass, victim: str) -> None:
+        self.step = step
+        self.victim = victim
+
+    @abstractmethod
+    def update(self, rows: list[Facts], predictions: Tensor, target: Tensor) -> None:
+        """Add a batch: its rows, the predicted classes and the target, (N, …) each."""
+
+    @abstractmethod
+    def measures(self) -> list[Measure]:
+        """Return the numbers, computed over all processes: every process must ask."""
+
+    @property
+    def white_box(self) -> bool:
+        """Whether the victim is the one attacked."""
+        return self.victim == self.step.source
+
+    def measure(self, metric: str, value: float, **more: Any) -> Measure:
+        """Name a number; those on clean images are told apart."""
+        name = f"clean_{metric}" if self.step.clean else metric
+        return Measure(self.step.attack, self.step.source, self.victim, name, value, **more)
+
+    def rate(self, metric: str, rate: Rate) -> Measure:
+        """Name a rate, with its interval and denominator."""
+        return self.measure(metric, **rate.compute()._asdict())
+
+    def mean(self, metric: str, mean: PerImageMean) -> Measure:
+        """Name a mean over images, with their number."""
+        computed = mean.compute()
+        return self.measure(metric, computed.value, total=computed.finite)
+
+
+def column(rows: list[Facts], name: str) -> Tensor:
+    """Return one column of rows: bool stays bool, numbers become float64."""
+    values = [row[name] for row in rows]
+    kind = torch.bool if isinstance(values[0], bool) else torch.float64
+    return torch.tensor(values, dtype=kind)

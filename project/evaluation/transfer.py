@@ -1,0 +1,155 @@
+"""The experiment's LightningModule: every victim judges the images of every pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import lightning as L
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from project.data import AttackDataModule
+from project.errors import InputError
+from project.evaluation.meter import Judge, PassMeter, judges
+from project.evaluation.plan import CLEAN, Pass
+from project.evaluation.quality import compare
+from project.evaluation.summary import Facts
+from project.metrics import perceptual_panel
+from project.metrics.panel import PerceptualName
+from project.records import Measure
+from project.victims import Victim, check_victims
+
+DEFAULT_METRICS: tuple[PerceptualName, ...] = (
+    "lpips_squeeze",
+    "lpips_alex",
+    "ssim",
+    "psnr",
+    "mse",
+    "l2",
+    "linf",
+)
+_PROBED = 2
+
+
+class TransferEvaluation(L.LightningModule):
+    """Evaluate attacks × sources × victims in one run.
+
+    Each test dataloader is one pass over the same data: the first on clean images, each further
+    one on those of one (attack, source), which a callback puts into the batch. Every victim judges
+    every pass; where it is the source itself, that is the white-box case.
+
+    After a test, on every process, ``measures`` holds the numbers of the data set; ``rows`` holds
+    one row per image × attack × source × victim, of all processes on the first one.
+
+    Args:
+        victims: by name, all of the data's task.
+        metrics: perceptual metrics of the adversarial images; those whose backbone weights cannot
+            be had are left out, with a line in ``notices``.
+    """
+
+    def __init__(
+        self, victims: dict[str, Victim], metrics: Sequence[PerceptualName] = DEFAULT_METRICS
+    ) -> None:
+        super().__init__()
+        if not victims:
+            raise InputError("an experiment needs at least one victim, got none.")
+        self.victims = victims
+        self.metrics = metrics
+        self._panel, self.notices = perceptual_panel(metrics)
+        # Registered for the device only. Names may hold dots, so modules go by place.
+        networks = [metric for metric in self._panel if isinstance(metric, nn.Module)]
+        self._networks = nn.ModuleList([*victims.values(), *networks])
+        self.plan: Sequence[Pass] = (CLEAN,)
+        self.rows: list[Facts] = []
+        self.measures: list[Measure] = []
+        self._judges: dict[str, Judge] = {}
+        self._meters: list[PassMeter] = []
+
+    def on_test_start(self) -> None:
+        """Check the victims on real images, and start all counts at zero."""
+        samples = self._data.samples
+        probed = range(min(_PROBED, len(samples)))
+        images = torch.stack([samples[place]["image"] for place in probed])
+        check_victims(self.victims, images.to(self.device), samples.task, samples.num_classes)
+        names = [metric.name for metric in self._panel]
+        self._judges = judges(self.victims, samples)
+        self._meters = [
+            PassMeter(step, self.victims, names, samples, self.device) for step in self.plan
+        ]
+        self.rows = []
+
+    def test_step(
+        self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0
+    ) -> dict[str, Tensor]:
+        """Judge one batch of one pass.
+
+        Returns:
+            The classes that each victim predicts, (N, …), by the victim's name.
+        """
+        step, meter = self.plan[dataloader_idx], self._meters[dataloader_idx]
+        images = batch["image"] if step.clean else batch["adversarial"]
+        quality = {} if step.clean else compare(self._panel, batch["image"], images)
+        known = self._known(step, batch, quality)
+        predictions = {}
+        for name, victim in self.victims.items():
+            logits = victim(images)
+            verdicts = self._judges[name].rows(logits, batch["target"], batch["index"], step.clean)
+            rows = [known[place] | {"victim": name} | row for place, row in enumerate(verdicts)]
+            predictions[name] = logits.argmax(1)
+            meter.summaries[name].update(rows, predictions[name], batch["target"])
+            if not step.clean:
+                self.rows += rows
+            if name == step.source:
+                meter.quality.update(quality, rows)
+        meter.ledger.update(batch["index"])
+        return predictions
+
+    def on_test_epoch_end(self) -> None:
+        """Check that every sample was judged once, and sum up over all processes."""
+        expected = self._data.samples.indices
+        self.measures = [measure for meter in self._meters for measure in meter.measures(expected)]
+        self.rows = _gathered(self.rows)
+        for measure in self.measures:
+            self.log(measure_name(measure), measure.value, rank_zero_only=True)
+
+    def _known(self, step: Pass, batch: dict[str, Any], quality: dict[str, Tensor]) -> list[Facts]:
+        """Return what each image's rows say, whoever the victim."""
+        samples = self._data.samples
+        facts = [{} for _ in batch["index"]] if step.clean else [c.facts for c in batch["crafted"]]
+        return [
+            {
+                "index": index,
+                "name": samples.name(index),
+                "task": samples.task,
+                "attack": step.attack,
+                "source": step.source,
+                **facts[place],
+                **{name: float(value[place]) for name, value in quality.items()},
+            }
+            for place, index in enumerate(batch["index"].tolist())
+        ]
+
+    @property
+    def _data(self) -> AttackDataModule:
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, AttackDataModule)
+        return data
+
+
+def measure_name(measure: Measure) -> str:
+    """Return the stable name under which a number is tracked, such as ``pgd/vit/resnet/asr``."""
+    parts = (measure.attack, measure.source, measure.victim, measure.metric)
+    return "/".join(part for part in parts if part)
+
+
+def _gathered(rows: list[Facts]) -> list[Facts]:
+    """Return the rows of all processes, on the first one."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return rows
+    everyone: list[list[Facts]] | None = None
+    if dist.get_rank() == 0:
+        everyone = [[] for _ in range(dist.get_world_size())]
+    dist.gather_object(rows, everyone)
+    return [row for part in everyone for row in part] if everyone else rows

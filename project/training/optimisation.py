@@ -1,0 +1,62 @@
+"""The optimiser and the learning rate's course, as one part of a training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from torch.nn import Parameter
+from torch.optim.lr_scheduler import LambdaLR
+
+_WARM_UP = 0.2  # share of the steps on which `one_cycle` rises
+_START = 0.04  # share of the peak at which it starts, as in torch's OneCycleLR (1 / 25)
+
+
+def make_optimizer(
+    parameters: Iterator[Parameter],
+    name: Literal["adamw", "sgd"],
+    learning_rate: float,
+    weight_decay: float,
+) -> torch.optim.Optimizer:
+    """Return AdamW, or SGD with Nesterov momentum 0.9; vectors (norms, biases) do not decay."""
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if name == "adamw":
+        return torch.optim.AdamW(groups, lr=learning_rate)
+    return torch.optim.SGD(groups, lr=learning_rate, momentum=0.9, nesterov=True)
+
+
+def make_schedule(
+    optimizer: torch.optim.Optimizer,
+    name: Literal["one_cycle", "cosine", "constant"],
+    steps: int,
+) -> LambdaLR:
+    """Return a schedule to be stepped after every optimiser step.
+
+    Args:
+        optimizer: whose learning rate is the peak.
+        name: ``one_cycle`` rises over the first fifth, then falls along a cosine to zero;
+            ``cosine`` only falls; ``constant`` stays.
+        steps: total number of optimiser steps.
+    """
+
+    def factor(step: int) -> float:
+        progress = min(step / max(steps, 1), 1.0)
+        if name == "constant":
+            return 1.0
+        if name == "cosine":
+            return _falling(progress)
+        if progress < _WARM_UP:
+            return _START + (1 - _START) * _falling(1 - progress / _WARM_UP)
+        return _falling((progress - _WARM_UP) / (1 - _WARM_UP))
+
+    return LambdaLR(optimizer, factor)
+
+
+def _falling(progress: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * progress))

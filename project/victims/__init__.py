@@ -1,0 +1,24 @@
+"""Victims: networks from [0, 1] images to logits that normalise inside."""
+
+from project.victims.check import VictimCheckError, check_victim, check_victims
+from project.victims.segmentation import SegmentationVictim
+from project.victims.smp_victim import SmpVictim
+from project.victims.timm_victim import TimmVictim
+from project.victims.torchvision_victim import TorchvisionVictim
+from project.victims.victim import ClassificationVictim, Task, Victim
+from project.victims.weights import WeightsError, load_weights
+
+__all__ = [
+    "ClassificationVictim",
+    "SegmentationVictim",
+    "SmpVictim",
+    "Task",
+    "TimmVictim",
+    "TorchvisionVictim",
+    "Victim",
+    "VictimCheckError",
+    "WeightsError",
+    "check_victim",
+    "check_victims",
+    "load_weights",
+]

@@ -1,0 +1,132 @@
+"""Segmenters of segmentation_models_pytorch (smp) as victims."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import segmentation_models_pytorch as smp
+import timm
+
+from project.errors import InputError
+from project.victims.networks import build, finish, require_one_origin
+from project.victims.segmentation import SegmentationVictim
+from project.victims.victim import IMAGENET_MEAN, IMAGENET_STD, Channels
+from project.victims.weights import load_encoder_weights
+
+# Encoders of smp whose published weights want another normalisation than ImageNet's mean and std.
+_OTHER_NORMALISATION = ("dpn", "inception", "xception")
+
+
+class SmpVictim(SegmentationVictim):
+    """A segmenter of smp that carries its own normalisation and takes every image size.
+
+    Mean and std come from the encoder: timm's ``pretrained_cfg`` for ``tu-`` encoders, smp's
+    preprocessing parameters where its weights are fetched, ImageNet's otherwise.
+
+    Args:
+        architecture: smp's class name, for example ``Unet``, ``FPN``, ``PSPNet``, ``DeepLabV3``.
+        encoder: smp's encoder name; ``tu-NAME`` is a network of timm.
+        num_classes: K, without a void class.
+        checkpoint: local weight file of the whole segmenter.
+        pretrained: fetch the encoder's published ImageNet weights (needs the internet once).
+        encoder_checkpoint: local weight file of a classifier to start the encoder from.
+        divisor: heights and widths are padded to its multiple; None is what smp asks for.
+        model_args: further arguments of the architecture (those it does not know go to a ``tu-``
+            encoder).
+        mean: per channel in [0, 1] units, for weights trained otherwise.
+        std: likewise.
+        input_size: side of the square that images are stretched to inside; None keeps their size.
+        identity: dotted names of submodules to replace by ``nn.Identity``.
+
+    Raises:
+        ValueError: if the architecture is unknown or the weights come from two places.
+        WeightsError: if the weights cannot be fetched, read or fitted.
+    """
+
+    def __init__(
+        self,
+        architecture: str,
+        encoder: str,
+        num_classes: int,
+        *,
+        checkpoint: str | Path | None = None,
+        pretrained: bool = False,
+        encoder_checkpoint: str | Path | None = None,
+        divisor: int | None = None,
+        model_args: dict[str, Any] | None = None,
+        mean: Channels | None = None,
+        std: Channels | None = None,
+        input_size: int | None = None,
+        identity: list[str] | None = None,
+    ) -> None:
+        require_one_origin(pretrained, checkpoint or encoder_checkpoint)
+        make = _architecture(architecture)
+        network: Any = build(
+            lambda: make(
+                encoder_name=encoder,
+                encoder_weights=_published(encoder, pretrained),
+                classes=num_classes,
+                **(model_args or {}),
+            ),
+            encoder,
+            downloads=pretrained,
+        )
+        finish(network, identity or [], checkpoint)
+        if encoder_checkpoint is not None and checkpoint is None:
+            load_encoder_weights(network.encoder, encoder_checkpoint)
+        usual_mean, usual_std = _normalisation(encoder, pretrained, given=bool(mean and std))
+        super().__init__(
+            network,
+            num_classes,
+            mean=mean or usual_mean,
+            std=std or usual_std,
+            input_size=input_size,
+            divisor=divisor or _stride(network),
+        )
+        network.requires_divisible_input_shape = False  # the padding sees to it
+        self.architecture = architecture
+        self.encoder = encoder
+        self.checkpoint = checkpoint
+        self.pretrained = pretrained
+        self.encoder_checkpoint = encoder_checkpoint
+        self.model_args = model_args
+        self.identity = identity
+
+
+def _architecture(name: str) -> Any:
+    known = {
+        kind.__name__: kind
+        for kind in vars(smp).values()
+        if isinstance(kind, type) and issubclass(kind, smp.base.SegmentationModel)
+    }
+    if name not in known:
+        raise InputError(f"architecture must be one of {', '.join(sorted(known))}, got {name!r}.")
+    return known[name]
+
+
+def _published(encoder: str, pretrained: bool) -> str | bool | None:
+    if not pretrained:
+        return None
+    return True if encoder.startswith("tu-") else "imagenet"
+
+
+def _stride(network: Any) -> int:
+    return int(network.encoder.output_stride) if network.requires_divisible_input_shape else 1
+
+
+def _normalisation(encoder: str, pretrained: bool, given: bool) -> tuple[Channels, Channels]:
+    if given:
+        return IMAGENET_MEAN, IMAGENET_STD
+    if encoder.startswith("tu-"):
+        config: Any = timm.get_pretrained_cfg(encoder.removeprefix("tu-"))
+        return tuple(config.mean), tuple(config.std)
+    if pretrained:
+        parameters = smp.encoders.get_preprocessing_params(encoder)
+        return tuple(parameters["mean"]), tuple(parameters["std"])
+    if any(family in encoder for family in _OTHER_NORMALISATION):
+        raise InputError(
+            f"mean and std must be given for encoder {encoder!r} without pretrained weights: "
+            "its family does not use ImageNet's. Take those that its weights were trained with."
+        )
+    return IMAGENET_MEAN, IMAGENET_STD

@@ -1,0 +1,109 @@
+"""Victims: networks that take images as they are and normalise inside.
+
+Convention
+    images   (N, 3, H, W) float in [0, 1], RGB, never normalised
+    logits   (N, K) for classification, (N, K, H, W) for segmentation, never probabilities
+    sizes    one number is the side of a square, in pixels
+
+So a budget such as 8/255 means the same for every victim, whatever its mean and std.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from project.describe import weights_hash
+from project.errors import InputError
+
+Task = Literal["classification", "segmentation"]
+Interpolation = Literal["bilinear", "bicubic"]
+Channels = tuple[float, float, float]
+
+IMAGENET_MEAN: Channels = (0.485, 0.456, 0.406)
+IMAGENET_STD: Channels = (0.229, 0.224, 0.225)
+
+
+class Victim(nn.Module, ABC):
+    """A network with its own preprocessing; what attacks, training and evaluation work on.
+
+    Args:
+        network: from normalised images to logits.
+        num_classes: K, the number of logits.
+        mean: per channel, in [0, 1] units, subtracted inside.
+        std: per channel, in [0, 1] units, divided by inside.
+        input_size: side of the square that images are resized to inside; None keeps their size.
+        interpolation: how they are resized (antialiased, differentiable).
+    """
+
+    task: Task
+
+    def __init__(
+        self,
+        network: nn.Module,
+        num_classes: int,
+        *,
+        mean: Channels = IMAGENET_MEAN,
+        std: Channels = IMAGENET_STD,
+        input_size: int | None = None,
+        interpolation: Interpolation = "bilinear",
+    ) -> None:
+        super().__init__()
+        if min(std) <= 0:
+            raise InputError(f"std must be positive in every channel, got {std}.")
+        self.network = network
+        self.num_classes = num_classes
+        self.mean = mean
+        self.std = std
+        self.input_size = input_size
+        self.interpolation: Interpolation = interpolation
+        self.pixel_mean: Tensor
+        self.pixel_std: Tensor
+        # Not persistent: a checkpoint holds what was learned, the config says the rest.
+        self.register_buffer("pixel_mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self._fingerprint: tuple[tuple[int, ...], str] | None = None
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits of images (N, 3, H, W) in [0, 1]."""
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Return (images − mean) / std, channel by channel."""
+        return (images - self.pixel_mean) / self.pixel_std
+
+    def resize(self, images: Tensor) -> Tensor:
+        """Return the images at ``input_size``²; those of that size already, untouched."""
+        if self.input_size is None or tuple(images.shape[-2:]) == (self.input_size,) * 2:
+            return images
+        size = (self.input_size, self.input_size)
+        return F.interpolate(
+            images, size, mode=self.interpolation, antialias=True, align_corners=False
+        )
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the weights, computed anew only after they changed."""
+        versions = tuple(_version(value) for value in self.state_dict().values())
+        if self._fingerprint is None or self._fingerprint[0] != versions:
+            self._fingerprint = (versions, weights_hash(self))
+        return self._fingerprint[1]
+
+
+class ClassificationVictim(Victim):
+    """Wrap any classifier: (N, 3, H, W) in [0, 1] to (N, K). Arguments as for :class:`Victim`."""
+
+    task = "classification"
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits (N, K) of images (N, 3, H, W) in [0, 1]."""
+        logits: Tensor = self.network(self.normalise(self.resize(images)))
+        return logits
+
+
+def _version(value: Tensor) -> int:
+    """Count of in-place changes; inference tensors keep none, they cannot be trained."""
+    return 0 if value.is_inference() else value._version

@@ -1,0 +1,164 @@
+"""The training command line: fractions are numbers, a run leaves a checkpoint victims can load."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from jsonargparse import ArgumentParser
+
+from project.cli import MirageCLI, train_main
+from project.victims import SmpVictim, TimmVictim
+from tests.models import eight_bit_images
+
+RECIPES = sorted((Path(__file__).parents[2] / "configs" / "train").glob("*.yaml"))
+
+pytestmark = [
+    # Lightning calls what jsonargparse has renamed
+    pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
+    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.. is deprecated.*"),
+    pytest.mark.filterwarnings("ignore:.*is smaller than the logging interval.*"),
+    pytest.mark.filterwarnings("ignore:Experiment logs directory .* exists and is not empty.*"),
+    pytest.mark.filterwarnings("ignore:.*Checkpoint directory .* exists and is not empty.*"),
+]
+
+
+class Knobs:
+    def __init__(
+        self,
+        eps: float = 1.0,
+        maybe: float | None = None,
+        span: tuple[float, float] = (0.0, 1.0),
+        named: dict[str, float] | None = None,
+        free: dict[str, Any] | None = None,
+        path: str = "",
+        count: int = 1,
+    ) -> None: ...
+
+
+def parse(*arguments: str) -> Any:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--config", action="config")
+    parser.add_subclass_arguments(Knobs, "knobs")
+    return parser.parse_args(["--knobs=Knobs", *arguments]).knobs.init_args
+
+
+def test_fractions_on_the_command_line_are_numbers_wherever_a_number_is_meant():
+    knobs = parse(
+        "--knobs.eps=8/255",
+        "--knobs.maybe=-2.5/255",
+        "--knobs.span=[1/4, 1/2]",
+        "--knobs.named={a: 1/8}",
+        "--knobs.free={b: 3/4}",
+    )
+    assert knobs.eps == 8 / 255
+    assert knobs.maybe == -2.5 / 255
+    assert knobs.span == (1 / 4, 1 / 2)
+    assert knobs.named == {"a": 1 / 8}
+    assert knobs.free == {"b": 3 / 4}
+
+
+def test_fractions_in_yaml_are_numbers(tmp_path: Path):
+    (tmp_path / "knobs.yaml").write_text(
+        "knobs: {class_path: Knobs, init_args: {eps: 8/255, span: [0, 1/2], free: {a: [2/255]}}}"
+    )
+    knobs = parse(f"--config={tmp_path / 'knobs.yaml'}")
+    assert knobs.eps == 8 / 255
+    assert knobs.span == (0, 0.5)
+    assert knobs.free == {"a": [2 / 255]}
+
+
+@pytest.mark.parametrize("path", ["a/b", "2024/runs", "8/255", "1/2/3", "/4", "./1/2"])
+def test_paths_stay_text(path: str):
+    assert parse(f"--knobs.path={path}").path == path
+
+
+def test_paths_in_untyped_places_stay_text():
+    assert parse("--knobs.free={p: a/b, q: 1/2/3, r: 7/c}").free == {
+        "p": "a/b",
+        "q": "1/2/3",
+        "r": "7/c",
+    }
+
+
+@pytest.mark.parametrize("value", ["1/0", "8/", "a/255"])
+def test_what_is_no_fraction_is_no_number(value: str):
+    with pytest.raises(Exception, match="eps"):
+        parse(f"--knobs.eps={value}")
+
+
+def test_a_fraction_is_no_whole_number():
+    with pytest.raises(Exception, match="count"):
+        parse("--knobs.count=1/2")
+
+
+def command(folder: Path, task: str, model: str, victim: str) -> list[str]:
+    return [
+        "fit",
+        "--data=ShapesData",
+        f"--data.task={task}",
+        "--data.size=32",
+        "--data.num_train=24",
+        "--data.num_val=6",
+        "--data.batch_size=8",
+        f"--model={model}",
+        f"--model.victim={victim}",
+        "--model.learning_rate=1/1000",
+        "--trainer.max_epochs=1",
+        "--trainer.accelerator=cpu",
+        "--trainer.enable_progress_bar=false",
+        "--trainer.enable_model_summary=false",
+        f"--trainer.logger.save_dir={folder}",
+        "--trainer.callbacks=ModelCheckpoint",
+        f"--trainer.callbacks.dirpath={folder}",
+        "--trainer.callbacks.filename=best",
+        "--trainer.callbacks.enable_version_counter=false",
+    ]
+
+
+def test_a_trained_classifier_loads_from_its_checkpoint_to_identical_logits(tmp_path: Path):
+    victim = (
+        "{class_path: TimmVictim, init_args: {architecture: resnet10t, num_classes: 6, "
+        "model_args: {channels: [8, 8, 8, 8], stem_width: 8}}}"
+    )
+    arguments = command(tmp_path, "classification", "ClassifierTraining", victim)
+    trainer = train_main(arguments)
+    assert trainer.global_step == 3
+    assert 0 <= trainer.callback_metrics["val/accuracy"] <= 1
+    loaded = TimmVictim(
+        "resnet10t",
+        num_classes=6,
+        checkpoint=tmp_path / "best.ckpt",
+        model_args={"channels": [8, 8, 8, 8], "stem_width": 8},
+    ).eval()
+    trained = trainer.lightning_module.victim.eval()
+    images = eight_bit_images(3, 32, 32)
+    assert torch.equal(loaded(images), trained(images))
+    assert loaded.fingerprint() == trained.fingerprint()
+
+
+def test_a_second_run_into_the_same_folder_overwrites_instead_of_failing(tmp_path: Path):
+    victim = (
+        "{class_path: SmpVictim, init_args: {architecture: FPN, encoder: tu-test_efficientnet, "
+        "num_classes: 7}}"
+    )
+    arguments = command(tmp_path, "segmentation", "SegmenterTraining", victim)
+    arguments += ["--trainer.logger.name=", "--trainer.logger.version="]
+    for _ in range(2):
+        trainer = train_main(arguments)
+    assert (tmp_path / "config.yaml").is_file()
+    loaded = SmpVictim("FPN", "tu-test_efficientnet", 7, checkpoint=tmp_path / "best.ckpt").eval()
+    images = eight_bit_images(1, 32, 32)
+    assert torch.equal(loaded(images), trainer.lightning_module.victim.eval()(images))
+
+
+def test_victims_are_fitted_validated_and_tested():
+    assert set(MirageCLI.subcommands()) == {"fit", "validate", "test"}
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_every_training_recipe_parses(recipe: Path):
+    with pytest.raises(SystemExit) as left:
+        train_main(["fit", "--config", str(recipe), "--print_config"])
+    assert left.value.code == 0

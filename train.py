@@ -1,0 +1,12 @@
+"""Train, validate or test a victim.
+
+python train.py fit --config configs/train/camvid_unet.yaml --data.root DIR
+python train.py test --config configs/train/camvid_unet.yaml --data.root DIR --ckpt_path FILE
+"""
+
+from project.cli import train_main
+from project.errors import plain_errors
+
+if __name__ == "__main__":
+    with plain_errors():
+        train_main()
