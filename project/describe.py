@@ -40,6 +40,11 @@ def describe(thing: Any) -> Any:
     if isinstance(thing, list | tuple):
         return [describe(value) for value in thing]
     if inspect.isfunction(thing) or inspect.isclass(thing):
+        if "<" in thing.__qualname__:
+            raise TypeError(
+                f"{thing.__qualname__} must be defined at module level, so that its name says what "
+                "it is: all lambdas and inner functions look alike."
+            )
         return f"{thing.__module__}.{thing.__qualname__}"
     if isinstance(thing, nn.Module) and not hasattr(thing, "fingerprint"):
         return {"class": _class_name(thing), "fingerprint": weights_hash(thing)}
@@ -55,7 +60,7 @@ def digest(description: Any) -> str:
 def weights_hash(module: nn.Module) -> str:
     """Return the SHA-256 of all parameters and buffers, with their names, types and shapes."""
     sha = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
+    for name, value in sorted([*module.named_parameters(), *module.named_buffers()]):
         array = value.detach().cpu().contiguous()
         sha.update(f"{name} {array.dtype} {tuple(array.shape)}".encode())
         sha.update(array.flatten().view(torch.uint8).numpy().tobytes() if array.numel() else b"")

@@ -72,5 +72,6 @@ def mean_over_valid(values: Tensor, valid: Tensor) -> Tensor:
         (N,), 0 for an image without any valid element.
     """
     count = valid.flatten(1).sum(1) if valid.ndim > 1 else valid.long()
-    total = (values * valid).flatten(1).sum(1) if values.ndim > 1 else values * valid
+    kept = values.masked_fill(~valid, 0)
+    total = kept.flatten(1).sum(1) if values.ndim > 1 else kept
     return total / count.clamp(min=1)

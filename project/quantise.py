@@ -14,4 +14,12 @@ def to_8bit(images: Tensor) -> Tensor:
     Returns:
         The same shape, every value one of 256.
     """
-    return images.mul(255).round_().clamp_(0, 255).div_(255)
+    return from_levels(images.mul(255).round_().clamp_(0, 255))
+
+
+def from_levels(levels: Tensor) -> Tensor:
+    """Return levels 0 … 255 as values k/255.
+
+    On CUDA, dividing by a Python number multiplies by its reciprocal, which misses k/255 by a bit.
+    """
+    return levels / levels.new_full((), 255)

@@ -16,7 +16,7 @@ import io
 import json
 import re
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ class StoredSample:
     image: NDArray[np.uint8]
     facts: dict[str, float]
     flow: NDArray[np.float16] | None = None
-    mask: NDArray[np.uint8] | None = field(default=None)
+    mask: NDArray[np.uint8] | None = None
 
 
 class Store:
@@ -86,7 +86,7 @@ class Store:
             return None
         try:
             return [self._read(index) for index in indices]
-        except (OSError, ValueError, KeyError, SyntaxError) as error:
+        except Exception as error:  # a broken file fails in many ways: zip, zlib, PNG, JSON
             warnings.warn(
                 f"a file in {self.folder} cannot be read ({error}); its batch is attacked again.",
                 stacklevel=2,
@@ -147,7 +147,7 @@ class Store:
         arrays_path = self._image_path(index).with_suffix(".npz")
         if not arrays_path.is_file():
             return StoredSample(image, facts)
-        with np.load(arrays_path) as arrays:
+        with np.load(io.BytesIO(arrays_path.read_bytes())) as arrays:
             return StoredSample(image, facts, arrays.get("flow"), arrays.get("mask"))
 
     def _write(self, index: int, sample: StoredSample) -> None:

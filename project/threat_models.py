@@ -13,7 +13,7 @@ from torch import Tensor
 
 from project import randomness
 from project.errors import InputError
-from project.quantise import to_8bit
+from project.quantise import from_levels, to_8bit
 from project.warping import warp
 
 Norm = Literal["linf", "l2"]
@@ -101,7 +101,7 @@ class Linf(ThreatModel):
         level = (adversarial * 255).round_().clamp(low, high)
         # A ball narrower than one level may hold no 8-bit value at all: then keep the clean one.
         level = torch.where(low > high, (images * 255).round(), level)
-        return level.clamp_(0, 255).div_(255)
+        return from_levels(level.clamp_(0, 255))
 
 
 class L2(ThreatModel):
@@ -131,7 +131,10 @@ class L2(ThreatModel):
 
     def ascent(self, gradient: Tensor) -> Tensor:
         """Return the gradient divided by its norm (0 stays 0)."""
-        return gradient / _spread(self.size(gradient).clamp(min=1e-12), gradient)
+        largest = gradient.flatten(1).abs().amax(1).clamp(min=torch.finfo(gradient.dtype).tiny)
+        # Squares of tiny values would vanish; of these, the norm is at least 1, or 0.
+        scaled = gradient / _spread(largest, gradient)
+        return scaled / _spread(self.size(scaled).clamp(min=1), gradient)
 
     def size(self, perturbation: Tensor) -> Tensor:
         """Return the Euclidean norm."""
@@ -145,14 +148,14 @@ class L2(ThreatModel):
         perturbation fits is found by bisection; factor 0 always fits for 8-bit clean images.
         """
         perturbation = adversarial - images
-        fits = torch.zeros(len(images), device=images.device)
-        tried = torch.ones_like(fits)
+        low = images.new_zeros(len(images))
+        high = tried = images.new_ones(len(images))
         for _ in range(12):
             rounded = to_8bit(images + perturbation * _spread(tried, images))
             inside = self.size(rounded - images) <= self.eps * (1 + 1e-6)
-            fits = torch.where(inside, tried, fits)
-            tried = torch.where(inside, (tried + 1) / 2, (tried + fits) / 2)
-        return to_8bit(images + perturbation * _spread(fits, images))
+            low, high = torch.where(inside, tried, low), torch.where(inside, high, tried)
+            tried = (low + high) / 2
+        return to_8bit(images + perturbation * _spread(low, images))
 
 
 class Flow(ThreatModel):

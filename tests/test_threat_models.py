@@ -66,7 +66,7 @@ def test_ascent_is_the_best_direction_of_unit_size(noise, name):
     best = ball.ascent(noise)
     torch.testing.assert_close(ball.size(best), torch.ones(3))
     gain = (best * noise).flatten(1).sum(1)
-    for seed in range(20):
+    for seed in range(2, 22):
         other = torch.randn(noise.shape, generator=torch.Generator().manual_seed(seed))
         other = other / ball.size(other).view(-1, 1, 1, 1)
         assert (gain >= (other * noise).flatten(1).sum(1)).all()

@@ -15,7 +15,11 @@ from project.attacks.ssta import SSTA
 from project.attacks.stadv import StAdv
 from project.attacks.transegpgd import TranSegPGD
 
+ATTACKS_VERSION = 1
+"""Part of every store key: raised whenever equal arguments come to give other images."""
+
 __all__ = [
+    "ATTACKS_VERSION",
     "FGSM",
     "MIFGSM",
     "PGD",

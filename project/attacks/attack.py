@@ -23,7 +23,7 @@ class Perturbed:
         images: (N, 3, H, W), rounded to 8 bits inside the threat model.
         float_images: (N, 3, H, W) in [0, 1], before rounding.
         perturbation: noise (N, 3, H, W) or flow (N, 2, H, W) in pixels.
-        steps: (N,) int64, updates spent on each image.
+        steps: (N,) int64, how many updates made each image.
         facts: (N,) each; what rows should tell about an image (mask area, steps of a stage).
         traces: (N, T) each; what happened step by step.
         mask: (N, 1, H, W) in [0, 1], where the image was allowed to change; None: everywhere.
@@ -135,11 +135,13 @@ class Attack(ABC):
 
 
 def _check_images(images: Tensor) -> None:
-    if images.ndim != 4 or not images.is_floating_point():
+    precise = images.dtype in (torch.float32, torch.float64)
+    if images.ndim != 4 or not images.numel() or not precise:
         raise InputError(
-            f"images must be float (N, C, H, W), got {images.dtype} {tuple(images.shape)}."
+            "images must be float32 or float64 (N, C, H, W) with N at least 1, got "
+            f"{images.dtype} {tuple(images.shape)}. For half precision use autocast."
         )
-    low, high = (images.amin().item(), images.amax().item()) if images.numel() else (0.0, 1.0)
+    low, high = images.amin().item(), images.amax().item()
     if not (low >= 0 and high <= 1):
         raise InputError(
             f"images must lie in [0, 1], got [{low:.3f}, {high:.3f}]. "

@@ -13,6 +13,7 @@ from project.attacks.attack import Attack, Perturbed
 from project.attacks.verdict import fooled_share, query
 from project.errors import InputError
 from project.losses import margin, mean_over_valid, valid_elements
+from project.quantise import to_8bit
 from project.saliency.provider import Scene
 from project.threat_models import Flow, Masked, ThreatModel
 from project.warping import smoothness
@@ -21,17 +22,16 @@ from project.warping import smoothness
 class FlowAttack(Attack):
     r"""Find a flow field by descending $$L_{adv} + \tau \cdot L_{flow}$$ from zero flow.
 
-    $$L_{adv} = \max(z_y - \max_{k \ne y} z_k, -\kappa)$$ on logits (the target's lag, where
-    targeted), $$L_{flow}$$ the flow's unsmoothness. An iterate counts as a success once its
-    **8-bit** image fools the victim. Where only the float image does, the loss is not cut at -κ,
-    or the search would stall there [ours]. Of several successes the smoothest is kept.
+    $$L_{adv} = \max(z_y - \max_{k \ne y} z_k, 0)$$ on logits (the target's lag, where targeted),
+    $$L_{flow}$$ the flow's unsmoothness. An iterate counts as a success once its **8-bit** image
+    fools the victim. Where only the float image does, the loss is not cut at 0, or the search
+    would stall there [ours]. Of several successes the smoothest is kept.
 
     Args:
         steps: the most updates of an image.
         step_size: learning rate in pixels.
         optimizer: ``adam`` or ``adamw``.
         smoothness: τ, at least 0.
-        kappa: κ, the margin by which to fool, at least 0.
         early_stop: let each image leave at its own first success.
         targeted: whether the target is wanted.
         seed: the key of all draws (none is made).
@@ -43,21 +43,19 @@ class FlowAttack(Attack):
         step_size: float,
         optimizer: FlowOptimizer,
         smoothness: float,
-        kappa: float,
         early_stop: bool,
         targeted: bool,
         seed: int,
     ) -> None:
-        if steps < 1 or not step_size > 0 or smoothness < 0 or kappa < 0:
+        if steps < 1 or not step_size > 0 or smoothness < 0:
             raise InputError(
-                "steps must be at least 1, step_size greater than 0, smoothness and kappa at least "
-                f"0, got {steps}, {step_size}, {smoothness}, {kappa}."
+                "steps must be at least 1, step_size greater than 0 and smoothness at least 0, got "
+                f"{steps}, {step_size}, {smoothness}."
             )
         self.steps = steps
         self.step_size = step_size
         self.optimizer = optimizer
         self.smoothness = smoothness
-        self.kappa = kappa
         self.early_stop = early_stop
         self.targeted = targeted
         self.seed = seed
@@ -81,36 +79,34 @@ class FlowAttack(Attack):
         maps, facts = self.prepare(images, Scene(victim, target, index))
         active = ActiveSet(images, target, maps, self.optimizer, self.step_size)
         found = _Found.nothing(images)
-        for step in range(self.steps + 1):
-            mask = self.region(step, active.maps)
-            threat: ThreatModel = Flow() if mask is None else Masked(Flow(), mask)
-            adversarial = threat.apply(active.images, active.flow)
-            logits = query(victim, adversarial, active.target)
-            iterate = _Iterate(step, adversarial.detach(), active.flow.detach(), mask)
-            success, stuck = self._record(victim, active, iterate, logits.detach(), found)
-            if step == self.steps:
-                found.keep(active.rows, iterate, ~found.success[active.rows])
-                break
+        for step in range(self.steps):
+            iterate, logits = self._look(victim, active, step)
+            success, stuck = self._judge(victim, active, iterate, logits.detach(), found)
+            found.keep(active.rows, iterate, success)
             if self.early_stop and bool(success.all()):
-                break
+                return found.result(facts)
             loss = self._loss(logits, active, stuck).sum()
             (gradient,) = torch.autograd.grad(loss, active.flow)
             active.descend(gradient, self.bound(step))
             if self.early_stop:
                 active.keep(~success)
+        with torch.no_grad():
+            iterate, logits = self._look(victim, active, self.steps)
+        success, _ = self._judge(victim, active, iterate, logits, found)
+        found.keep(active.rows, iterate, success)
+        found.keep_last(active.rows, iterate)
         return found.result(facts)
 
-    def _loss(self, logits: Tensor, active: ActiveSet, stuck: Tensor) -> Tensor:
-        lead = margin(logits, active.target)
-        lead = -lead if self.targeted else lead
-        floor = torch.where(stuck, float("-inf"), -self.kappa).to(lead)
-        cut = torch.maximum(lead, floor.view(-1, *[1] * (lead.ndim - 1)))
-        loss = mean_over_valid(cut, valid_elements(active.target))
-        if self.smoothness:
-            loss = loss + self.smoothness * smoothness(active.flow)
-        return loss
+    def _look(self, victim: nn.Module, active: ActiveSet, step: int) -> tuple[_Iterate, Tensor]:
+        """Return the active images' iterate, detached, and its logits."""
+        mask = self.region(step, active.maps)
+        threat: ThreatModel = Flow() if mask is None else Masked(Flow(), mask)
+        adversarial = threat.apply(active.images, active.flow)
+        logits = query(victim, adversarial, active.target)
+        flow = active.flow.detach()
+        return _Iterate(step, adversarial.detach(), flow, mask, smoothness(flow)), logits
 
-    def _record(
+    def _judge(
         self,
         victim: nn.Module,
         active: ActiveSet,
@@ -118,72 +114,83 @@ class FlowAttack(Attack):
         logits: Tensor,
         found: _Found,
     ) -> tuple[Tensor, Tensor]:
-        """Judge an iterate and keep what is better than before.
+        """Tell which iterates are to be kept, and which fool the victim in float only.
 
-        Only float successes that would be kept are asked again after rounding.
+        Asking again after rounding costs a forward pass, so only iterates smoother than what is
+        kept already are asked.
 
         Returns:
-            success (n,), the 8-bit image fools; stuck (n,), only the float image does.
+            success (n,) and stuck (n,), bool.
         """
         fooled = fooled_share(logits, active.target, self.targeted) == 1
-        cost = smoothness(iterate.flow)
-        candidate = fooled & (cost < found.cost[active.rows])
+        candidate = fooled & (iterate.cost < found.cost[active.rows])
         success = candidate.clone()
         if bool(candidate.any()):
-            rounded = Flow().round(active.images, iterate.adversarial)[candidate]
+            rounded = to_8bit(iterate.adversarial[candidate])
             target = active.target[candidate]
             with torch.no_grad():
                 share = fooled_share(query(victim, rounded, target), target, self.targeted)
             success[candidate] = share == 1
-            found.keep(active.rows, iterate, success)
-            found.success[active.rows] |= success
-            found.cost[active.rows] = torch.where(success, cost, found.cost[active.rows])
         return success, candidate & ~success
+
+    def _loss(self, logits: Tensor, active: ActiveSet, stuck: Tensor) -> Tensor:
+        lead = margin(logits, active.target)
+        lead = -lead if self.targeted else lead
+        uncut = stuck.view(-1, *[1] * (lead.ndim - 1))
+        cut = torch.where(uncut, lead, lead.clamp(min=0))
+        loss = mean_over_valid(cut, valid_elements(active.target))
+        if self.smoothness:
+            loss = loss + self.smoothness * smoothness(active.flow)
+        return loss
 
 
 @dataclass
 class _Iterate:
-    """One iterate of the active images: (n, …) each."""
+    """One iterate of the active images, (n, …) each; ``cost`` is the flow's unsmoothness."""
 
     step: int
     adversarial: Tensor
     flow: Tensor
     mask: Tensor | None
+    cost: Tensor
 
 
 @dataclass
 class _Found:
-    """The best iterate so far of every image of the batch: (N, …) each."""
+    """The best iterate so far of every image of the batch, (N, …) each; cost ∞: no success."""
 
     images: Tensor
     flow: Tensor
     mask: Tensor | None
     steps: Tensor
-    success: Tensor
     cost: Tensor
 
     @classmethod
     def nothing(cls, images: Tensor) -> _Found:
-        def per_image(value: float, dtype: torch.dtype) -> Tensor:
-            return torch.full((len(images),), value, dtype=dtype, device=images.device)
-
         return cls(
             images=images.clone(),
             flow=Flow().zeros(images),
             mask=None,
-            steps=per_image(0, torch.int64),
-            success=per_image(0, torch.bool),
-            cost=per_image(float("inf"), images.dtype),
+            steps=torch.zeros(len(images), dtype=torch.int64, device=images.device),
+            cost=images.new_full((len(images),), float("inf")),
         )
 
-    def keep(self, rows: Tensor, iterate: _Iterate, chosen: Tensor) -> None:
-        """Keep the chosen images' iterates.
+    def keep(self, rows: Tensor, iterate: _Iterate, success: Tensor) -> None:
+        """Keep the iterates that succeed.
 
         Args:
             rows: (n,), places of the active images in the batch.
             iterate: of the active images.
-            chosen: (n,) bool.
+            success: (n,) bool.
         """
+        self._write(rows, iterate, success)
+        self.cost[rows[success]] = iterate.cost[success]
+
+    def keep_last(self, rows: Tensor, iterate: _Iterate) -> None:
+        """Keep the last iterate of images without any success."""
+        self._write(rows, iterate, self.cost[rows] == float("inf"))
+
+    def _write(self, rows: Tensor, iterate: _Iterate, chosen: Tensor) -> None:
         rows = rows[chosen]
         self.images[rows] = iterate.adversarial[chosen]
         self.flow[rows] = iterate.flow[chosen]
@@ -195,17 +202,16 @@ class _Found:
 
     def result(self, facts: dict[str, Tensor]) -> Perturbed:
         """Return what was found, with the facts that every flow attack tells."""
-        flow = self.flow if self.mask is None else self.flow * self.mask
         facts = facts | {
-            "flow_max": Flow().size(flow),
-            "flow_mean": torch.linalg.vector_norm(flow, dim=1).mean((1, 2)),
+            "flow_max": Flow().size(self.flow),
+            "flow_mean": torch.linalg.vector_norm(self.flow, dim=1).mean((1, 2)),
         }
         if self.mask is not None:
             facts["mask_area"] = self.mask.mean((1, 2, 3))
         return Perturbed(
-            images=Flow().round(self.images, self.images),
+            images=to_8bit(self.images),
             float_images=self.images,
-            perturbation=flow,
+            perturbation=self.flow,
             steps=self.steps,
             facts=facts,
             mask=self.mask,

@@ -112,16 +112,13 @@ class TwoStage(Objective):
         """Return the weighted cross-entropy of each image's stage, (N,)."""
         second = self._in_second_stage(step)
         step.traces["stage"] = 1 + second.long()
-        first_only, second_only = not bool(second.any()), bool(second.all())
-        if first_only:
-            return weighted_split(step, self._hard(step), self.gamma)
-        if second_only:
-            return weighted_split(step, self._transferable(step), self.beta)
-        return torch.where(
-            second,
-            weighted_split(step, self._transferable(step), self.beta),
-            weighted_split(step, self._hard(step), self.gamma),
-        )
+        second = second.view(-1, *[1] * (step.target.ndim - 1))
+        emphasised = self._hard(step)
+        if bool(second.any()):
+            emphasised = torch.where(second, self._transferable(step), emphasised)
+        beta, gamma = step.logits.new_tensor(self.beta), step.logits.new_tensor(self.gamma)
+        low = torch.where(second, beta, gamma)
+        return weighted_split(step, emphasised, low)
 
     def facts(self, traces: dict[str, Tensor]) -> dict[str, Tensor]:
         """Count the steps of each stage."""
@@ -150,17 +147,17 @@ class TwoStage(Objective):
         return (divergence > mean.view(-1, *[1] * (divergence.ndim - 1))) & step.valid
 
 
-def weighted_split(step: Step, emphasised: Tensor, low: float) -> Tensor:
+def weighted_split(step: Step, emphasised: Tensor, low: float | Tensor) -> Tensor:
     r"""Weigh two groups of elements: $$\frac{1-w}{N} \sum_{P} CE_i + \frac{w}{N} \sum_{P^c} CE_i$$.
 
     Args:
         step: the step, whose valid elements number N.
         emphasised: bool (N, ...), the group P.
-        low: w, the weight of the other group, in [0, 1].
+        low: w, the weight of the other group, in [0, 1]; a number, or one per image (N, 1, …).
 
     Returns:
         (N,), with gradient.
     """
     losses = step.cross_entropy
-    weights = torch.full_like(losses, low).masked_fill(emphasised, 1 - low)
-    return mean_over_valid(losses * weights, step.valid)
+    low = torch.as_tensor(low, dtype=losses.dtype, device=losses.device)
+    return mean_over_valid(losses * torch.where(emphasised, 1 - low, low), step.valid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor
 
 from project.attacks.step import Memory
@@ -39,7 +40,8 @@ class Momentum(GradientRule):
 
     def __call__(self, gradient: Tensor, memory: Memory) -> Tensor:
         """Return the new sum."""
-        scale = gradient.abs().mean((1, 2, 3), keepdim=True).clamp(min=1e-12)
+        tiny = torch.finfo(gradient.dtype).tiny  # confident victims have tiny gradients, not none
+        scale = gradient.abs().mean((1, 2, 3), keepdim=True).clamp(min=tiny)
         past = memory.get("sum")
         memory["sum"] = gradient / scale if past is None else self.decay * past + gradient / scale
         return memory["sum"]

@@ -26,7 +26,7 @@ def check_schedule(schedule: StepSchedule) -> StepSchedule:
 def step_factor(
     schedule: StepSchedule, number: int, total: int, draw: Callable[[], Tensor]
 ) -> float | Tensor:
-    r"""Return the factor of the step size at step t of T; each schedule's mean over a run is 1.
+    r"""Return the factor of the step size at step t of T; its mean over a run is 1, up to 1/T.
 
     ``constant`` 1; ``uniform`` U(0.5, 1.5), drawn for each sample; ``cosine`` falling,
     $$1 + \cos(\pi (t-1)/T)$$; ``rising`` $$1 - \cos(\pi t/T)$$; ``cyclic``

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from project.attacks.active_set import FlowOptimizer
@@ -15,6 +16,8 @@ from project.saliency.provider import Saliency, SaliencyFunction, Scene, salienc
 from project.samples import Samples
 
 _STAGE = 20
+PAPER_AREA = 2500 / 224**2
+"""The paper's code drops images whose first mask is not larger than this share."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ class SSTA(FlowAttack):
         step_size: float = 0.01,
         smoothness: float = 0.0,
         early_stop: bool = True,
-        min_area: float = 2500 / 224**2,
+        min_area: float = PAPER_AREA,
         targeted: bool = False,
         seed: int = 0,
     ) -> None:
@@ -106,7 +109,6 @@ class SSTA(FlowAttack):
             step_size,
             self._profile.optimizer,
             smoothness,
-            kappa=0.0,
             early_stop=early_stop,
             targeted=targeted,
             seed=seed,
@@ -140,11 +142,11 @@ def lifted(maps: Tensor, min_area: float) -> Tensor:
 
     Args:
         maps: (N, 1, H, W) in [0, 1].
-        min_area: share of pixels to raise (more where values tie, fewer where they are 0).
+        min_area: share of pixels to raise (more where values tie, fewer where they are 0); the
+            most salient pixel always is.
     """
-    flat = maps.flatten(1)
-    rank = max(1, flat.shape[1] - int(min_area * flat.shape[1]) + 1)
-    level = flat.kthvalue(min(rank, flat.shape[1]), 1).values
-    positive = flat.masked_fill(flat == 0, float("inf")).amin(1)
-    level = level.where(level > 0, positive.where(positive < float("inf"), level))
+    falling = maps.flatten(1).sort(1, descending=True).values
+    level = falling[:, max(0, int(min_area * falling.shape[1]) - 1)]
+    least = falling.masked_fill(falling == 0, 2.0).amin(1)  # the smallest that is not 0
+    level = torch.where(least <= 1, level.maximum(least), level)
     return maps.masked_fill(maps >= level.view(-1, 1, 1, 1), 1.0)

@@ -18,7 +18,6 @@ class StAdv(FlowAttack):
         smoothness: τ, the weight of the flow loss.
         steps: the most updates of an image.
         step_size: Adam's learning rate in pixels.
-        kappa: the margin by which to fool.
         early_stop: let each image leave at its first success instead of searching on for the
             smoothest one.
         targeted: whether the target is wanted.
@@ -30,12 +29,11 @@ class StAdv(FlowAttack):
         smoothness: float = 0.05,
         steps: int = 200,
         step_size: float = 0.1,
-        kappa: float = 0.0,
         early_stop: bool = False,
         targeted: bool = False,
         seed: int = 0,
     ) -> None:
-        super().__init__(steps, step_size, "adam", smoothness, kappa, early_stop, targeted, seed)
+        super().__init__(steps, step_size, "adam", smoothness, early_stop, targeted, seed)
 
     def bound(self, step: int) -> float:
         """Return no bound: the flow loss takes its place."""

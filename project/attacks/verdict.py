@@ -54,5 +54,5 @@ def fooled_share(logits: Tensor, target: Tensor, targeted: bool) -> Tensor:
     Returns:
         (N,) in [0, 1]: for a classifier 0 or 1; 0 for an image that is void everywhere.
     """
-    valid = valid_elements(target)
-    return mean_over_valid((valid & ~resisting(logits, target, targeted)).float(), valid)
+    reached = ~resisting(logits, target, targeted)
+    return mean_over_valid(reached.float(), valid_elements(target))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from project.attacks import Attack, AttackResult
+from project.attacks import ATTACKS_VERSION, Attack, AttackResult
 from project.data.datamodule import AttackDataModule
 from project.describe import describe
 from project.errors import InputError
@@ -46,6 +46,13 @@ class AttackCallback(L.Callback):
     ) -> None:
         if not attacks:
             raise InputError("an experiment needs at least one attack, got none.")
+        wanting = [name for name, attack in attacks.items() if attack.targeted]
+        if wanting:
+            raise InputError(
+                "the attacks of an experiment lead away from the labels, got targeted ones: "
+                f"{', '.join(wanting)}. Which classes to aim at, a data set does not say: call a "
+                "targeted attack from Python."
+            )
         self.attacks = attacks
         self.sources = sources
         self.store = store
@@ -63,7 +70,7 @@ class AttackCallback(L.Callback):
                 f"modules, got {type(pl_module).__name__} and {type(data).__name__}."
             )
         if trainer.strategy.root_device.type == "cpu":
-            torch.set_num_threads(self.threads or os.cpu_count() or 1)
+            torch.set_num_threads(self.threads or _cores())
         self._victims = pl_module.victims
         self._plan = plan_passes(self.attacks, self._victims, self.sources)
         pl_module.plan = self._plan
@@ -71,7 +78,7 @@ class AttackCallback(L.Callback):
         for attack in self.attacks.values():
             attack.attach(data.samples)
         self._stores = {
-            step: self._open(step, data.samples.fingerprint())
+            step: self._open(step, data.samples.fingerprint(), str(trainer.precision))
             for step in self._plan
             if not step.clean
         }
@@ -103,11 +110,13 @@ class AttackCallback(L.Callback):
         batch["crafted"] = crafted
         batch["adversarial"] = _images(crafted).to(batch["image"])
 
-    def _open(self, step: Pass, data_fingerprint: str) -> Store:
+    def _open(self, step: Pass, data: str, precision: str) -> Store:
         description = {
+            "version": ATTACKS_VERSION,
             "attack": describe(self.attacks[step.attack]),
             "source": describe(self._victims[step.source]),
-            "data": data_fingerprint,
+            "data": data,
+            "precision": precision,
         }
         return Store(Path(self.store), f"{step.attack}-{step.source}", description)
 
@@ -115,6 +124,12 @@ class AttackCallback(L.Callback):
         for step, store in self._stores.items():
             found = sum(index in store for index in indices)
             _log.info("%s: %d of %d images come from the store", step, found, len(indices))
+
+
+def _cores() -> int:
+    """Return how many cores this machine lends to the process."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _sample(result: AttackResult, place: int) -> StoredSample:

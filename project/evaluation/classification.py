@@ -7,13 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from project.attacks.ssta import PAPER_AREA
 from project.evaluation.plan import Pass
 from project.evaluation.summary import Facts, Summary, column
 from project.metrics import PerImageMean, Rate
 from project.records import Measure
-
-# The released code of SSTA leaves out images whose first mask is not larger than this.
-_PAPER_AREA = 2500 / 224**2
 
 
 class ClassificationJudge:
@@ -87,4 +85,4 @@ class ClassificationSummary(Summary):
         """Tell which images the paper counts: none on transfer, or without a salient mask."""
         if not self.white_box or "salient_area" not in rows[0]:
             return torch.zeros(len(rows), dtype=torch.bool)
-        return column(rows, "salient_area") > _PAPER_AREA
+        return column(rows, "salient_area") > PAPER_AREA

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +42,10 @@ class MaskFiles(SceneSaliency):
 
     def fingerprint(self) -> str:
         """Name the state of the folder, so that changed maps are not taken for the old ones."""
-        files = sorted(Path(self.root).glob("*.png"))
-        return ";".join(f"{file.name}:{file.stat().st_size}" for file in files)
+        sha = hashlib.sha256()
+        for file in sorted(Path(self.root).glob("*.png")):
+            sha.update(f"{file.name}:{hashlib.sha256(file.read_bytes()).hexdigest()};".encode())
+        return sha.hexdigest()
 
     def _read(self, index: int) -> Tensor:
         assert self._samples is not None

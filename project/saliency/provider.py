@@ -92,4 +92,5 @@ def normalised(maps: Tensor) -> Tensor:
         maps: (N, 1, H, W).
     """
     low, high = maps.amin((1, 2, 3), keepdim=True), maps.amax((1, 2, 3), keepdim=True)
-    return (maps - low) / (high - low).clamp(min=1e-8)
+    spread = high - low
+    return (maps - low) / spread.where(spread > 0, spread.new_ones(()))

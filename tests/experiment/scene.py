@@ -1,0 +1,145 @@
+"""A small experiment: shapes of 32 pixels, victims fitted in closed form, two fast attacks.
+
+Eleven images in batches of four: neither the batch size nor two processes divide them.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from project.attacks import FGSM, PGD, Attack
+from project.callbacks import AttackCallback, RunFolder
+from project.data import AttackDataModule, ShapesData
+from project.evaluation import TransferEvaluation
+from project.losses import VOID
+from project.victims import ClassificationVictim, SegmentationVictim, Victim
+
+IMAGES = 11
+BATCH = 4
+BATCHES = 3
+METRICS = ("ssim", "psnr", "mse", "l2", "linf")
+
+
+def shapes(task: str = "classification", **more) -> ShapesData:
+    arguments = {"size": 32, "num_test": IMAGES, "batch_size": BATCH}
+    return ShapesData(task, **arguments | more)
+
+
+def attacks() -> dict[str, Attack]:
+    return {"pgd": PGD(4 / 255, 2 / 255, steps=3), "fgsm": FGSM(8 / 255)}
+
+
+def victims(task: str = "classification") -> dict[str, Victim]:
+    """Return two victims that are right on different images."""
+    return {"a": victim(task, seed=1), "b": victim(task, seed=2)}
+
+
+def victim(task: str = "classification", seed: int = 1) -> Victim:
+    """Return random features under a read-out fitted to some of the images, by least squares."""
+    samples = shapes(task).samples
+    known = [samples[place] for place in range(IMAGES) if place % 3 != seed % 3]
+    images = torch.stack([sample["image"] for sample in known])
+    target = torch.stack([sample["target"] for sample in known])
+    features, kind = (
+        (_pooled(seed), ClassificationVictim)
+        if task == "classification"
+        else (_per_pixel(seed), SegmentationVictim)
+    )
+    read_out = _fitted(features(images - 0.5), target, samples.num_classes)
+    head = nn.Linear if task == "classification" else nn.Conv2d
+    last = head(len(read_out), samples.num_classes, *([] if head is nn.Linear else [1]))
+    with torch.no_grad():
+        last.weight.copy_(read_out.T.reshape(last.weight.shape))
+        last.bias.zero_()
+    network = nn.Sequential(features, last)
+    return kind(network, samples.num_classes, mean=(0.5,) * 3, std=(1.0,) * 3)
+
+
+def run(
+    folder: Path,
+    *,
+    data: AttackDataModule | None = None,
+    victims: dict[str, Victim],
+    attacks: dict[str, Attack],
+    sources: Sequence[str] | None = None,
+    store: Path | None = None,
+    **trainer,
+) -> TransferEvaluation:
+    """Run an experiment into ``folder/run``, with the store ``folder/store`` by default."""
+    evaluation = TransferEvaluation(victims, METRICS)
+    callbacks = [
+        AttackCallback(attacks, sources, str(store or folder / "store"), threads=1),
+        RunFolder(str(folder / "run"), gallery=2),
+    ]
+    L.Trainer(
+        accelerator="cpu",
+        devices=1,
+        logger=False,
+        enable_progress_bar=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        default_root_dir=folder,
+        callbacks=callbacks,
+        **trainer,
+    ).test(evaluation, datamodule=data or shapes(), verbose=False)
+    return evaluation
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    """Return the two files whose bytes an experiment determines."""
+    return {name: (folder / "run" / name).read_bytes() for name in ("rows.parquet", "metrics.csv")}
+
+
+def stored(store: Path) -> dict[str, bytes]:
+    """Return every file of a store by its path."""
+    return {
+        str(path.relative_to(store)): path.read_bytes()
+        for path in sorted(store.rglob("*"))
+        if path.is_file()
+    }
+
+
+def stored_images(store: Path, attack: str, source: str) -> np.ndarray:
+    """Return the adversarial images of one pass as files hold them, (N, H, W, 3) uint8."""
+    (folder,) = store.glob(f"{attack}-{source}-*")
+    return np.stack([np.asarray(Image.open(path)) for path in sorted(folder.glob("*.png"))])
+
+
+def _pooled(seed: int) -> nn.Module:
+    return nn.Sequential(_Sines(seed, 8, stride=2), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def _per_pixel(seed: int) -> nn.Module:
+    return _Sines(seed, 24, stride=1)
+
+
+class _Sines(nn.Module):
+    def __init__(self, seed: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        draw, own = torch.Generator().manual_seed(0), torch.Generator().manual_seed(seed)
+        shape = (channels, 3, 5, 5)
+        # Mostly what all victims share, or nothing would transfer between them.
+        weight = torch.randn(shape, generator=draw) + 0.5 * torch.randn(shape, generator=own)
+        self.weight = nn.Parameter(weight / 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        mixed = nn.functional.conv2d(images, self.weight, stride=self.stride, padding=2)
+        return torch.sin(mixed)
+
+
+@torch.no_grad()
+def _fitted(features: Tensor, target: Tensor, classes: int) -> Tensor:
+    """Return the ridge regression from features to one-hot targets, (F, K)."""
+    columns = features.movedim(1, -1).flatten(0, -2).double()
+    valid = target.flatten() != VOID
+    columns, labels = columns[valid], target.flatten()[valid]
+    wanted = nn.functional.one_hot(labels, classes).double() * 10
+    gram = columns.T @ columns + 0.1 * torch.eye(columns.shape[1], dtype=torch.float64)
+    return torch.linalg.solve(gram, columns.T @ wanted).float()

@@ -1,0 +1,78 @@
+"""Every config of an attack or of victims builds what it says, and that runs a batch."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from jsonargparse import ArgumentParser
+
+import project.cli  # noqa: F401 - knows fractions and short class names
+from project.attacks import Attack
+from project.callbacks import AttackCallback
+from project.victims import Victim
+from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+ATTACKS = sorted((CONFIGS / "attacks").glob("*.yaml"))
+VICTIMS = sorted((CONFIGS / "victims").glob("*.yaml"))
+
+
+def by_name(path: Path) -> str:
+    return path.stem
+
+
+def attacks_of(path: Path) -> dict[str, Attack]:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--config", action="config")
+    parser.add_class_arguments(AttackCallback, "attack")
+    built = parser.instantiate(parser.parse_args([f"--config={path}"]))
+    attacks: dict[str, Attack] = built.attack.attacks
+    return attacks
+
+
+def victims_of(path: Path) -> dict[str, Victim]:
+    """Build the victims without their weights, which are not there."""
+    content: dict[str, Any] = yaml.safe_load(path.read_text())
+    victims = content["model"]["victims"]
+    for victim in victims.values():
+        victim["init_args"].pop("checkpoint")
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--victims", type=dict[str, Victim])
+    built: dict[str, Victim] = parser.instantiate(parser.parse_object({"victims": victims})).victims
+    return built
+
+
+@pytest.mark.parametrize("path", ATTACKS, ids=by_name)
+def test_config_of_attacks_runs_a_batch(path):
+    images = eight_bit_images(2)
+    for attack in attacks_of(path).values():
+        for victim in (CurvedClassifier(), CurvedSegmenter()):
+            result = attack.run(victim, images, predicted(victim, images))
+            assert result.images.shape == images.shape
+            assert not torch.equal(result.images, images)
+
+
+@pytest.mark.parametrize("path", ATTACKS, ids=by_name)
+def test_budget_is_written_as_a_fraction_and_read_as_a_number(path):
+    for name, attack in attacks_of(path).items():
+        if "eps: 8/255" in path.read_text() and hasattr(attack, "eps"):
+            assert attack.eps == 8 / 255, name
+
+
+@pytest.mark.parametrize("path", VICTIMS, ids=by_name)
+def test_config_of_victims_builds_networks_that_take_a_batch(path):
+    images = eight_bit_images(2, 64, 64)
+    for name, victim in victims_of(path).items():
+        with torch.no_grad():
+            logits = victim.eval()(images)
+        shape = (2, victim.num_classes)
+        assert logits.shape == (shape if victim.task == "classification" else (*shape, 64, 64)), (
+            name
+        )
+
+
+@pytest.mark.parametrize("path", [*ATTACKS, *VICTIMS], ids=by_name)
+def test_config_begins_by_saying_what_it_is(path):
+    assert path.read_text().startswith("# ")
