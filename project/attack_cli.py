@@ -11,7 +11,7 @@ from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 import project.attacks  # classes are known by their short name once they are imported
 import project.saliency
 import project.tracking  # noqa: F401
-from project.callbacks import AttackCallback, RunFolder
+from project.callbacks import AttackCallback, PassProgressBar, RunFolder
 from project.cli import MirageCLI, train_main
 from project.data import AttackDataModule
 from project.evaluation import TransferEvaluation
@@ -100,6 +100,7 @@ def _run(args: list[str]) -> None:
             "logger": {"class_path": "project.tracking.MirageWandbLogger"},
             "enable_checkpointing": False,
             "enable_model_summary": False,
+            "callbacks": [PassProgressBar()],
         },
         args=args,
         run=False,

@@ -11,6 +11,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import re
+import warnings
 from typing import Any
 
 import yaml
@@ -21,6 +22,9 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 import project.data  # classes are known by their short name once they are imported
 import project.training
 import project.victims
+
+# Of no use to a user: Lightning 2.6 calls what torch 2.14 renames.
+warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
 
 _FRACTION = re.compile(r"^[-+]?\d+(?:\.\d+)?/\d+(?:\.\d+)?$")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from project.attacks import ATTACKS_VERSION, Attack, AttackResult
@@ -18,8 +18,6 @@ from project.describe import describe
 from project.errors import InputError
 from project.evaluation import Pass, TransferEvaluation, plan_passes
 from project.store import Store, StoredSample
-
-_log = logging.getLogger(__name__)
 
 
 class AttackCallback(L.Callback):
@@ -82,8 +80,7 @@ class AttackCallback(L.Callback):
             for step in self._plan
             if not step.clean
         }
-        if trainer.is_global_zero:
-            self._announce(data.samples.indices)
+        self._announce(data.samples.indices)
 
     def on_test_batch_start(
         self,
@@ -123,7 +120,7 @@ class AttackCallback(L.Callback):
     def _announce(self, indices: list[int]) -> None:
         for step, store in self._stores.items():
             found = sum(index in store for index in indices)
-            _log.info("%s: %d of %d images come from the store", step, found, len(indices))
+            rank_zero_info(f"{step}: {found} of {len(indices)} images come from the store")
 
 
 def _cores() -> int:

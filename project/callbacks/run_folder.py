@@ -100,7 +100,7 @@ class RunFolder(L.Callback):
         replace_file(folder / "run.json", json.dumps(facts, indent=1).encode())
         report = build_report(folder)
         track_run(trainer.loggers, folder)
-        print(summary_table(pl_module.measures, facts["task"]))
+        print("\n" + summary_table(pl_module.measures, facts["task"]))
         for notice in facts["notices"]:
             print(f"note: {notice}")
         print(f"report: {report}")

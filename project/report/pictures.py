@@ -108,7 +108,8 @@ def strip(pictures: Sequence[tuple[str, Image.Image]], height: int = 224) -> Ima
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=13)
     left = 0
     for (label, _), picture in zip(pictures, scaled, strict=True):
-        draw.text((left, 0), label, fill="black", font=font)
+        # Pillow's own font has no multiplication sign.
+        draw.text((left, 0), label.replace("×", "x"), fill="black", font=font)
         canvas.paste(picture, (left, line))
         left += picture.width + gap
     return canvas

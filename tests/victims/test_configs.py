@@ -1,0 +1,58 @@
+"""The victims of the configs exist, and what a recipe trains is what an experiment builds."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonargparse import ArgumentParser
+
+from project.victims import Victim
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+FRAGMENTS = sorted((CONFIGS / "victims").glob("*.yaml"))
+RECIPES = sorted((CONFIGS / "train").glob("*.yaml"))
+
+
+def victims() -> dict[str, dict[str, Any]]:
+    """Return every victim of the fragments by its checkpoint."""
+    found = {}
+    for fragment in FRAGMENTS:
+        for victim in yaml.safe_load(fragment.read_text())["model"]["victims"].values():
+            found[victim["init_args"].get("checkpoint")] = victim
+    return found
+
+
+@pytest.mark.parametrize("fragment", FRAGMENTS, ids=lambda path: path.stem)
+def test_every_fragment_parses_into_victims(fragment: Path):
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--config", action="config")
+    parser.add_argument("--model.victims", type=dict[str, Victim])
+    parser.add_argument("--train_missing", type=dict[str, str])
+    parsed = parser.parse_args([f"--config={fragment}"])
+    assert all(
+        victim.class_path.startswith("project.victims.") for victim in parsed.model.victims.values()
+    )
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_trains_a_victim_that_an_experiment_can_name(recipe: Path):
+    content = yaml.safe_load(recipe.read_text())
+    (saved,) = [
+        callback["init_args"]
+        for callback in content["trainer"]["callbacks"]
+        if callback["class_path"] == "ModelCheckpoint"
+    ]
+    trained = content["model"]["init_args"]["victim"]
+    trained["init_args"].pop("encoder_checkpoint", None)
+    named = victims()[f"{saved['dirpath']}/{saved['filename']}.ckpt"]
+    named["init_args"].pop("checkpoint")
+    assert named == trained
+
+
+@pytest.mark.parametrize("fragment", FRAGMENTS, ids=lambda path: path.stem)
+def test_victims_that_are_trained_on_first_use_are_made_by_their_own_recipe(fragment: Path):
+    for checkpoint, recipe in yaml.safe_load(fragment.read_text()).get("train_missing", {}).items():
+        content = yaml.safe_load((CONFIGS.parent / recipe).read_text())
+        saved = content["trainer"]["callbacks"][-1]["init_args"]
+        assert checkpoint == f"{saved['dirpath']}/{saved['filename']}.ckpt"
