@@ -61,6 +61,8 @@ class AttackCLI(MirageCLI):
 
     def before_instantiate_classes(self) -> None:
         """Train the victims whose checkpoints are to be made on first use."""
+        if self.config.trainer.enable_progress_bar is not False:
+            self.trainer_defaults["callbacks"] = [PassProgressBar()]
         for checkpoint, config in self.config.train_missing.items():
             if not Path(checkpoint).is_file():
                 print(f"training {checkpoint} (once, by {config})")
@@ -100,7 +102,6 @@ def _run(args: list[str]) -> None:
             "logger": {"class_path": "project.tracking.MirageWandbLogger"},
             "enable_checkpointing": False,
             "enable_model_summary": False,
-            "callbacks": [PassProgressBar()],
         },
         args=args,
         run=False,
