@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 import torch
 
@@ -24,7 +24,6 @@ class PassMeter:
     Args:
         step: the pass.
         victims: their names.
-        metrics: names of the perceptual metrics.
         samples: the data, whose task and classes decide what is counted.
         device: of the states.
     """
@@ -33,7 +32,6 @@ class PassMeter:
         self,
         step: Pass,
         victims: Collection[str],
-        metrics: Sequence[str],
         samples: SampleSet,
         device: torch.device,
     ) -> None:
@@ -43,7 +41,7 @@ class PassMeter:
             return ClassificationSummary(step, victim, device)
 
         self.summaries = {victim: summary(victim) for victim in victims}
-        self.quality = Quality(step, () if step.clean else metrics, device)
+        self.quality = Quality(step, device)
         self.ledger = Ledger().to(device)
 
     def measures(self, expected: Iterable[int]) -> list[Measure]:

@@ -1,4 +1,4 @@
-"""How visible the adversarial images of one pass are."""
+"""How visible the adversarial images of one pass are, and what they cost."""
 
 from __future__ import annotations
 
@@ -10,59 +10,53 @@ from torch import Tensor
 from project.evaluation.plan import Pass
 from project.evaluation.summary import Facts, column
 from project.metrics import PerceptualMetric, PerImageMean
-from project.records import Measure
+from project.records import COLUMNS, Measure
 
 
 class Quality:
-    """Means of perceptual metrics, over all images and over those that fool their source.
+    """Means of what rows tell of an adversarial image: perceptual metrics, flow, mask, steps.
 
     Papers report quality on fooled images, but an attack that fails on the hard ones then looks
-    better than it is; so both stand side by side.
+    better than it is; so means over all images (``ssim``) and over those that fool their source
+    (``ssim_fooled``) stand side by side.
 
     Args:
         step: the pass.
-        names: of the metrics.
         device: of the states.
     """
 
-    def __init__(self, step: Pass, names: Sequence[str], device: torch.device) -> None:
+    def __init__(self, step: Pass, device: torch.device) -> None:
         self.step = step
-        self.all = {name: PerImageMean().to(device) for name in names}
-        self.fooled = {name: PerImageMean().to(device) for name in names}
+        self.device = device
+        self._means: dict[str, PerImageMean] = {}
 
-    def update(self, values: dict[str, Tensor], rows: list[Facts]) -> None:
-        """Add a batch.
-
-        Args:
-            values: (N,) of each metric.
-            rows: the source's own verdicts; segmenters' tell nothing of whole images.
-        """
-        judged = "fooled" in rows[0]
-        fooled = column(rows, "fooled") if judged else torch.zeros(len(rows), dtype=torch.bool)
-        for name, value in values.items():
-            self.all[name].update(value)
-            self.fooled[name].update(value[fooled])
+    def update(self, rows: list[Facts]) -> None:
+        """Add a batch: the source's own rows; segmenters' tell nothing of whole images."""
+        for name in _numbers(rows[0]):
+            values = column(rows, name)
+            self._mean(name).update(values)
+            if "fooled" in rows[0]:
+                self._mean(f"{name}_fooled").update(values[column(rows, "fooled")])
 
     def measures(self) -> list[Measure]:
         """Return the means, computed over all processes: every process must ask."""
         step = self.step
-        measures = []
-        for suffix, means in (("", self.all), ("_fooled", self.fooled)):
-            for name, mean in means.items():
-                computed = mean.compute()
-                if suffix and not computed.finite + computed.infinite:
-                    continue
-                measures.append(
-                    Measure(
-                        step.attack,
-                        step.source,
-                        step.source,
-                        name + suffix,
-                        computed.value,
-                        total=computed.finite,
-                    )
-                )
-        return measures
+        computed = {name: mean.compute() for name, mean in self._means.items()}
+        return [
+            Measure(step.attack, step.source, step.source, name, mean.value, total=mean.finite)
+            for name, mean in computed.items()
+            if mean.finite + mean.infinite
+        ]
+
+    def _mean(self, name: str) -> PerImageMean:
+        # Every process has a batch of every pass, so all make the same means in the same order.
+        if name not in self._means:
+            self._means[name] = PerImageMean().to(self.device)
+        return self._means[name]
+
+
+def _numbers(row: Facts) -> list[str]:
+    return [name for name in row if name not in COLUMNS or name == "steps"]
 
 
 def compare(

@@ -73,11 +73,8 @@ class TransferEvaluation(L.LightningModule):
         probed = range(min(_PROBED, len(samples)))
         images = torch.stack([samples[place]["image"] for place in probed])
         check_victims(self.victims, images.to(self.device), samples.task, samples.num_classes)
-        names = [metric.name for metric in self._panel]
         self._judges = judges(self.victims, samples)
-        self._meters = [
-            PassMeter(step, self.victims, names, samples, self.device) for step in self.plan
-        ]
+        self._meters = [PassMeter(step, self.victims, samples, self.device) for step in self.plan]
         self.rows = []
 
     def test_step(
@@ -90,8 +87,7 @@ class TransferEvaluation(L.LightningModule):
         """
         step, meter = self.plan[dataloader_idx], self._meters[dataloader_idx]
         images = batch["image"] if step.clean else batch["adversarial"]
-        quality = {} if step.clean else compare(self._panel, batch["image"], images)
-        known = self._known(step, batch, quality)
+        known = self._known(step, batch)
         predictions = {}
         for name, victim in self.victims.items():
             logits = victim(images)
@@ -102,7 +98,7 @@ class TransferEvaluation(L.LightningModule):
             if not step.clean:
                 self.rows += rows
             if name == step.source:
-                meter.quality.update(quality, rows)
+                meter.quality.update(rows)
         meter.ledger.update(batch["index"])
         return predictions
 
@@ -114,10 +110,14 @@ class TransferEvaluation(L.LightningModule):
         for measure in self.measures:
             self.log(measure_name(measure), measure.value, rank_zero_only=True)
 
-    def _known(self, step: Pass, batch: dict[str, Any], quality: dict[str, Tensor]) -> list[Facts]:
+    def _known(self, step: Pass, batch: dict[str, Any]) -> list[Facts]:
         """Return what each image's rows say, whoever the victim."""
         samples = self._data.samples
-        facts = [{} for _ in batch["index"]] if step.clean else [c.facts for c in batch["crafted"]]
+        quality: dict[str, Tensor] = {}
+        facts: list[Facts] = [{} for _ in batch["index"]]
+        if not step.clean:
+            quality = compare(self._panel, batch["image"], batch["adversarial"])
+            facts = [crafted.facts for crafted in batch["crafted"]]
         return [
             {
                 "index": index,
