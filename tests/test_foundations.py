@@ -101,3 +101,18 @@ def test_divergence_of_equal_logits_is_0_and_agrees_with_torch():
         second.log_softmax(1), first.log_softmax(1), reduction="none", log_target=True
     ).sum(1)
     torch.testing.assert_close(kl_divergence(first, second), expected)
+
+
+def test_weights_hash_tells_which_layer_holds_the_weights():
+    first, second = nn.Module(), nn.Module()
+    first.left = second.right = nn.Parameter(torch.ones(2))
+    assert weights_hash(first) != weights_hash(second)
+
+
+def test_rounding_clips_to_the_range_of_an_image():
+    assert to_8bit(torch.tensor([-0.1, 1.1])).tolist() == [0.0, 1.0]
+
+
+def test_nameless_functions_cannot_be_described():
+    with pytest.raises(TypeError, match="at module level"):
+        describe(SSTA(lambda images: images[:, :1]))

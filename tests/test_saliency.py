@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from skimage.color import rgb2lab
 from skimage.filters import gaussian
+from torch import nn
 
 from project.attacks import SSTA
 from project.saliency import DataMasks, FrequencyTuned, MaskFiles, VictimGradient
@@ -130,3 +131,24 @@ def test_provider_without_data_set_says_what_it_needs(tmp_path):
         )
     with pytest.raises(TypeError, match="needs to know more than the images"):
         DataMasks()(eight_bit_images(1))
+
+
+def test_changed_mask_files_of_equal_size_have_another_fingerprint(tmp_path):
+    found = []
+    for level in (51, 52):
+        Image.fromarray(np.full((8, 8), level, dtype=np.uint8)).save(tmp_path / "a.bmp")
+        (tmp_path / "a.bmp").replace(tmp_path / "a.png")  # uncompressed: the size is the same
+        found.append(MaskFiles(str(tmp_path)).fingerprint())
+    assert found[0] != found[1]
+
+
+def test_gradient_map_spans_0_to_1_however_sure_the_victim_is():
+    inner, images = CurvedClassifier().eval(), eight_bit_images(4)
+    target = predicted(inner, images)
+
+    class Sure(nn.Module):
+        def forward(self, batch):
+            return 10 * inner(batch)
+
+    maps = VictimGradient().maps(images, Scene(Sure(), target, torch.arange(4)))
+    assert maps.amax((1, 2, 3)).tolist() == [1.0] * 4

@@ -106,3 +106,15 @@ def test_label_with_odd_characters_is_a_folder_name(tmp_path):
     store.save([1], [sample(1)])
     assert store.folder.parent == tmp_path
     assert Store(tmp_path, "my attack/on vit_b.16:x", DESCRIPTION).load([1]) is not None
+
+
+@pytest.mark.parametrize("name", ["00000001.npz", "00000001.png"])
+def test_file_that_is_broken_in_any_way_is_attacked_again(tmp_path, name):
+    store = open_store(tmp_path)
+    store.save([1], [sample(1)])
+    path = store.folder / name
+    whole = path.read_bytes()
+    for end in range(0, len(whole) * 9 // 10, 37):
+        path.write_bytes(whole[:end])
+        with pytest.warns(UserWarning, match="its batch is attacked again"):
+            assert store.load([1]) is None

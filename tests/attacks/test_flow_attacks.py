@@ -244,3 +244,13 @@ def test_saliency_provider_is_asked_once():
 
     SSTA(Counting(), steps=30).run(*scene())
     assert calls == [5]
+
+
+def test_ssta_takes_a_smoothness_weight():
+    victim, images, target = scene()
+    runs = [
+        SSTA(everywhere, "released", steps=20, smoothness=weight, early_stop=False)
+        for weight in (0.0, 1.0)
+    ]
+    plain, smooth = (attack.run(victim, images, target).perturbation for attack in runs)
+    assert not torch.equal(plain, smooth)
