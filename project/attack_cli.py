@@ -18,8 +18,16 @@ from project.evaluation import TransferEvaluation
 
 _CONFIGS = Path(__file__).parents[1] / "configs"
 _EMBEDDED = {
-    "classification": ("data/shapes_classification", "victims/shapes_classifiers"),
-    "segmentation": ("data/shapes_segmentation", "victims/shapes_segmenters"),
+    "classification": (
+        "data/shapes_classification",
+        "victims/shapes_classifiers",
+        "attacks/shapes_classification",
+    ),
+    "segmentation": (
+        "data/shapes_segmentation",
+        "victims/shapes_segmenters",
+        "attacks/segmentation",
+    ),
 }
 
 
@@ -80,10 +88,9 @@ def attack_main(args: list[str] | None = None) -> None:
         _run(args)
         return
     for task, configs in _EMBEDDED.items():
-        files = [str(_CONFIGS / f"{name}.yaml") for name in (*configs, f"attacks/{task}")]
         _run(
             [
-                *(f"--config={file}" for file in files),
+                *(f"--config={_CONFIGS / name}.yaml" for name in configs),
                 f"--run.folder=runs/shapes_{task}",
                 f"--run.title=Embedded shapes, {task}",
                 "--data.limit=24",
