@@ -116,3 +116,10 @@ def test_rounding_clips_to_the_range_of_an_image():
 def test_nameless_functions_cannot_be_described():
     with pytest.raises(TypeError, match="at module level"):
         describe(SSTA(lambda images: images[:, :1]))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_rounding_on_a_gpu_is_that_on_a_cpu_bit_for_bit():
+    values = torch.linspace(0, 1, 10_001)
+    assert torch.equal(to_8bit(values.cuda()).cpu(), to_8bit(values))
