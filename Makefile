@@ -5,8 +5,6 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Two threads that wait for a busy core are slower than one that does not: let them sleep.
-export OMP_WAIT_POLICY ?= passive
 
 .PHONY: demo test check install
 

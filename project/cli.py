@@ -5,11 +5,6 @@
 
 from __future__ import annotations
 
-import os
-
-# Read when torch loads: on a busy machine, threads that wait by spinning cost several times over.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
 import re
 import warnings
 from typing import Any

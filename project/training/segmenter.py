@@ -83,6 +83,6 @@ class SegmenterTraining(VictimTraining):
 
     def _conclude(self, stage: Stage) -> None:
         confusion = self._confusion(stage)
-        # compute() sums over ranks, so every rank logs the same value
-        self.log(f"{stage}/miou", mean_iou(confusion.compute()), prog_bar=True, rank_zero_only=True)
+        # compute() has summed over ranks: all hold the same number, and its mean is that number.
+        self.log(f"{stage}/miou", mean_iou(confusion.compute()), prog_bar=True, sync_dist=True)
         confusion.reset()

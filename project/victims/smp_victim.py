@@ -30,7 +30,8 @@ class SmpVictim(SegmentationVictim):
         num_classes: K, without a void class.
         checkpoint: local weight file of the whole segmenter.
         pretrained: fetch the encoder's published ImageNet weights (needs the internet once).
-        encoder_checkpoint: local weight file of a classifier to start the encoder from.
+        encoder_checkpoint: local weight file of a classifier or of another segmenter to start the
+            encoder from; not read where ``checkpoint`` is given.
         divisor: heights and widths are padded to its multiple; None is what smp asks for.
         model_args: further arguments of the architecture (those it does not know go to a ``tu-``
             encoder).

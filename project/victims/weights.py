@@ -17,7 +17,7 @@ from project.errors import InputError
 
 # What wrappers put before the keys of the network itself: DataParallel, torch.compile, common
 # LightningModules, and ours (a LightningModule holds `victim`, a victim holds `network`).
-_PREFIXES = ("module.", "_orig_mod.", "victim.", "network.", "model.", "net.")
+_PREFIXES = ("module.", "_orig_mod.", "victim.", "network.", "encoder.", "model.", "net.")
 _COUNTER = "num_batches_tracked"  # no weight: BatchNorm counts in it and eval mode ignores it
 
 
@@ -44,7 +44,7 @@ def load_weights(network: nn.Module, checkpoint: str | Path) -> None:
 
 
 def load_encoder_weights(encoder: nn.Module, checkpoint: str | Path) -> None:
-    """Load a classifier's weight file into an encoder; the classifier's head is left out.
+    """Load the weight file of a classifier or segmenter into an encoder, its head left out.
 
     Args:
         encoder: the network without head; an attribute ``model`` that holds it all is looked into.

@@ -151,6 +151,13 @@ def test_an_encoder_starts_from_a_classifiers_file_without_its_head(tmp_path: Pa
     assert all(torch.equal(value, weights[key]) for key, value in loaded.items())
 
 
+def test_an_encoder_starts_from_another_segmenters_file(tmp_path: Path):
+    first = SmpVictim("FPN", "tu-resnet10t", 3)
+    path = save({"state_dict": first.state_dict()}, tmp_path / "segmenter.ckpt")
+    second = SmpVictim("Unet", "tu-resnet10t", 5, encoder_checkpoint=path)
+    assert same(first.network.encoder, second.network.encoder)
+
+
 def test_an_encoder_refuses_the_file_of_another_network(tmp_path: Path):
     path = save(network().state_dict(), tmp_path / "other.pth")
     with pytest.raises(WeightsError, match=r"do not fit the network: of \d+ keys \d+ missing"):
