@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,11 +14,11 @@ import project.attacks  # classes are known by their short name once they are im
 import project.saliency
 import project.tracking  # noqa: F401
 from project.callbacks import AttackCallback, PassProgressBar, RunFolder
-from project.cli import MirageCLI, train_main
+from project.cli import MirageCLI
 from project.data import AttackDataModule
 from project.evaluation import TransferEvaluation
 
-_CONFIGS = Path(__file__).parents[1] / "configs"
+_ROOT = Path(__file__).parents[1]
 _EMBEDDED = {
     "classification": (
         "data/shapes_classification",
@@ -62,19 +64,47 @@ class AttackCLI(MirageCLI):
         parser.add_lightning_class_args(RunFolder, "run")
         parser.add_argument(
             "--train_missing",
-            type=dict[str, str],
-            default={},
-            help="checkpoint file: training config that makes it where it is missing",
+            type=list[dict[str, str]],
+            default=[],
+            help="checkpoint: training config that makes it where it is missing; the entries of "
+            "one dictionary are trained at the same time, the dictionaries one after another",
         )
 
     def before_instantiate_classes(self) -> None:
         """Train the victims whose checkpoints are to be made on first use."""
         if self.config.trainer.enable_progress_bar is not False:
             self.trainer_defaults["callbacks"] = [PassProgressBar()]
-        for checkpoint, config in self.config.train_missing.items():
-            if not Path(checkpoint).is_file():
-                print(f"training {checkpoint} (once, by {config})")
-                train_main(["fit", "--config", config])
+        for stage in self.config.train_missing:
+            train_together(
+                {made: config for made, config in stage.items() if not Path(made).is_file()}
+            )
+
+
+def train_together(configs: dict[str, str]) -> None:
+    """Train victims at the same time, each in a process of its own on its share of the cores.
+
+    Args:
+        configs: training configs by the checkpoint that they make.
+
+    Raises:
+        RuntimeError: if a training fails, with the end of what it said.
+    """
+    threads = str(max(1, (os.cpu_count() or 1) // max(1, len(configs))))
+    running = {}
+    for checkpoint, config in configs.items():
+        print(f"training {checkpoint} (once, by {config}) …", flush=True)
+        command = [sys.executable, str(_ROOT / "train.py"), "fit", "--config", config]
+        running[checkpoint] = subprocess.Popen(
+            [*command, "--trainer.enable_progress_bar=false"],
+            env=os.environ | {"OMP_NUM_THREADS": threads},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    for checkpoint, process in running.items():
+        said, _ = process.communicate()
+        if process.returncode:
+            raise RuntimeError(f"training {checkpoint} failed:\n{said[-2000:]}")
 
 
 def attack_main(args: list[str] | None = None) -> None:
@@ -90,7 +120,7 @@ def attack_main(args: list[str] | None = None) -> None:
     for task, configs in _EMBEDDED.items():
         _run(
             [
-                *(f"--config={_CONFIGS / name}.yaml" for name in configs),
+                *(f"--config={_ROOT / 'configs' / name}.yaml" for name in configs),
                 f"--run.folder=runs/shapes_{task}",
                 f"--run.title=Embedded shapes, {task}",
                 "--data.limit=24",

@@ -28,7 +28,7 @@ def test_every_fragment_parses_into_victims(fragment: Path):
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--config", action="config")
     parser.add_argument("--model.victims", type=dict[str, Victim])
-    parser.add_argument("--train_missing", type=dict[str, str])
+    parser.add_argument("--train_missing", type=list[dict[str, str]])
     parsed = parser.parse_args([f"--config={fragment}"])
     assert all(
         victim.class_path.startswith("project.victims.") for victim in parsed.model.victims.values()
