@@ -19,6 +19,7 @@ from project.data import AttackDataModule
 from project.evaluation import TransferEvaluation
 
 _ROOT = Path(__file__).parents[1]
+_CONFIGS = _ROOT / "configs"
 _EMBEDDED = {
     "classification": (
         "data/shapes_classification",
@@ -120,7 +121,7 @@ def attack_main(args: list[str] | None = None) -> None:
     for task, configs in _EMBEDDED.items():
         _run(
             [
-                *(f"--config={_ROOT / 'configs' / name}.yaml" for name in configs),
+                *(f"--config={_CONFIGS / name}.yaml" for name in configs),
                 f"--run.folder=runs/shapes_{task}",
                 f"--run.title=Embedded shapes, {task}",
                 "--data.limit=24",

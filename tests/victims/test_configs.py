@@ -52,7 +52,8 @@ def test_every_recipe_trains_a_victim_that_an_experiment_can_name(recipe: Path):
 
 @pytest.mark.parametrize("fragment", FRAGMENTS, ids=lambda path: path.stem)
 def test_victims_that_are_trained_on_first_use_are_made_by_their_own_recipe(fragment: Path):
-    for checkpoint, recipe in yaml.safe_load(fragment.read_text()).get("train_missing", {}).items():
+    stages = yaml.safe_load(fragment.read_text()).get("train_missing", [])
+    for checkpoint, recipe in [entry for stage in stages for entry in stage.items()]:
         content = yaml.safe_load((CONFIGS.parent / recipe).read_text())
         saved = content["trainer"]["callbacks"][-1]["init_args"]
         assert checkpoint == f"{saved['dirpath']}/{saved['filename']}.ckpt"
