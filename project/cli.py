@@ -20,6 +20,8 @@ import project.victims
 
 # Of no use to a user: Lightning 2.6 calls what torch 2.14 renames.
 warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+# What is logged has been summed over processes already.
+warnings.filterwarnings("ignore", message=".*recommended to use `self.log.*sync_dist=True.*")
 
 _FRACTION = re.compile(r"^[-+]?\d+(?:\.\d+)?/\d+(?:\.\d+)?$")
 

@@ -38,7 +38,7 @@ class RunFolder(L.Callback):
     """
 
     def __init__(
-        self, folder: str = "runs/attack", title: str = "Attack experiment", gallery: int = 8
+        self, folder: str = "runs/attack", title: str = "Attack experiment", gallery: int = 6
     ) -> None:
         self.folder = folder
         self.title = title

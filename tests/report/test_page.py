@@ -56,7 +56,7 @@ def built(run):
 def test_the_page_is_well_formed_and_needs_nothing_outside_itself(run):
     text = built(run)
     page = Page(text)
-    assert all(source.startswith("data:image/png;base64,") for source in page.attributes("src"))
+    assert all(source.startswith("data:image/webp;base64,") for source in page.attributes("src"))
     assert all(link.startswith("#") for link in page.attributes("href"))
     assert {link[1:] for link in page.attributes("href")} <= set(page.attributes("id"))
     assert not re.search(r"@import|url\(|https?://", text)
