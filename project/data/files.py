@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from project.data.decoding import Pixels, SampleError, read_mask, read_rgb
-from project.data.frame import VOID, Frame
+from project.data.frame import Frame
 from project.data.sample_set import SampleSet
+from project.losses import VOID
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 

@@ -15,8 +15,7 @@ import albumentations as A
 import cv2
 
 from project.errors import InputError
-
-VOID = 255
+from project.losses import VOID
 
 # INTER_NEAREST rounds down, which moves a mask by up to half a pixel against its image.
 RESIZING: dict[str, Any] = {

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from project.data.decoding import Pixels
-from project.data.frame import VOID
+from project.losses import VOID
 
 Field = npt.NDArray[np.float32]
 Distance = Callable[[Field, Field], Field]

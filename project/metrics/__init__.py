@@ -20,7 +20,6 @@ from project.metrics.perceptual import (
 )
 from project.metrics.rates import CountedRate, Interval, Rate, wilson_interval
 from project.metrics.segmentation import (
-    VOID,
     Confusion,
     class_iou,
     mean_iou,
@@ -34,7 +33,6 @@ __all__ = [
     "PERCEPTUAL_NAMES",
     "PSNR",
     "SSIM",
-    "VOID",
     "Confusion",
     "CountedRate",
     "Interval",

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-VOID = 255
+from project.losses import VOID
 
 
 class Confusion(MulticlassConfusionMatrix):

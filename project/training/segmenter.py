@@ -6,7 +6,8 @@ import segmentation_models_pytorch as smp
 import torch.nn.functional as F
 from torch import Tensor
 
-from project.metrics.segmentation import VOID, Confusion, mean_iou
+from project.losses import VOID
+from project.metrics.segmentation import Confusion, mean_iou
 from project.training.victim_training import Optimizer, Schedule, Stage, VictimTraining
 from project.victims import Victim
 
