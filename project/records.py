@@ -53,7 +53,10 @@ COLUMNS: dict[str, pa.DataType] = {
 }
 """Fixed columns, in order. A row may leave out what does not apply: it is null."""
 
-LEADING_FLOATS = ("ssim", "psnr", "lpips_squeeze", "lpips_alex", "lpips_vgg", "l2", "linf", "mse")
+LEADING_FLOATS = (
+    *("ssim", "psnr", "lpips_squeeze", "lpips_alex", "lpips_vgg", "l2", "linf", "mse"),
+    *("dists", "ms_ssim", "uqi", "uqi_sewar", "scc", "vif_p", "l0"),
+)
 """First among the open-ended float columns; all others follow in alphabetical order."""
 
 

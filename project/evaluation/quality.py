@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from project.evaluation.plan import Pass
-from project.evaluation.summary import Facts, column
-from project.metrics import PerceptualMetric, PerImageMean
+from project.evaluation.summary import Facts
+from project.metrics import PerceptualMetric, PerImageMean, split_by_mask
 from project.records import COLUMNS, Measure
+from project.store import StoredSample
 
 
 class Quality:
@@ -31,12 +34,14 @@ class Quality:
         self._means: dict[str, PerImageMean] = {}
 
     def update(self, rows: list[Facts]) -> None:
-        """Add a batch: the source's own rows; segmenters' tell nothing of whole images."""
+        """Add a batch: the source's own rows; segmenters' tell nothing of whole images.
+
+        An image without a value (None) does not count.
+        """
         for name in _numbers(rows[0]):
-            values = column(rows, name)
-            self._mean(name).update(values)
+            self._add(name, [row[name] for row in rows])
             if "fooled" in rows[0]:
-                self._mean(f"{name}_fooled").update(values[column(rows, "fooled")])
+                self._add(f"{name}_fooled", [row[name] for row in rows if row["fooled"]])
 
     def measures(self) -> list[Measure]:
         """Return the means, computed over all processes: every process must ask."""
@@ -48,11 +53,12 @@ class Quality:
             if mean.finite + mean.infinite
         ]
 
-    def _mean(self, name: str) -> PerImageMean:
+    def _add(self, name: str, values: list[float | None]) -> None:
         # Every process has a batch of every pass, so all make the same means in the same order.
         if name not in self._means:
             self._means[name] = PerImageMean().to(self.device)
-        return self._means[name]
+        known = [value for value in values if value is not None]
+        self._means[name].update(torch.tensor(known, dtype=torch.float64))
 
 
 def _numbers(row: Facts) -> list[str]:
@@ -60,8 +66,36 @@ def _numbers(row: Facts) -> list[str]:
 
 
 def compare(
-    metrics: Sequence[PerceptualMetric], clean: Tensor, adversarial: Tensor
-) -> dict[str, Tensor]:
-    """Return each metric's value of each image, (N,) on the CPU."""
+    metrics: Sequence[PerceptualMetric],
+    clean: Tensor,
+    adversarial: Tensor,
+    crafted: Sequence[StoredSample],
+) -> list[Facts]:
+    """Tell how visible each adversarial image of a batch is.
+
+    Args:
+        metrics: of them, one that cannot compare images so small gives None.
+        clean: (N, 3, H, W) in [0, 1].
+        adversarial: likewise.
+        crafted: what is known of each; where an attack has a mask, the change inside and outside
+            of it is told apart, None where there is no pixel on a side.
+
+    Returns:
+        One number, or None, by name, for each image.
+    """
+    side = min(clean.shape[2:])
+    absent: list[float | None] = [None] * len(clean)
     with torch.no_grad():
-        return {metric.name: metric(clean, adversarial).cpu() for metric in metrics}
+        columns: dict[str, list[float | None]] = {
+            metric.name: metric(clean, adversarial).tolist() if side >= metric.smallest else absent
+            for metric in metrics
+        }
+        masks = [sample.mask for sample in crafted if sample.mask is not None]
+        if len(masks) == len(clean):
+            mask = torch.from_numpy(np.stack(masks) > 0).unsqueeze(1).to(clean.device)
+            for name, values in split_by_mask(clean, adversarial, mask).items():
+                known = values.tolist()
+                columns[name] = [None if math.isnan(value) else value for value in known]
+    return [
+        {name: values[place] for name, values in columns.items()} for place in range(len(clean))
+    ]

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from project.data import AttackDataModule
 from project.errors import InputError
+from project.evaluation.feature_distances import FeatureDistances
 from project.evaluation.meter import Judge, PassMeter, judges
 from project.evaluation.plan import CLEAN, Pass
 from project.evaluation.quality import compare
-from project.evaluation.summary import Facts
-from project.metrics import perceptual_panel
+from project.evaluation.summary import Facts, column
+from project.metrics import FeatureExtractor, feature_panel, perceptual_panel, size_notices
 from project.metrics.panel import PerceptualName
 from project.records import Measure
 from project.victims import Victim, check_victims
@@ -27,9 +28,16 @@ DEFAULT_METRICS: tuple[PerceptualName, ...] = (
     "ssim",
     "psnr",
     "mse",
+    "uqi",
+    "uqi_sewar",
+    "scc",
+    "vif_p",
+    "l0",
     "l2",
     "linf",
 )
+"""What costs tens of milliseconds per image at most; configs/metrics/full.yaml asks for all."""
+
 _PROBED = 2
 
 
@@ -47,25 +55,35 @@ class TransferEvaluation(L.LightningModule):
         victims: by name, all of the data's task.
         metrics: perceptual metrics of the adversarial images; those whose backbone weights cannot
             be had are left out, with a line in ``notices``.
+        features: by name, what FID and KID between adversarial and clean images are computed on;
+            None computes neither. Without its weights an extractor is left out likewise.
     """
 
     def __init__(
-        self, victims: dict[str, Victim], metrics: Sequence[PerceptualName] = DEFAULT_METRICS
+        self,
+        victims: dict[str, Victim],
+        metrics: Sequence[PerceptualName] = DEFAULT_METRICS,
+        features: dict[str, FeatureExtractor] | None = None,
     ) -> None:
         super().__init__()
         if not victims:
             raise InputError("an experiment needs at least one victim, got none.")
         self.victims = victims
         self.metrics = metrics
+        self.features = features
         self._panel, self.notices = perceptual_panel(metrics)
+        self._extractors, missing = feature_panel(features or {})
+        self.notices += missing
         # Registered for the device only. Names may hold dots, so modules go by place.
         networks = [metric for metric in self._panel if isinstance(metric, nn.Module)]
-        self._networks = nn.ModuleList([*victims.values(), *networks])
+        extractors = self._extractors.values()
+        self._networks = nn.ModuleList([*victims.values(), *networks, *extractors])
         self.plan: Sequence[Pass] = (CLEAN,)
         self.rows: list[Facts] = []
         self.measures: list[Measure] = []
         self._judges: dict[str, Judge] = {}
         self._meters: list[PassMeter] = []
+        self._distances = FeatureDistances({}, self.plan, self.device)
 
     def on_test_start(self) -> None:
         """Check the victims on real images, and start all counts at zero."""
@@ -75,6 +93,12 @@ class TransferEvaluation(L.LightningModule):
         check_victims(self.victims, images.to(self.device), samples.task, samples.num_classes)
         self._judges = judges(self.victims, samples)
         self._meters = [PassMeter(step, self.victims, samples, self.device) for step in self.plan]
+        self._distances = FeatureDistances(self._extractors, self.plan, self.device)
+        told = [
+            *size_notices(self._panel, *images.shape[2:]),
+            *self._distances.notices(len(samples)),
+        ]
+        self.notices += [notice for notice in told if notice not in self.notices]
         self.rows = []
 
     def test_step(
@@ -89,6 +113,7 @@ class TransferEvaluation(L.LightningModule):
         images = batch["image"] if step.clean else batch["adversarial"]
         known = self._known(step, batch)
         predictions = {}
+        fooled: Tensor | None = None
         for name, victim in self.victims.items():
             logits = victim(images)
             verdicts = self._judges[name].rows(logits, batch["target"], batch["index"], step.clean)
@@ -99,6 +124,8 @@ class TransferEvaluation(L.LightningModule):
                 self.rows += rows
             if name == step.source:
                 meter.quality.update(rows)
+                fooled = column(rows, "fooled") if "fooled" in rows[0] else None
+        self._distances.update(step, images, batch["index"], fooled)
         meter.ledger.update(batch["index"])
         return predictions
 
@@ -106,6 +133,7 @@ class TransferEvaluation(L.LightningModule):
         """Check that every sample was judged once, and sum up over all processes."""
         expected = self._data.samples.indices
         self.measures = [measure for meter in self._meters for measure in meter.measures(expected)]
+        self.measures += self._distances.measures()
         self.rows = _gathered(self.rows)
         for measure in self.measures:
             self.log(measure_name(measure), measure.value, rank_zero_only=True)
@@ -113,11 +141,11 @@ class TransferEvaluation(L.LightningModule):
     def _known(self, step: Pass, batch: dict[str, Any]) -> list[Facts]:
         """Return what each image's rows say, whoever the victim."""
         samples = self._data.samples
-        quality: dict[str, Tensor] = {}
         facts: list[Facts] = [{} for _ in batch["index"]]
         if not step.clean:
-            quality = compare(self._panel, batch["image"], batch["adversarial"])
-            facts = [crafted.facts for crafted in batch["crafted"]]
+            crafted = batch["crafted"]
+            quality = compare(self._panel, batch["image"], batch["adversarial"], crafted)
+            facts = [one.facts | seen for one, seen in zip(crafted, quality, strict=True)]
         return [
             {
                 "index": index,
@@ -126,7 +154,6 @@ class TransferEvaluation(L.LightningModule):
                 "attack": step.attack,
                 "source": step.source,
                 **facts[place],
-                **{name: float(value[place]) for name, value in quality.items()},
             }
             for place, index in enumerate(batch["index"].tolist())
         ]

@@ -4,19 +4,36 @@ Convention
     rates      hits of a total, as integers, with a 95 % Wilson interval
     means      over images, exactly rounded, so the same for any batch order and process count
     images     N x 3 x H x W in [0, 1], judged as the 8-bit images that a file would hold
+    features   N x D, a row per image; what FID and KID compare
 """
 
+from project.metrics.distances import (
+    BIASED_BELOW,
+    frechet_distance,
+    kernel_distance,
+    paired_kernel_distance,
+)
+from project.metrics.feature_set import Features, FeatureSet
+from project.metrics.features import (
+    FeatureExtractor,
+    InceptionFeatures,
+    VictimFeatures,
+    feature_panel,
+)
+from project.metrics.fidelity import SCC, UQI, UQISewar, VIFp
+from project.metrics.flows import flow_facts
+from project.metrics.learned import DISTS, LPIPS
 from project.metrics.ledger import Ledger, LedgerError
 from project.metrics.means import Mean, PerImageMean
-from project.metrics.panel import PERCEPTUAL_NAMES, perceptual_panel
+from project.metrics.panel import PERCEPTUAL_NAMES, perceptual_panel, size_notices
 from project.metrics.perceptual import (
+    L0,
     L2,
-    LPIPS,
     MSE,
     PSNR,
-    SSIM,
     Linf,
     PerceptualMetric,
+    split_by_mask,
 )
 from project.metrics.rates import CountedRate, Interval, Rate, wilson_interval
 from project.metrics.segmentation import (
@@ -25,16 +42,27 @@ from project.metrics.segmentation import (
     mean_iou,
     pixel_accuracy,
 )
+from project.metrics.structural import MSSSIM, SSIM
 
 __all__ = [
+    "BIASED_BELOW",
+    "DISTS",
+    "L0",
     "L2",
     "LPIPS",
     "MSE",
+    "MSSSIM",
     "PERCEPTUAL_NAMES",
     "PSNR",
+    "SCC",
     "SSIM",
+    "UQI",
     "Confusion",
     "CountedRate",
+    "FeatureExtractor",
+    "FeatureSet",
+    "Features",
+    "InceptionFeatures",
     "Interval",
     "Ledger",
     "LedgerError",
@@ -43,9 +71,19 @@ __all__ = [
     "PerImageMean",
     "PerceptualMetric",
     "Rate",
+    "UQISewar",
+    "VIFp",
+    "VictimFeatures",
     "class_iou",
+    "feature_panel",
+    "flow_facts",
+    "frechet_distance",
+    "kernel_distance",
     "mean_iou",
+    "paired_kernel_distance",
     "perceptual_panel",
     "pixel_accuracy",
+    "size_notices",
+    "split_by_mask",
     "wilson_interval",
 ]

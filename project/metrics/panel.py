@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from functools import partial
 from typing import Literal, get_args
-from urllib.error import URLError
 
-import torch
 from torchvision.models import AlexNet_Weights, SqueezeNet1_1_Weights, VGG16_Weights
 
-from project.metrics.perceptual import L2, LPIPS, MSE, PSNR, SSIM, Linf, PerceptualMetric
-from project.metrics.weights import fetch
+from project.metrics.fidelity import SCC, UQI, UQISewar, VIFp
+from project.metrics.learned import DISTS, LPIPS
+from project.metrics.perceptual import L0, L2, MSE, PSNR, Linf, PerceptualMetric
+from project.metrics.structural import MSSSIM, SSIM
+from project.metrics.weights import UNAVAILABLE, left_out, published
 
 PerceptualName = Literal[
-    "l2", "linf", "mse", "psnr", "ssim", "lpips_squeeze", "lpips_alex", "lpips_vgg"
+    "l0",
+    "l2",
+    "linf",
+    "mse",
+    "psnr",
+    "ssim",
+    "ms_ssim",
+    "uqi",
+    "uqi_sewar",
+    "scc",
+    "vif_p",
+    "lpips_squeeze",
+    "lpips_alex",
+    "lpips_vgg",
+    "dists",
 ]
 PERCEPTUAL_NAMES: tuple[str, ...] = get_args(PerceptualName)
 
 _PLAIN: dict[str, Callable[[], PerceptualMetric]] = {
-    metric.name: metric for metric in (L2, Linf, MSE, PSNR, SSIM)
+    metric.name: metric
+    for metric in (L0, L2, Linf, MSE, PSNR, SSIM, MSSSIM, UQI, UQISewar, SCC, VIFp)
 }
-_BACKBONE_URL: dict[Literal["squeeze", "alex", "vgg"], str] = {
-    "squeeze": SqueezeNet1_1_Weights.IMAGENET1K_V1.url,
-    "alex": AlexNet_Weights.IMAGENET1K_V1.url,
-    "vgg": VGG16_Weights.IMAGENET1K_V1.url,
+_LEARNED: dict[str, tuple[str, Callable[[], PerceptualMetric]]] = {
+    "lpips_squeeze": (SqueezeNet1_1_Weights.IMAGENET1K_V1.url, partial(LPIPS, "squeeze")),
+    "lpips_alex": (AlexNet_Weights.IMAGENET1K_V1.url, partial(LPIPS, "alex")),
+    "lpips_vgg": (VGG16_Weights.IMAGENET1K_V1.url, partial(LPIPS, "vgg")),
+    "dists": (VGG16_Weights.IMAGENET1K_V1.url, DISTS),
 }
+"""The URL of the backbone's weights, and the metric."""
 
 
 def perceptual_panel(names: Sequence[str]) -> tuple[list[PerceptualMetric], list[str]]:
@@ -57,23 +74,20 @@ def perceptual_panel(names: Sequence[str]) -> tuple[list[PerceptualMetric], list
         if name in _PLAIN:
             metrics.append(_PLAIN[name]())
             continue
-        metric, notice = _lpips_or_notice(name)
-        metrics.extend([metric] if metric else [])
-        notices.extend([notice] if notice else [])
+        url, learned = _LEARNED[name]
+        try:
+            published(url)
+            metrics.append(learned())
+        except UNAVAILABLE as error:
+            notices.append(left_out(name, url, error))
     return metrics, notices
 
 
-def _lpips_or_notice(name: str) -> tuple[LPIPS | None, str]:
-    net = next(net for net in _BACKBONE_URL if name == f"lpips_{net}")
-    url = _BACKBONE_URL[net]
-    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
-    try:
-        if not path.is_file():
-            fetch(url, path)
-        return LPIPS(net), ""
-    except (URLError, OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-        why = " ".join(str(error).split())[:120] or type(error).__name__
-        fault = "has unreadable backbone weights" if path.is_file() else "has no backbone weights"
-        return None, (
-            f"{name} is left out: it {fault} ({why}). Put {path.name} from {url} into {path.parent}"
-        )
+def size_notices(metrics: Sequence[PerceptualMetric], height: int, width: int) -> list[str]:
+    """Return one line for each metric that cannot compare images of a size, in pixels."""
+    return [
+        f"{metric.name} is left out of images smaller than {metric.smallest}×{metric.smallest} "
+        f"pixels; the first is {height}×{width}."
+        for metric in metrics
+        if min(height, width) < metric.smallest
+    ]

@@ -55,3 +55,11 @@ class Gathered(Metric):
             empty = torch.empty(0, dtype=self.column_dtype, device=self.device)
             self.column = [empty]
         super().sync(dist_sync_fn, process_group, should_sync, distributed_available)
+
+
+class Column(Gathered):
+    """A column as it is: the values of all processes, rank after rank."""
+
+    def compute(self) -> Tensor:
+        """Return the values, (M,) on the CPU."""
+        return self.gathered()

@@ -4,13 +4,46 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import re
 import tempfile
 import threading
 from pathlib import Path
 from urllib.request import urlopen
 
+import torch
+
+UNAVAILABLE = (OSError, EOFError, LookupError, RuntimeError, pickle.UnpicklingError)
+"""What comes of weights that cannot be fetched (an OSError) or read."""
+
 CONNECT_SECONDS = 5.0  # a machine with a network answers within one
+
+
+def published(url: str) -> Path:
+    """Return the file of published weights, fetched if it is not in torch's cache.
+
+    That is ``$TORCH_HOME/hub/checkpoints``, by default ``~/.cache/torch/hub/checkpoints``.
+
+    Raises:
+        OSError: if it cannot be fetched.
+    """
+    path = cached(url)
+    if not path.is_file():
+        fetch(url, path)
+    return path
+
+
+def cached(url: str) -> Path:
+    """Return where torch's cache has, or would have, the file of a URL."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+
+
+def left_out(name: str, url: str, error: Exception) -> str:
+    """Return one line: what is left out for lack of weights, why, and which file to put where."""
+    path = cached(url)
+    why = " ".join(str(error).split())[:120] or type(error).__name__
+    fault = "has unreadable backbone weights" if path.is_file() else "has no backbone weights"
+    return f"{name} is left out: it {fault} ({why}). Put {path.name} from {url} into {path.parent}"
 
 
 def fetch(url: str, path: Path) -> None:

@@ -101,5 +101,5 @@ def test_a_server_that_never_answers_does_not_hang(checkpoints, monkeypatch):
 
 
 def test_an_unknown_metric_is_refused_by_name():
-    with pytest.raises(ValueError, match=r"unknown perceptual metric: sim\. Choose from: l2"):
+    with pytest.raises(ValueError, match=r"unknown perceptual metric: sim\. Choose from: l0"):
         perceptual_panel(["ssim", "sim"])

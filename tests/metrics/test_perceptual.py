@@ -7,18 +7,8 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from project.metrics import L2, LPIPS, MSE, PSNR, SSIM, Linf
-
-
-def pair(n=3, height=24, width=31, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    clean = torch.randint(0, 256, (n, 3, height, width), generator=generator)
-    change = torch.randint(-20, 21, clean.shape, generator=generator)
-    return clean / 255, (clean + change).clamp(0, 255) / 255
-
-
-def as_arrays(images):
-    return images.double().permute(0, 2, 3, 1).numpy()
+from project.metrics import L0, L2, LPIPS, MSE, PSNR, SSIM, Linf, split_by_mask
+from tests.metrics.pairs import as_arrays, pair
 
 
 @pytest.fixture
@@ -37,6 +27,7 @@ def test_sizes_of_one_grey_level_at_one_pixel():
     clean = torch.zeros(1, 3, 11, 11)
     adversarial = clean.clone()
     adversarial[0, 1, 4, 5] = 3 / 255
+    assert L0()(clean, adversarial).item() == 1
     assert L2()(clean, adversarial).item() == pytest.approx(3 / 255, abs=1e-15)
     assert Linf()(clean, adversarial).item() == 3 / 255
     assert MSE()(clean, adversarial).item() == 9 / 363
@@ -52,7 +43,7 @@ def test_ssim_of_two_constant_images_is_its_luminance_term():
 def test_identical_images_are_identical():
     clean, _ = pair()
     zeros, ones = torch.zeros(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
-    for metric in (L2(), Linf(), MSE()):
+    for metric in (L0(), L2(), Linf(), MSE()):
         assert torch.equal(metric(clean, clean), zeros)
     assert torch.equal(PSNR()(clean, clean), zeros + math.inf)
     assert torch.allclose(SSIM()(clean, clean), ones, rtol=0, atol=1e-12)
@@ -63,11 +54,11 @@ def test_psnr_and_ssim_are_those_of_scikit_image():
     psnr, ssim = PSNR()(clean, adversarial), SSIM()(clean, adversarial)
     pairs = zip(as_arrays(clean), as_arrays(adversarial), strict=True)
     for n, (x, y) in enumerate(pairs):
-        assert psnr[n].item() == pytest.approx(peak_signal_noise_ratio(x, y, data_range=1))
+        assert psnr[n].item() == pytest.approx(peak_signal_noise_ratio(x, y, data_range=255))
         theirs = structural_similarity(
             x,
             y,
-            data_range=1,
+            data_range=255,
             channel_axis=-1,
             gaussian_weights=True,
             sigma=1.5,
@@ -101,7 +92,7 @@ def test_l2_and_linf_are_those_of_numpy_and_a_budget_is_met_exactly():
 
 def test_an_images_value_does_not_depend_on_its_batch_mates(random_backbone):
     clean, adversarial = pair(height=40, width=48)
-    for metric in (L2(), Linf(), MSE(), PSNR(), SSIM(), LPIPS("squeeze")):
+    for metric in (L0(), L2(), Linf(), MSE(), PSNR(), SSIM(), LPIPS("squeeze")):
         together = metric(clean, adversarial)
         alone = torch.cat([metric(clean[n : n + 1], adversarial[n : n + 1]) for n in range(3)])
         assert together.shape == (3,)
@@ -110,8 +101,52 @@ def test_an_images_value_does_not_depend_on_its_batch_mates(random_backbone):
 
 def test_changes_that_8_bits_cannot_hold_do_not_count(random_backbone):
     clean, _ = pair(height=40, width=48)
-    for metric in (L2(), Linf(), MSE(), LPIPS("squeeze")):
+    for metric in (L0(), L2(), Linf(), MSE(), LPIPS("squeeze")):
         assert metric(clean, (clean + 0.4 / 255).clamp(0, 1)).abs().max() == 0
+
+
+def test_l0_counts_pixels_and_not_their_channels():
+    clean, adversarial = pair(change=1)
+    changed = (as_arrays(clean)[0] != as_arrays(adversarial)[0]).any(-1)
+    assert 0 < changed.sum() < changed.size
+    assert L0()(clean, adversarial)[0].item() == changed.sum()
+
+
+def test_change_inside_and_outside_a_mask_is_that_of_either_part():
+    clean, adversarial = pair()
+    mask = torch.rand(3, 1, 24, 31, generator=torch.Generator().manual_seed(3)) < 0.3
+    found = split_by_mask(clean, adversarial, mask)
+    for n, (x, y) in enumerate(zip(as_arrays(clean), as_arrays(adversarial), strict=True)):
+        for side, chosen in (("inside", mask[n, 0].numpy()), ("outside", ~mask[n, 0].numpy())):
+            change = y[chosen].astype(float) - x[chosen]
+            assert found[f"mse_{side}"][n].item() == pytest.approx((change**2).mean(), abs=1e-12)
+            assert found[f"linf_{side}"][n].item() == np.abs(change).max() / 255
+
+
+def test_both_sides_of_a_mask_weighed_by_their_area_are_the_whole():
+    clean, adversarial = pair()
+    mask = torch.zeros(3, 1, 24, 31, dtype=torch.bool)
+    mask[..., :10] = True
+    found = split_by_mask(clean, adversarial, mask)
+    whole = (10 * found["mse_inside"] + 21 * found["mse_outside"]) / 31
+    assert torch.allclose(whole, MSE()(clean, adversarial), rtol=1e-12)
+
+
+def test_nothing_changes_outside_a_mask_that_holds_the_change():
+    clean, adversarial = pair(change=1)
+    mask = (clean != adversarial).any(1, keepdim=True)
+    found = split_by_mask(clean, adversarial, mask)
+    assert not mask.all()
+    assert (found["mse_outside"] == 0).all()
+    assert (found["linf_outside"] == 0).all()
+
+
+@pytest.mark.parametrize(("empty", "whole"), [("inside", False), ("outside", True)])
+def test_side_without_any_pixel_has_no_change_to_tell(empty, whole):
+    clean, adversarial = pair()
+    found = split_by_mask(clean, adversarial, torch.full((3, 1, 24, 31), whole))
+    for name, values in found.items():
+        assert values.isnan().all() if empty in name else values.isfinite().all()
 
 
 def test_unequal_shapes_are_refused():

@@ -5,27 +5,34 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from project.metrics import Confusion, Ledger, PerImageMean, Rate
+from project.metrics import Confusion, FeatureSet, Ledger, PerImageMean, Rate
 
 
 def dealt(metrics, batches):
-    rate, mean, ledger, confusion = metrics
+    rate, mean, ledger, confusion, features = metrics
     for ids in batches:
         index = torch.tensor(ids)
         rate.update(index % 3 == 0)
         mean.update(0.1 / (1 + index.double()))
         ledger.update(index)
         confusion.update((index % 4)[:, None, None], (index % 3)[:, None, None])
+        features.update(index, torch.stack([index * 0.1, index.sin()], 1), index % 2 == 0)
 
 
 def computed(metrics):
-    rate, mean, ledger, confusion = metrics
+    rate, mean, ledger, confusion, features = metrics
     ledger.check(range(7))
-    return rate.compute(), mean.compute(), ledger.compute().tolist(), confusion.compute().tolist()
+    return (
+        rate.compute(),
+        mean.compute(),
+        ledger.compute().tolist(),
+        confusion.compute().tolist(),
+        [column.tolist() for column in features.compute()],
+    )
 
 
 def metrics():
-    return Rate(), PerImageMean(), Ledger(), Confusion(4)
+    return Rate(), PerImageMean(), Ledger(), Confusion(4), FeatureSet(torch.device("cpu"))
 
 
 DEALS = {"uneven": [[0, 1, 2], [3, 4, 5], [6]], "one process idle": [[0, 1, 2, 3, 4, 5, 6]]}

@@ -1,0 +1,152 @@
+"""Feature extractors: what FID and KID see of an image.
+
+Convention
+    images     (N, 3, H, W) in [0, 1]; rounded to k/255 before anything is computed
+    features   (N, D) float32
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from project.errors import InputError
+from project.metrics.weights import UNAVAILABLE, left_out, published
+from project.metrics.windows import eight_bit
+from project.quantise import to_8bit
+from project.victims import ClassificationVictim
+from project.victims.weights import WeightsError, read_weights, resolve
+
+_INCEPTION_URL = (
+    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+    "weights-inception-2015-12-05-6726825d.pth"
+)
+
+
+class FeatureExtractor(nn.Module, ABC):
+    """From images to feature vectors, image by image."""
+
+    def prepare(self) -> str:
+        """Get what is needed; return one line that says why it cannot be had, or nothing."""
+        return ""
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor:
+        """Return features (N, D) of images (N, 3, H, W) in [0, 1]."""
+
+
+class InceptionFeatures(FeatureExtractor):
+    """The 2048 pooled features of the Inception network that FID is defined on.
+
+    The network of ``torch-fidelity`` (``pip install torch-fidelity``), which torchmetrics uses too:
+    TensorFlow's weights of 2015, images resized to 299² as TensorFlow did. FIDs of papers compare
+    with this one only.
+
+    Source: Heusel et al., "GANs trained by a two time-scale update rule converge to a local Nash
+    equilibrium", NeurIPS 2017.
+
+    Args:
+        checkpoint: the weight file; None is torch's cache, where it is fetched to, and without
+            which the features are left out.
+    """
+
+    def __init__(self, checkpoint: str | Path | None = None) -> None:
+        super().__init__()
+        self.checkpoint = checkpoint
+        self.network: nn.Module | None = None
+
+    def prepare(self) -> str:
+        """Load the network, or say what is missing.
+
+        Raises:
+            WeightsError: if a given checkpoint cannot be read.
+        """
+        try:
+            from torch_fidelity.feature_extractor_inceptionv3 import (  # noqa: PLC0415 - optional
+                FeatureExtractorInceptionV3,
+            )
+        except ImportError:
+            return "Inception is left out: run pip install torch-fidelity"
+        try:
+            path = (
+                published(_INCEPTION_URL) if self.checkpoint is None else resolve(self.checkpoint)
+            )
+            read_weights(path)  # torch-fidelity would run whatever code a file holds
+            self.network = FeatureExtractorInceptionV3("inception", ["2048"], str(path))
+        except (*UNAVAILABLE, WeightsError) as error:
+            if self.checkpoint is not None:
+                raise
+            return left_out("Inception", _INCEPTION_URL, error)
+        return ""
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """Return features (N, 2048) of images (N, 3, H, W) in [0, 1]."""
+        assert self.network is not None, "call prepare() first"
+        (features,) = self.network(eight_bit(images).to(torch.uint8))
+        return features  # type: ignore[no-any-return]
+
+
+class VictimFeatures(FeatureExtractor):
+    """What enters a classifier's last linear layer, for want of Inception's weights.
+
+    The network is part of the metric and should be in its name: FIDs of different features do not
+    compare.
+
+    Args:
+        victim: a classifier of timm or torchvision, with its weights.
+        layer: dotted name of the layer whose input it is; None is the last linear one. Maps
+            (N, D, H, W) are averaged over their pixels.
+
+    Raises:
+        InputError: if there is no such layer.
+    """
+
+    def __init__(self, victim: ClassificationVictim, layer: str | None = None) -> None:
+        super().__init__()
+        self.victim = victim
+        self.layer = layer
+        self.victim.eval()
+        self._seen: list[Tensor] = []
+        self._module(layer).register_forward_pre_hook(self._keep)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """Return features (N, D) of images (N, 3, H, W) in [0, 1]."""
+        self._seen.clear()
+        self.victim(to_8bit(images))
+        features = self._seen.pop()
+        return (features.mean((2, 3)) if features.ndim == 4 else features.flatten(1)).float()
+
+    def _module(self, layer: str | None) -> nn.Module:
+        modules: dict[str, nn.Module] = dict(self.victim.network.named_modules())
+        linear = [name for name, module in modules.items() if isinstance(module, nn.Linear)]
+        name = layer if layer is not None else linear[-1] if linear else None
+        if name is None or name not in modules:
+            raise InputError(
+                "layer must name a layer of the network, or the network must have a linear one, "
+                f"got {layer!r}. Choose from: {', '.join(list(modules)[-5:])} and others."
+            )
+        return modules[name]
+
+    def _keep(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        self._seen.append(inputs[0])
+
+
+def feature_panel(
+    extractors: Mapping[str, FeatureExtractor],
+) -> tuple[dict[str, FeatureExtractor], list[str]]:
+    """Prepare extractors; return those that can be had, and one line for each that cannot."""
+    ready, notices = {}, []
+    for name, extractor in extractors.items():
+        missing = extractor.prepare()
+        if missing:
+            notices.append(f"fid_{name} and kid_{name} cannot be had. {missing}")
+        else:
+            ready[name] = extractor
+    return ready, notices
