@@ -2,7 +2,19 @@
 
 from project.saliency.files import DataMasks, MaskFiles
 from project.saliency.frequency_tuned import FrequencyTuned
+from project.saliency.grad_cam import GradCAM
 from project.saliency.provider import Saliency
+from project.saliency.spectral_residual import SpectralResidual
+from project.saliency.tracer import TRACER
 from project.saliency.victim_gradient import VictimGradient
 
-__all__ = ["DataMasks", "FrequencyTuned", "MaskFiles", "Saliency", "VictimGradient"]
+__all__ = [
+    "TRACER",
+    "DataMasks",
+    "FrequencyTuned",
+    "GradCAM",
+    "MaskFiles",
+    "Saliency",
+    "SpectralResidual",
+    "VictimGradient",
+]

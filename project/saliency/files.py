@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -21,17 +22,26 @@ class MaskFiles(SceneSaliency):
     They go through the same geometry (resize, crop) as the photo.
 
     Args:
-        root: the folder, with a file ``NAME.png`` for every sample.
+        root: the folder, with a file ``NAME.png`` for every sample. ``~`` and ``${NAME}`` (an
+            environment variable) are expanded.
     """
 
     def __init__(self, root: str) -> None:
         self.root = root
+        self._folder = Path(os.path.expandvars(os.path.expanduser(root)))
         self._samples: Samples | None = None
-        if not Path(root).is_dir():
-            raise FileNotFoundError(f"MaskFiles needs a folder of PNG maps, got {root!r}.")
 
     def attach(self, samples: Samples) -> None:
-        """Remember the data set, which knows names and geometry."""
+        """Remember the data set, which knows names and geometry.
+
+        Raises:
+            FileNotFoundError: if the folder is not there.
+        """
+        if not self._folder.is_dir():
+            raise FileNotFoundError(
+                f"MaskFiles needs a folder of PNG maps, got {self.root!r}. "
+                "Correct the path, or set the environment variable that it names."
+            )
         self._samples = samples
 
     def maps(self, images: Tensor, scene: Scene) -> Tensor:
@@ -43,13 +53,13 @@ class MaskFiles(SceneSaliency):
     def fingerprint(self) -> str:
         """Name the state of the folder, so that changed maps are not taken for the old ones."""
         sha = hashlib.sha256()
-        for file in sorted(Path(self.root).glob("*.png")):
+        for file in sorted(self._folder.glob("*.png")):
             sha.update(f"{file.name}:{hashlib.sha256(file.read_bytes()).hexdigest()};".encode())
         return sha.hexdigest()
 
     def _read(self, index: int) -> Tensor:
         assert self._samples is not None
-        path = Path(self.root) / f"{self._samples.name(index)}.png"
+        path = self._folder / f"{self._samples.name(index)}.png"
         if not path.is_file():
             raise FileNotFoundError(f"no saliency map {path} for sample {index}.")
         return self._samples.align(np.asarray(Image.open(path).convert("L")), index)

@@ -31,7 +31,13 @@ class FrequencyTuned(Saliency):
         self.sigma = sigma
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return maps (N, 1, H, W) in [0, 1] of images (N, 3, H, W) in [0, 1]."""
+        """Return maps (N, 1, H, W) in [0, 1] of images (N, 3, H, W) in [0, 1].
+
+        One by one: in a batch the last bits of a map would depend on its mates.
+        """
+        return torch.cat([self._map(image[None]) for image in images])
+
+    def _map(self, images: Tensor) -> Tensor:
         lab = rgb_to_lab(images)
         distance = lab.mean((2, 3), keepdim=True) - gaussian_blur(lab, self.sigma)
         return normalised(torch.linalg.vector_norm(distance, dim=1, keepdim=True))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from project.errors import InputError
+from project.saliency.kept import KEPT
 from project.samples import Samples
 
 SaliencyFunction = Callable[[Tensor], Tensor]
@@ -34,7 +36,13 @@ class Saliency(ABC):
 
     Any callable from images to maps will do in its place; a provider that needs to know more
     than the images overrides ``maps`` or ``attach``.
+
+    Attributes:
+        kept: whether attacks keep the maps (:mod:`project.saliency.kept`): for providers whose map
+            follows from its image alone, bit for bit, and costs more than reading a file.
     """
+
+    kept: ClassVar[bool] = False
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return maps (N, 1, H, W) in [0, 1] of images (N, 3, H, W) in [0, 1]."""
@@ -67,7 +75,9 @@ def saliency_maps(provider: Saliency | SaliencyFunction, images: Tensor, scene: 
     Raises:
         ValueError: if the maps are of another shape or range.
     """
-    if isinstance(provider, Saliency):
+    if isinstance(provider, Saliency) and provider.kept:
+        maps = KEPT.maps(provider, images)
+    elif isinstance(provider, Saliency):
         maps = provider.maps(images, scene).detach()
     else:
         maps = provider(images).detach()

@@ -42,6 +42,14 @@ def test_frequency_tuned_map_is_the_distance_to_the_mean_colour():
     np.testing.assert_allclose(found, expected, atol=2e-3)
 
 
+@pytest.mark.parametrize("size", [(37, 41), (40, 52)])
+def test_frequency_tuned_map_does_not_depend_on_batch_mates(size):
+    images = eight_bit_images(5, *size)
+    maps = FrequencyTuned()(images)
+    for place in range(5):
+        assert torch.equal(FrequencyTuned()(images[[place]]), maps[[place]])
+
+
 def test_object_of_another_colour_is_salient():
     image = torch.full((1, 3, 24, 30), 0.4)
     image[0, 0, 8:14, 10:18] = 0.9
@@ -111,9 +119,19 @@ def test_missing_mask_file_is_named(tmp_path):
         provider.maps(torch.zeros(1, 3, 4, 6), scene([1]))
 
 
-def test_missing_mask_folder_is_named_at_once(tmp_path):
+def test_missing_mask_folder_is_named_before_an_experiment_starts(tmp_path):
     with pytest.raises(FileNotFoundError, match="no_such_folder"):
-        MaskFiles(str(tmp_path / "no_such_folder"))
+        MaskFiles(str(tmp_path / "no_such_folder")).attach(FakeSamples())
+
+
+def test_mask_folder_may_be_named_by_an_environment_variable(tmp_path, monkeypatch):
+    monkeypatch.setenv("MIRAGE_SALIENCY", str(tmp_path))
+    provider = MaskFiles("${MIRAGE_SALIENCY}")
+    provider.attach(FakeSamples())
+    assert provider.root == "${MIRAGE_SALIENCY}"
+    monkeypatch.delenv("MIRAGE_SALIENCY")
+    with pytest.raises(FileNotFoundError, match=r"MIRAGE_SALIENCY.*set the environment variable"):
+        MaskFiles("${MIRAGE_SALIENCY}").attach(FakeSamples())
 
 
 def test_data_masks_come_from_the_data_set():

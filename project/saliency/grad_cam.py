@@ -1,0 +1,119 @@
+"""Saliency as the features by which the victim knows the class."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from project.errors import InputError
+from project.losses import valid_elements
+from project.saliency.features import Features, recorded, spatial
+from project.saliency.provider import Scene, SceneSaliency, normalised
+
+
+class GradCAM(SceneSaliency):
+    r"""Features, weighted by how much each raises the target's logit.
+
+    $$\alpha_k = mean_{ij}\, \partial y / \partial A^k_{ij}$$ and $$L = ReLU(\sum_k \alpha_k A^k)$$,
+    enlarged to the image and stretched to [0, 1]; y the target class's logit, for a segmenter the
+    sum of the target classes' logits over the valid pixels.
+
+    Source: Selvaraju et al., "Grad-CAM", ICCV 2017, eqs. (1) and (2) [paper]; the sum over pixels:
+    Vinogradova et al., "Towards Interpretable Semantic Segmentation via Gradient-weighted Class
+    Activation Mapping", AAAI 2020 [paper].
+
+    A is the last spatial output on which y depends: maps (N, C, h, w) or (N, h, w, C), or the
+    tokens that a LayerNorm gives. A segmenter's own logits are no features. Where y does not
+    depend on an image's last features at all (patch tokens after the last attention of a ViT that
+    reads its class token), those before them are taken [ours].
+
+    Args:
+        layer: dotted name of the victim's submodule whose output is A; None finds it.
+    """
+
+    def __init__(self, layer: str | None = None) -> None:
+        self.layer = layer
+
+    def maps(self, images: Tensor, scene: Scene) -> Tensor:
+        """Return maps (N, 1, H, W) in [0, 1].
+
+        Raises:
+            ValueError: if the victim has no spatial features, or not under the name given.
+        """
+        with torch.enable_grad(), recorded(scene.victim) as features:
+            logits = scene.victim(images.detach().requires_grad_())
+            candidates = self._candidates(features, scene.victim, logits)
+            frame = features.frame or (images.shape[2], images.shape[3])
+            maps = _last_that_matters(_score(logits, scene.target), candidates, images, frame)
+        return normalised(_in_image(maps, images, scene.victim))
+
+    def _candidates(self, features: Features, victim: nn.Module, logits: Tensor) -> list[Tensor]:
+        if self.layer is not None:
+            found = [output for name, output in features.seen if name == self.layer]
+        else:
+            found = [output for _, output in features.seen if not _is_logits(output, logits)]
+        if not found:
+            names = [name for name, _ in features.seen]
+            raise InputError(
+                f"GradCAM needs spatial features of {type(victim).__name__}, found none"
+                f"{'' if self.layer is None else f' under {self.layer!r}'}. "
+                + (f"There are {', '.join(names[-5:])}. " if names else "")
+                + "Name one as layer, or choose another provider, for example VictimGradient."
+            )
+        return found
+
+
+def _is_logits(output: Tensor, logits: Tensor) -> bool:
+    return logits.ndim == 4 and output.shape[1] == logits.shape[1]
+
+
+def _score(logits: Tensor, target: Tensor) -> Tensor:
+    """Return the target's logit, (N,), summed over valid pixels."""
+    valid = valid_elements(target)
+    chosen = target.where(valid, target.new_zeros(())).unsqueeze(1)
+    own = logits.gather(1, chosen).squeeze(1).where(valid, logits.new_zeros(()))
+    return own.flatten(1).sum(1) if own.ndim > 1 else own
+
+
+def _last_that_matters(
+    score: Tensor, candidates: list[Tensor], images: Tensor, frame: tuple[int, int]
+) -> Tensor:
+    """Return each image's map from the last candidate that its score depends on, or else 0.
+
+    Returns:
+        (N, 1, *frame), at least 0.
+    """
+    maps = images.new_zeros((len(images), 1, *frame))
+    wanting = torch.ones_like(score, dtype=torch.bool)
+    for output in reversed(candidates):
+        (slope,) = torch.autograd.grad(score.sum(), output, retain_graph=True, allow_unused=True)
+        if slope is None:
+            continue
+        features, slopes = (spatial(value.to(images), frame) for value in (output.detach(), slope))
+        assert features is not None
+        assert slopes is not None
+        found = (slopes.mean((2, 3), keepdim=True) * features).sum(1, keepdim=True).relu()
+        matters = slopes.flatten(1).any(1)
+        chosen = (wanting & matters).view(-1, 1, 1, 1)
+        maps = torch.where(chosen, _resized(found, frame), maps)
+        wanting = wanting & ~matters
+        if not wanting.any():
+            break
+    return maps
+
+
+def _in_image(maps: Tensor, images: Tensor, victim: nn.Module) -> Tensor:
+    """Bring maps (N, 1, h, w) from the network's frame into the images'.
+
+    A victim may stretch images to a square and pad them at the right and the bottom.
+    """
+    side = getattr(victim, "input_size", None)
+    height, width = images.shape[2:] if side is None else (side, side)
+    if getattr(victim, "divisor", 1) > 1:
+        maps = maps[..., :height, :width]
+    return _resized(maps, (images.shape[2], images.shape[3]))
+
+
+def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(maps, size, mode="bilinear")

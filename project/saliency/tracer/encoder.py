@@ -1,0 +1,117 @@
+"""EfficientNet as TRACER's encoder, under the names and with the padding of the published files."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from project.saliency.tracer.blocks import MBConv, SameConv2d, batch_norm
+from project.saliency.tracer.edge import FrequencyEdge
+
+TracerVariant = Literal["b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7"]
+
+
+class Scale(NamedTuple):
+    """What sets a variant apart.
+
+    Attributes:
+        width: factor of the channels.
+        depth: factor of the blocks.
+        side: of the images that the padding was made for, in pixels (not TRACER's input size).
+    """
+
+    width: float
+    depth: float
+    side: int
+
+
+class Stage(NamedTuple):
+    """Blocks of one width in EfficientNet-B0."""
+
+    blocks: int
+    kernel_size: int
+    stride: int
+    expansion: int
+    channels: int
+
+
+SCALES: dict[TracerVariant, Scale] = {
+    "b0": Scale(1.0, 1.0, 224),
+    "b1": Scale(1.0, 1.1, 240),
+    "b2": Scale(1.1, 1.2, 260),
+    "b3": Scale(1.2, 1.4, 300),
+    "b4": Scale(1.4, 1.8, 380),
+    "b5": Scale(1.6, 2.2, 456),
+    "b6": Scale(1.8, 2.6, 528),
+    "b7": Scale(2.0, 3.1, 600),
+}
+_STAGES = (
+    Stage(1, 3, 1, 1, 16),
+    Stage(2, 3, 2, 6, 24),
+    Stage(2, 5, 2, 6, 40),
+    Stage(3, 3, 2, 6, 80),
+    Stage(3, 5, 1, 6, 112),
+    Stage(4, 5, 2, 6, 192),
+    Stage(1, 3, 1, 6, 320),
+)
+_TAPPED = (1, 2, 4, 6)
+"""The stages whose last block gives a level of features."""
+_DROP = 0.2
+
+
+class Encoder(nn.Module):
+    """EfficientNet without head, with the edge module after its first level.
+
+    Source: Tan & Le, "EfficientNet", ICML 2019 [paper]; names, BatchNorm and padding of
+    efficientnet_pytorch, which the published weights were trained in [code].
+
+    Attributes:
+        taps: index of the block that ends each of the four levels.
+        channels: of the four levels.
+
+    Args:
+        variant: how wide and deep.
+    """
+
+    def __init__(self, variant: TracerVariant) -> None:
+        super().__init__()
+        scale = SCALES[variant]
+        width, side = rounded(32 * scale.width), scale.side
+        self._conv_stem = SameConv2d(3, width, 3, side, stride=2)
+        self._bn0 = batch_norm(width)
+        self._blocks = nn.ModuleList()
+        side, ends, channels = math.ceil(side / 2), [], []
+        for stage in _STAGES:
+            out = rounded(stage.channels * scale.width)
+            for number in range(math.ceil(stage.blocks * scale.depth)):
+                stride = stage.stride if number == 0 else 1
+                self._blocks.append(
+                    MBConv(width, out, stage.kernel_size, stride, stage.expansion, side)
+                )
+                width, side = out, math.ceil(side / stride)
+            ends.append(len(self._blocks) - 1)
+            channels.append(out)
+        self.taps = [ends[place] for place in _TAPPED]
+        self.channels = [channels[place] for place in _TAPPED]
+        self.Frequency_Edge_Module1 = FrequencyEdge(self.channels[0])
+
+    def forward(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return features at 1/4, 1/8, 1/16, 1/32 of the size, and edge logits at 1/4, ≥ 0."""
+        features = F.silu(self._bn0(self._conv_stem(images)))
+        levels, edge = [], features
+        for place, block in enumerate(self._blocks):
+            features = block(features, _DROP * place / len(self._blocks))
+            if place == self.taps[0]:
+                features, edge = self.Frequency_Edge_Module1(features)
+            if place in self.taps:
+                levels.append(features)
+        return levels, edge
+
+
+def rounded(channels: float) -> int:
+    """Round to a multiple of 8, but not down by more than a tenth."""
+    nearest = max(8, int(channels + 4) // 8 * 8)
+    return nearest if nearest >= 0.9 * channels else nearest + 8

@@ -1,0 +1,131 @@
+"""TRACER as a provider of saliency maps: where the masks of SSTA's paper come from."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from project.describe import weights_hash
+from project.errors import InputError
+from project.saliency.provider import Saliency
+from project.saliency.tracer.network import STRIDE, TracerNetwork, TracerVariant
+from project.samples import Samples
+from project.victims.victim import IMAGENET_MEAN, IMAGENET_STD
+from project.victims.weights import WeightsError, load_weights
+
+SIDES: dict[TracerVariant, int] = {
+    "b0": 320,
+    "b1": 320,
+    "b2": 352,
+    "b3": 384,
+    "b4": 448,
+    "b5": 512,
+    "b6": 576,
+    "b7": 640,
+}
+"""Side of the square that each variant was trained on, in pixels."""
+RELEASE = "https://github.com/Karel911/TRACER/releases/tag/v1.0"
+
+
+class TRACER(Saliency):
+    """The salient object as the network TRACER sees it.
+
+    Images are stretched to the variant's square, and the map's sigmoid is stretched back, both
+    bilinearly and without antialiasing [code]. Images go through one by one and in float32, so
+    that a map depends neither on its batch mates nor on the trainer's precision.
+
+    Source: Lee, Shin & Han, "TRACER: Extreme Attention Guided Salient Object Tracing Network",
+    AAAI 2022 [paper], https://github.com/Karel911/TRACER [code]; which variant SSTA used, its
+    paper does not say.
+
+    Args:
+        variant: ``b0`` (the fastest) to ``b7``.
+        checkpoint: a published file, or one that ``train.py`` wrote; None is
+            ``TRACER-Efficient-{0..7}.pth`` among torch.hub's checkpoints.
+        input_size: side of the square, a multiple of 32; None is the variant's own.
+
+    The weights are read when the provider is attached to a data set (before an experiment starts)
+    or first asked for maps.
+
+    Raises:
+        WeightsError: then, if the file is not there or does not fit.
+    """
+
+    kept = True
+
+    def __init__(
+        self,
+        variant: TracerVariant = "b0",
+        checkpoint: str | None = None,
+        input_size: int | None = None,
+    ) -> None:
+        if variant not in SIDES:
+            raise InputError(f"variant must be one of {', '.join(SIDES)}, got {variant!r}.")
+        if input_size is not None and (input_size < STRIDE or input_size % STRIDE):
+            raise InputError(f"input_size must be a multiple of {STRIDE}, got {input_size}.")
+        self.variant: TracerVariant = variant
+        self.checkpoint = checkpoint
+        self.input_size = input_size
+
+    def attach(self, samples: Samples) -> None:
+        """Read the weights: nothing of the data set is needed."""
+        self.fingerprint()
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return maps (N, 1, H, W) in [0, 1] of images (N, 3, H, W) in [0, 1]."""
+        self._network.to(images.device)
+        with torch.autocast(images.device.type, enabled=False):
+            return torch.cat([self._map(image[None]) for image in images.float()]).to(images)
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the weights."""
+        return self._weights_hash
+
+    @cached_property
+    def _network(self) -> TracerNetwork:
+        path = _require_weights(self.variant, self.checkpoint)
+        network = TracerNetwork(self.variant).eval().requires_grad_(False)
+        _load(network, path)
+        return network
+
+    @cached_property
+    def _weights_hash(self) -> str:
+        return weights_hash(self._network)
+
+    def _map(self, image: Tensor) -> Tensor:
+        side = self.input_size or SIDES[self.variant]
+        mean, std = (image.new_tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
+        square = F.interpolate(image, (side, side), mode="bilinear")
+        saliency = self._network((square - mean) / std).saliency.sigmoid()
+        return F.interpolate(saliency, image.shape[2:], mode="bilinear").clamp(0, 1)
+
+
+def default_checkpoint(variant: TracerVariant) -> Path:
+    """Return where the published file of a variant is looked for."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / f"TRACER-Efficient-{variant[1:]}.pth"
+
+
+def _require_weights(variant: TracerVariant, checkpoint: str | None) -> str | Path:
+    default = default_checkpoint(variant)
+    if checkpoint is None and not default.is_file():
+        raise WeightsError(
+            f"TRACER needs the weight file {default.name}, which is not there: fetch it from "
+            f"{RELEASE} (repository Karel911/TRACER, release v1.0) and put it at {str(default)!r}, "
+            "or name another file as checkpoint."
+        )
+    return checkpoint or default
+
+
+def _load(network: TracerNetwork, path: str | Path) -> None:
+    try:
+        load_weights(network, path)
+    except WeightsError as error:
+        raise WeightsError(
+            f"{error} TRACER's variant is {network.variant!r}, whose published file is "
+            f"{default_checkpoint(network.variant).name} of {RELEASE}."
+        ) from error
