@@ -1,7 +1,8 @@
-"""Train, validate or test a victim.
+"""Train, validate or test a victim or a saliency network.
 
 python train.py fit --config configs/train/camvid_unet.yaml --data.root DIR
 python train.py test --config configs/train/camvid_unet.yaml --data.root DIR --ckpt_path FILE
+python train.py fit --config configs/train/duts_tracer.yaml --data.root /path/to/DUTS
 """
 
 from project.cli import train_main

@@ -110,7 +110,7 @@ class MirageCLI(LightningCLI):
 
 
 def train_main(args: list[str] | None = None) -> Trainer:
-    """Train, validate or test a victim.
+    """Train, validate or test a victim or a saliency network.
 
     Args:
         args: command line, for example ``["fit", "--config", "configs/train/shapes_unet.yaml"]``;
@@ -120,7 +120,7 @@ def train_main(args: list[str] | None = None) -> Trainer:
         The trainer after the run, for its metrics and checkpoints.
     """
     cli = MirageCLI(
-        project.training.VictimTraining,
+        project.training.Training,
         trainer_defaults={
             "logger": {"class_path": "CSVLogger", "init_args": {"save_dir": "runs/train"}}
         },

@@ -12,6 +12,9 @@ from project.data.datamodule import AttackDataModule
 from project.data.dealing import DealtBatchSampler
 from project.data.frame import CentreCrop, Frame, Native, PadToSquare, Stretch
 from project.data.image_list import ImageListData
+from project.data.saliency_augmentation import TracerAugmentation
+from project.data.saliency_folder import SaliencyFolderData
+from project.data.salient_objects import SalientObjectData
 from project.data.sample_set import SampleSet
 from project.data.shapes_data import ShapesData
 from project.data.verify import DataError
@@ -30,9 +33,12 @@ __all__ = [
     "Native",
     "PadToSquare",
     "ResizedCrop",
+    "SaliencyFolderData",
+    "SalientObjectData",
     "SampleSet",
     "ScaledCrop",
     "ShapesData",
     "Stretch",
+    "TracerAugmentation",
     "VOCData",
 ]

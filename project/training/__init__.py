@@ -1,8 +1,19 @@
-"""Training victims with Lightning."""
+"""Training victims and saliency networks with Lightning."""
 
+from project.training.batch_norm_momentum import BatchNormMomentum
 from project.training.classifier import ClassifierTraining
+from project.training.saliency import SaliencyTraining
 from project.training.segmenter import SegmenterTraining
+from project.training.training import Training
 from project.training.unfolding import UnfoldBatchNorm
 from project.training.victim_training import VictimTraining
 
-__all__ = ["ClassifierTraining", "SegmenterTraining", "UnfoldBatchNorm", "VictimTraining"]
+__all__ = [
+    "BatchNormMomentum",
+    "ClassifierTraining",
+    "SaliencyTraining",
+    "SegmenterTraining",
+    "Training",
+    "UnfoldBatchNorm",
+    "VictimTraining",
+]

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Any, Literal
 
 import torch
-from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from project.errors import InputError
 from project.training.optimisation import make_optimizer, make_schedule
+from project.training.training import Batch, Training
 from project.victims import Task, Victim
 
-Batch = dict[str, Tensor]
 Stage = Literal["val", "test"]
 Optimizer = Literal["adamw", "sgd"]
 Schedule = Literal["one_cycle", "cosine", "constant"]
 
 
-class VictimTraining(LightningModule, ABC):
+class VictimTraining(Training):
     """Fit a victim to batches {image, target, index}.
 
     Its checkpoints load as a victim's ``checkpoint`` without conversion.
@@ -76,12 +75,6 @@ class VictimTraining(LightningModule, ABC):
     @abstractmethod
     def measure(self, stage: Stage, logits: Tensor, target: Tensor) -> None:
         """Add a batch to the stage's metrics."""
-
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return and log the loss of one batch."""
-        loss = self.loss(batch)
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["image"]))
-        return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure one clean batch."""

@@ -11,7 +11,10 @@ from project.victims import Victim
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FRAGMENTS = sorted((CONFIGS / "victims").glob("*.yaml"))
-RECIPES = sorted((CONFIGS / "train").glob("*.yaml"))
+# Those of tracer train a saliency network, which is no victim.
+RECIPES = sorted(
+    path for path in (CONFIGS / "train").glob("*.yaml") if not path.stem.endswith("_tracer")
+)
 
 
 def victims() -> dict[str, dict[str, Any]]:
