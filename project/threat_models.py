@@ -1,6 +1,7 @@
 """What a perturbation is, how it meets an image, and which ones are allowed.
 
-One gradient loop serves every threat model: noise in a ball, a flow field, either inside a mask.
+One gradient loop serves every threat model: noise in a ball, a flow field of the image or of its
+colours, any of them inside a mask.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from project import randomness
+from project.colour import chroma, chroma_to_rgb
 from project.errors import InputError
 from project.quantise import from_levels, to_8bit
 from project.warping import warp
@@ -193,6 +195,22 @@ class Flow(ThreatModel):
     def size(self, perturbation: Tensor) -> Tensor:
         """Return the largest displacement along an axis, in pixels."""
         return perturbation.flatten(1).abs().amax(1)
+
+
+class ChromaFlow(Flow):
+    """A displacement of the colours only: U and V move along one flow, the luma Y stays.
+
+    What the moved chroma differs by is added to the image, so that no flow is the identity, bit
+    for bit. Luma changes only where the sum leaves [0, 1] and is cut.
+
+    Source: Aydin et al., "Imperceptible Adversarial Examples by Spatial Chroma-Shift", ADVM 2021,
+    section 3 [paper].
+    """
+
+    def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Warp the images' chroma along the flow."""
+        still = chroma(images)
+        return (images + chroma_to_rgb(warp(still, perturbation) - still)).clamp(0, 1)
 
 
 class Masked(ThreatModel):

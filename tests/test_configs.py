@@ -1,5 +1,7 @@
 """Every config of an attack or of victims builds what it says, and that runs a batch."""
 
+import re
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,10 @@ from project.victims import Victim
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-ATTACKS = sorted((CONFIGS / "attacks").glob("*.yaml"))
+# Some providers of saliency need spatial features or files (see tests/saliency); LPIPS its weights.
+OTHERS = {"saliency", "saliency_tracer", "ssta_lpips"}
+FOR_SEGMENTERS = {"segmentation", "segpgd", "transegpgd", "ssta_segmentation"}
+ATTACKS = sorted(path for path in (CONFIGS / "attacks").glob("*.yaml") if path.stem not in OTHERS)
 VICTIMS = sorted((CONFIGS / "victims").glob("*.yaml"))
 
 
@@ -37,7 +42,8 @@ def victims_of(path: Path) -> dict[str, Victim]:
     content: dict[str, Any] = yaml.safe_load(path.read_text())
     victims = content["model"]["victims"]
     for victim in victims.values():
-        victim["init_args"].pop("checkpoint")
+        for member in victim["init_args"].get("victims", [victim]):
+            member["init_args"].pop("checkpoint")
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--victims", type=dict[str, Victim])
     built: dict[str, Victim] = parser.instantiate(parser.parse_object({"victims": victims})).victims
@@ -47,18 +53,18 @@ def victims_of(path: Path) -> dict[str, Victim]:
 @pytest.mark.parametrize("path", ATTACKS, ids=by_name)
 def test_config_of_attacks_runs_a_batch(path):
     images = eight_bit_images(2)
+    victim = CurvedSegmenter() if path.stem in FOR_SEGMENTERS else CurvedClassifier()
     for attack in attacks_of(path).values():
-        for victim in (CurvedClassifier(), CurvedSegmenter()):
-            result = attack.run(victim, images, predicted(victim, images))
-            assert result.images.shape == images.shape
-            assert not torch.equal(result.images, images)
+        result = attack.run(victim, images, predicted(victim, images))
+        assert result.images.shape == images.shape
+        assert not torch.equal(result.images, images)
 
 
 @pytest.mark.parametrize("path", ATTACKS, ids=by_name)
 def test_budget_is_written_as_a_fraction_and_read_as_a_number(path):
-    for name, attack in attacks_of(path).items():
-        if "eps: 8/255" in path.read_text() and hasattr(attack, "eps"):
-            assert attack.eps == 8 / 255, name
+    written = re.findall(r"\beps: ([\d./]+)", path.read_text())
+    read = {attack.eps for attack in attacks_of(path).values() if hasattr(attack, "eps")}
+    assert read <= {float(Fraction(text)) for text in written}
 
 
 @pytest.mark.parametrize("path", VICTIMS, ids=by_name)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +12,7 @@ from project.attacks.attack import Attack, Perturbed
 from project.attacks.objectives import Objective
 from project.attacks.rules import GradientRule
 from project.attacks.schedules import StepSchedule, check_schedule, step_factor
-from project.attacks.step import Memory, Step
+from project.attacks.step import Memory, Step, clean_answer
 from project.attacks.verdict import query
 from project.errors import InputError
 from project.threat_models import ThreatModel
@@ -69,7 +68,7 @@ class GradientAttack(Attack):
         """Run all steps; see :class:`~project.attacks.attack.Attack`."""
         threat = self.threat_model
         perturbation = self._start(images, index)
-        clean_logits = _once(victim, images, target)
+        clean_logits = clean_answer(victim, images, target)
         memory: Memory = {}
         rule_memories: list[Memory] = [{} for _ in self.rules]
         traces: list[dict[str, Tensor]] = []
@@ -110,13 +109,5 @@ class GradientAttack(Attack):
             steps=torch.full((len(images),), self.steps, device=images.device),
             facts=self.objective.facts(stacked),
             traces=stacked,
+            threat_model=self.threat_model,
         )
-
-
-def _once(victim: nn.Module, images: Tensor, target: Tensor) -> Callable[[], Tensor]:
-    @cache
-    def clean_logits() -> Tensor:
-        with torch.no_grad():
-            return query(victim, images, target)
-
-    return clean_logits

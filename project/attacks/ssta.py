@@ -8,12 +8,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from project.attacks.active_set import FlowOptimizer
 from project.attacks.flow import FlowAttack
+from project.attacks.objectives import Objective
+from project.attacks.solver import Adam, Solver
 from project.errors import InputError
+from project.saliency.blur import gaussian_blur
 from project.saliency.frequency_tuned import FrequencyTuned
 from project.saliency.provider import Saliency, SaliencyFunction, Scene, saliency_maps
 from project.samples import Samples
+from project.threat_models import Flow
 
 _STAGE = 20
 PAPER_AREA = 2500 / 224**2
@@ -25,14 +28,14 @@ class Profile:
     """How SSTA's mask and budget change while it runs.
 
     Attributes:
-        optimizer: of the flow.
+        decoupled: AdamW instead of Adam for the flow.
         first_threshold: τ of the mask in 8-bit units; it falls by 10 every 20 steps.
         first_bound: ξ in pixels.
         bound_growth: what ξ gains every 20 steps, in pixels.
         last_bound: the largest ξ, in pixels.
     """
 
-    optimizer: FlowOptimizer
+    decoupled: bool
     first_threshold: float
     first_bound: float
     bound_growth: float
@@ -49,8 +52,8 @@ class Profile:
 
 # "released" starts at 170 because its code lowers 180 by 10 at iteration 0 already.
 PROFILES = {
-    "paper": Profile("adamw", 250, first_bound=0.5, bound_growth=0.125, last_bound=2.0),
-    "released": Profile("adam", 170, first_bound=1.0, bound_growth=0.0, last_bound=1.0),
+    "paper": Profile(True, 250, first_bound=0.5, bound_growth=0.125, last_bound=2.0),
+    "released": Profile(False, 170, first_bound=1.0, bound_growth=0.0, last_bound=1.0),
 }
 
 
@@ -77,9 +80,13 @@ class SSTA(FlowAttack):
         steps: the most updates of an image.
         step_size: learning rate in pixels.
         smoothness: weight of stAdv's flow loss; 0 as in the paper, others [ours].
+        edge: σ in pixels of a soft edge, which fades the flow out towards the mask's border, so
+            that no seam shows there; 0 is the paper's hard edge, others [ours].
         early_stop: let each image leave at its first success, as the paper does.
         min_area: the least share of the image in the mask, in [0, 1]; 2500 of 224² pixels is
             where the paper's code drops an image.
+        objective: what to climb instead of the paper's margin; on segmentation victims for
+            example :class:`~project.attacks.TwoStage` [ours].
         targeted: whether the target is wanted.
         seed: the key of all draws (none is made).
     """
@@ -91,8 +98,10 @@ class SSTA(FlowAttack):
         steps: int = 250,
         step_size: float = 0.01,
         smoothness: float = 0.0,
+        edge: float = 0.0,
         early_stop: bool = True,
         min_area: float = PAPER_AREA,
+        objective: Objective | None = None,
         targeted: bool = False,
         seed: int = 0,
     ) -> None:
@@ -100,19 +109,22 @@ class SSTA(FlowAttack):
             raise InputError(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}.")
         if not 0 <= min_area <= 1:
             raise InputError(f"min_area must lie in [0, 1], got {min_area}.")
+        if edge < 0 or not step_size > 0:
+            raise InputError(
+                f"edge must be at least 0 and step_size greater than 0, got {edge}, {step_size}."
+            )
         self.saliency = FrequencyTuned() if saliency is None else saliency
         self.profile = profile
+        self.step_size = step_size
+        self.edge = edge
         self.min_area = min_area
         self._profile = PROFILES[profile]
-        super().__init__(
-            steps,
-            step_size,
-            self._profile.optimizer,
-            smoothness,
-            early_stop=early_stop,
-            targeted=targeted,
-            seed=seed,
-        )
+        carrier = Flow(self._profile.last_bound)
+        super().__init__(carrier, steps, smoothness, early_stop, objective, targeted, seed)
+
+    def solver_from(self, start: Tensor) -> Solver:
+        """Return the profile's Adam."""
+        return Adam(start, self.step_size, self._profile.decoupled)
 
     def attach(self, samples: Samples) -> None:
         """Let the saliency provider know the data set."""
@@ -132,7 +144,8 @@ class SSTA(FlowAttack):
     def region(self, step: int, maps: Tensor | None) -> Tensor | None:
         """Return the mask at a step: it only grows."""
         assert maps is not None
-        return (maps >= self._profile.threshold(step) / 255).to(maps)
+        mask = (maps >= self._profile.threshold(step) / 255).to(maps)
+        return softened(mask, self.edge) if self.edge else mask
 
 
 def lifted(maps: Tensor, min_area: float) -> Tensor:
@@ -150,3 +163,17 @@ def lifted(maps: Tensor, min_area: float) -> Tensor:
     least = falling.masked_fill(falling == 0, 2.0).amin(1)  # the smallest that is not 0
     level = torch.where(least <= 1, level.maximum(least), level)
     return maps.masked_fill(maps >= level.view(-1, 1, 1, 1), 1.0)
+
+
+def softened(masks: Tensor, edge: float) -> Tensor:
+    r"""Fade binary masks out towards their border: $$\max(0, 2 G_\sigma * M - 1)$$.
+
+    That is 1 deep inside, 0 on a straight border and outside of it. A mask too thin to have an
+    inside (a blur of it stays below one half) keeps its hard edge.
+
+    Args:
+        masks: (N, 1, H, W), 0 or 1.
+        edge: σ of the Gaussian in pixels.
+    """
+    soft = (2 * gaussian_blur(masks, edge) - 1).clamp(0, 1) * masks
+    return torch.where(soft.amax((1, 2, 3), keepdim=True) > 0, soft, masks)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from project.attacks.verdict import resisting
+from project.attacks.verdict import query, resisting
 from project.losses import cross_entropy, valid_elements
 
 Memory = dict[str, Tensor]
@@ -52,3 +53,14 @@ class Step:
     def cross_entropy(self) -> Tensor:
         """CE of each element, (N, ...), with gradient."""
         return cross_entropy(self.logits, self.target)
+
+
+def clean_answer(victim: nn.Module, images: Tensor, target: Tensor) -> Callable[[], Tensor]:
+    """Return what asks a victim for the clean images' logits when first called, and keeps them."""
+
+    @cache
+    def clean_logits() -> Tensor:
+        with torch.no_grad():
+            return query(victim, images, target)
+
+    return clean_logits

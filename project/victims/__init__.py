@@ -1,6 +1,7 @@
 """Victims: networks from [0, 1] images to logits that normalise inside."""
 
 from project.victims.check import VictimCheckError, check_victim, check_victims
+from project.victims.ensemble import EnsembleVictim
 from project.victims.segmentation import SegmentationVictim
 from project.victims.smp_victim import SmpVictim
 from project.victims.timm_victim import TimmVictim
@@ -10,6 +11,7 @@ from project.victims.weights import WeightsError, load_weights
 
 __all__ = [
     "ClassificationVictim",
+    "EnsembleVictim",
     "SegmentationVictim",
     "SmpVictim",
     "Task",

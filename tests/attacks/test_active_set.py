@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from project.attacks import SSTA, StAdv
+from project.attacks import SSTA, ChromaShift, StAdv
 from project.attacks.active_set import ActiveSet
+from project.attacks.solver import Adam
 from tests.models import CurvedClassifier, eight_bit_images, predicted
 
 
@@ -20,9 +21,11 @@ def uneven(images):
     [
         SSTA(uneven, "released", steps=60, step_size=0.02),
         SSTA(uneven, "paper", steps=60, step_size=0.02),
-        StAdv(steps=60, step_size=0.02, early_stop=True),
+        StAdv(solver="adam", steps=60, step_size=0.02, early_stop=True),
+        StAdv(steps=60, smoothness=1e-4, early_stop=True),
+        ChromaShift(steps=60, step_size=0.005),
     ],
-    ids=["released", "paper", "stadv"],
+    ids=["released", "paper", "stadv_adam", "stadv_lbfgs", "chroma_shift"],
 )
 def test_image_is_attacked_as_if_alone_though_others_leave(attack):
     victim, images = CurvedClassifier().double().eval(), eight_bit_images(8).double()
@@ -31,7 +34,7 @@ def test_image_is_attacked_as_if_alone_though_others_leave(attack):
     assert len(set(together.steps.tolist())) > 2  # they leave one after another
     for place in range(8):
         one = slice(place, place + 1)
-        alone = attack.run(victim, images[one], target[one])
+        alone = attack.run(victim, images[one], target[one], torch.tensor([place]))
         assert torch.equal(alone.images, together.images[one])
         # Matrix products of another batch size differ in their last bits.
         torch.testing.assert_close(
@@ -40,25 +43,27 @@ def test_image_is_attacked_as_if_alone_though_others_leave(attack):
         assert torch.equal(alone.steps, together.steps[one])
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
-def test_flows_of_those_who_stay_go_on_as_in_torch(optimizer):
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_flows_of_those_who_stay_go_on_as_in_torch(decoupled):
     images = eight_bit_images(3)
     gradients = [
         torch.randn(3, 2, 12, 16, generator=torch.Generator().manual_seed(s)) for s in range(6)
     ]
-    active = ActiveSet(images, torch.arange(3), None, optimizer, 0.1)
+    solver = Adam(torch.zeros(3, 2, 12, 16), 0.1, decoupled)
+    active = ActiveSet(images, torch.arange(3), None, solver)
+    active.memory["seen"] = torch.arange(3)
     expected = torch.zeros(3, 2, 12, 16, requires_grad=True)
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[optimizer]
-    reference = kind([expected], lr=0.1)
+    reference = (torch.optim.AdamW if decoupled else torch.optim.Adam)([expected], lr=0.1)
     rows = torch.arange(3)
     for step, gradient in enumerate(gradients):
         expected.grad = gradient.clone()
         reference.step()
-        active.descend(gradient[rows], float("inf"))
+        solver.tell(torch.zeros(len(rows)), gradient[rows])
         if step in (1, 3):
-            staying = torch.arange(len(active)) > 0
+            staying = torch.arange(len(rows)) > 0
             active.keep(staying)
             rows = rows[staying]
-    assert active.rows.tolist() == active.target.tolist() == [2]
+    assert active.rows.tolist() == active.target.tolist() == active.memory["seen"].tolist() == [2]
     assert torch.equal(active.images, images[2:])
-    torch.testing.assert_close(active.flow, expected[2:], rtol=0, atol=0)
+    assert solver.resting.tolist() == [False]
+    torch.testing.assert_close(solver.point, expected[2:], rtol=0, atol=0)

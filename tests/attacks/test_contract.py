@@ -12,17 +12,24 @@ from project.attacks import (
     MIFGSM,
     PGD,
     SSTA,
+    AdvDrop,
     Attack,
     AttackResult,
+    BestOf,
+    ChromaShift,
     FlowAttack,
     GradientAttack,
+    Refined,
     SegPGD,
     StAdv,
     TranSegPGD,
+    TwoStage,
 )
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 
 EPS = 8 / 255
+DROPPED = (12 * 64) ** 0.5 / 2
+"""Each coefficient of 12 blocks moves by at most half a q, each pixel by half a level more."""
 
 
 @dataclass
@@ -47,9 +54,19 @@ ROWS = {
     "transegpgd_all_fooled": Row(
         TranSegPGD(EPS, steps=12, stage_switch="all_fooled", hard_weight="wrong"), "linf", EPS
     ),
-    "stadv": Row(StAdv(steps=6), "flow", float("inf")),
+    "stadv": Row(StAdv(steps=20), "flow", float("inf")),
+    "stadv_fast": Row(StAdv(preset="fast", steps=6), "flow", float("inf")),
+    "chroma_shift": Row(ChromaShift(steps=6), "flow", 1.0),
+    "chroma_shift_targeted": Row(ChromaShift(0.5, "fast", steps=6, targeted=True), "flow", 0.5),
+    "refined_flow": Row(Refined(SSTA(steps=6), steps=4), "flow", 2.0),
+    "refined_noise": Row(Refined(PGD(EPS, steps=4), steps=4), "linf", EPS),
+    "best_of": Row(BestOf([SSTA(steps=4), SSTA(profile="released", steps=4)]), "flow", 1.0),
     "ssta": Row(SSTA(steps=6), "flow", 0.5),
+    "ssta_soft": Row(SSTA(edge=1.0, steps=6), "flow", 0.5),
+    "ssta_objective": Row(SSTA(objective=TwoStage(), steps=6), "flow", 0.5),
     "ssta_released": Row(SSTA(profile="released", steps=6), "flow", 1.0),
+    "advdrop": Row(AdvDrop(steps=6), "l2", DROPPED * 61 / 255),
+    "advdrop_targeted": Row(AdvDrop(20, preset="fast", targeted=True), "l2", DROPPED * 21 / 255),
 }
 ABSTRACT = {Attack, FlowAttack, GradientAttack}
 
@@ -228,7 +245,9 @@ def test_a_mask_for_a_classifier_is_rejected(name: str):
         ROWS[name].attack(victim, images, target)
 
 
-@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.norm != "flow"])
+@pytest.mark.parametrize(
+    "name", [name for name, row in ROWS.items() if isinstance(row.attack, GradientAttack)]
+)
 def test_noise_attack_reaches_the_optimum_of_a_linear_model(name: str):
     class Linear(nn.Module):
         def __init__(self) -> None:

@@ -6,8 +6,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from project.attacks import SSTA, StAdv
-from project.attacks.ssta import PROFILES, lifted
+from project.attacks import (
+    SSTA,
+    AdversarialSplit,
+    ChromaShift,
+    CrossEntropy,
+    StAdv,
+    TwoStage,
+)
+from project.attacks.solver import Solver
+from project.attacks.ssta import PROFILES, lifted, softened
 from project.saliency.provider import Saliency
 from project.warping import smoothness, warp
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
@@ -123,20 +131,18 @@ def test_profiles_follow_their_tables():
     assert [paper.bound(step) for step in (0, 19, 20, 240, 1000)] == [0.5, 0.5, 0.625, 2.0, 2.0]
     assert [released.threshold(step) for step in (0, 20, 249)] == [170, 160, 50]
     assert [released.bound(step) for step in (0, 249)] == [1.0, 1.0]
-    assert (paper.optimizer, released.optimizer) == ("adamw", "adam")
+    assert (paper.decoupled, released.decoupled) == (True, False)
 
 
 def test_flow_is_within_its_budget_at_every_step(monkeypatch):
-    from project.attacks.active_set import ActiveSet
-
     seen = []
-    descend = ActiveSet.descend
+    descend = SSTA._descend
 
-    def watched(self: ActiveSet, gradient: Tensor, bound: float) -> None:
-        descend(self, gradient, bound)
-        seen.append((float(self.flow.detach().abs().max()), bound))
+    def watched(self: SSTA, solver: Solver, losses: Tensor, step: int) -> None:
+        descend(self, solver, losses, step)
+        seen.append((float(solver.point.detach().abs().max()), self.bound(step)))
 
-    monkeypatch.setattr(ActiveSet, "descend", watched)
+    monkeypatch.setattr(SSTA, "_descend", watched)
     victim, images, target = scene()
     SSTA(everywhere, steps=50, step_size=0.1, early_stop=False).run(victim, images, target)
     assert len(seen) == 50
@@ -174,20 +180,108 @@ def test_smoothest_success_is_kept():
 
 def test_unsmooth_flow_without_weight_and_mask_is_what_ssta_finds():
     victim, images, target = scene()
-    plain = StAdv(smoothness=0.0, steps=30, step_size=0.01, early_stop=True)
+    plain = StAdv(0.0, "fast", steps=30, step_size=0.01)
     salient = SSTA(everywhere, "released", steps=30, step_size=0.01)
     found = plain.run(victim, images, target)
     assert torch.equal(found.images, salient.run(victim, images, target).images)
     assert not torch.equal(found.images, images)
 
 
-def test_targeted_attack_ends_at_the_target():
+@pytest.mark.parametrize(
+    "attack",
+    [
+        SSTA(everywhere, "released", step_size=0.05, targeted=True),
+        SSTA(everywhere, step_size=0.05, targeted=True),
+        StAdv(1e-4, targeted=True),
+        StAdv(1e-4, "fast", targeted=True),
+        ChromaShift(preset="fast", targeted=True),
+    ],
+    ids=["released", "paper", "lbfgs", "adam", "chroma"],
+)
+def test_targeted_attack_ends_at_the_target(attack):
     victim, images, target = scene()
     wanted = (target + 1) % 4
-    attack = SSTA(everywhere, "released", step_size=0.05, targeted=True)
     result = attack.run(victim, images, wanted)
     assert result.success.any()
     assert torch.equal(result.success, predicted(victim, result.images) == wanted)
+
+
+def test_soft_edge_is_1_deep_inside_and_fades_to_0_at_the_border():
+    mask = torch.zeros(1, 1, 40, 40)
+    mask[..., 10:30] = 1
+    soft = softened(mask, 2.0)
+    row = soft[0, 0, 20]
+    # 2 Φ(x / σ) − 1 at a distance of x from a straight border, which lies between two pixels.
+    distance = torch.arange(10) + 0.5
+    expected = torch.erf(distance / (2 * 2**0.5))
+    torch.testing.assert_close(row[10:20], expected, atol=0.02, rtol=0)
+    torch.testing.assert_close(row, row.flip(0), atol=1e-6, rtol=0)
+    assert torch.equal(soft == 0, mask == 0)
+
+
+def test_soft_masks_only_grow_where_masks_grow():
+    maps = blob(eight_bit_images(1, 80, 80))
+    attack = SSTA(blob, "released", edge=1.5)
+    masks = [attack.region(step, maps) for step in range(0, 250, 20)]
+    assert all((later >= earlier - 1e-6).all() for earlier, later in pairwise(masks))
+    assert masks[-1].sum() > masks[0].sum()
+
+
+def test_mask_without_an_inside_keeps_its_hard_edge():
+    mask = torch.zeros(1, 1, 20, 20)
+    mask[..., 10] = 1
+    assert torch.equal(softened(mask, 2.0), mask)
+
+
+def test_flow_fades_out_with_a_soft_edge_and_outside_nothing_changes():
+    victim, images, target = scene()
+    result = SSTA(blob, edge=1.0, steps=80, step_size=0.05).run(victim, images, target)
+    assert ((result.mask > 0) & (result.mask < 1)).any()
+    outside = (result.mask == 0).expand_as(images)
+    assert torch.equal(result.images[outside], images[outside])
+    expected = warp(images, result.perturbation * result.mask)
+    assert torch.equal(result.float_images, expected)
+
+
+def test_smoothness_alone_is_what_lbfgs_leaves_of_a_success():
+    victim, images, target = scene()
+    first = StAdv(1e-3, early_stop=True).run(victim, images, target)
+    best = StAdv(1e-3).run(victim, images, target)
+    both = first.success & best.success
+    assert both.any()
+    assert (smoothness(best.perturbation) <= smoothness(first.perturbation))[both].all()
+
+
+@pytest.mark.parametrize("objective", [None, CrossEntropy(), AdversarialSplit(), TwoStage()])
+def test_flow_inside_a_mask_fools_pixels_of_a_segmenter(objective):
+    victim, images = CurvedSegmenter(), eight_bit_images(3)
+    target = predicted(victim, images)
+    target[:, :, 13:] = 255
+    attack = SSTA(blob, "released", steps=40, step_size=0.05, objective=objective)
+    result = attack.run(victim, images, target)
+    assert (result.fooled > 0.05).all()
+    outside = (result.mask == 0).expand_as(images)
+    assert outside.any()
+    assert torch.equal(result.images[outside], images[outside])
+
+
+def test_without_success_the_iterate_that_fools_most_is_kept(monkeypatch):
+    victim, images = CurvedSegmenter(), eight_bit_images(3)
+    target = predicted(victim, images)
+    attack = SSTA(blob, "released", steps=30, step_size=1.0, objective=CrossEntropy())
+    shares = []
+    look = SSTA._look
+
+    def watched(self: SSTA, *arguments: object) -> object:
+        iterate, logits = look(self, *arguments)
+        shares.append(iterate.share)
+        return iterate, logits
+
+    monkeypatch.setattr(SSTA, "_look", watched)
+    result = attack.run(victim, images, target)
+    seen = torch.stack(shares)
+    assert torch.equal(seen.amax(0), seen.gather(0, result.steps[None])[0])
+    assert (result.steps < 30).any()
 
 
 def test_flow_attack_on_a_segmenter_leaves_void_pixels_out_of_the_verdict():

@@ -1,0 +1,193 @@
+"""AdvDrop: an attack that takes detail away instead of adding noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from project.attacks.attack import Attack, Perturbed
+from project.attacks.verdict import fooled_share, query
+from project.dct import block_dct, block_idct
+from project.errors import InputError
+from project.losses import cross_entropy, mean_over_valid, valid_elements
+from project.quantise import to_8bit
+
+_FIRST_SOFTNESS, _LAST_SOFTNESS = 0.1, 1e-20
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How long AdvDrop searches.
+
+    Attributes:
+        steps: the most updates of an image.
+        step_size: how far every q moves in each, in 8-bit levels.
+    """
+
+    steps: int
+    step_size: float
+
+
+PRESETS = {"paper": Preset(50, 1.0), "fast": Preset(15, 3.0)}
+
+
+class AdvDrop(Attack):
+    r"""Round the cosine coefficients of 8×8 blocks so that what is lost is what the victim needs.
+
+    On each channel of the RGB image in levels 0 … 255, block by block,
+    $$x_{adv} = \mathrm{IDCT}\left(q\, \mathrm{round}(\mathrm{DCT}(x - 128) / q)\right) + 128$$,
+    clamped. Every coefficient of every block has a q of its own, which starts at ``q_size`` and
+    moves by $$q \leftarrow \mathrm{clamp}(q - \alpha\, \mathrm{sign}\, \partial L / \partial q,
+    q_{min}, q_{size})$$, L the negative cross-entropy (targeted: the cross-entropy), where
+    rounding is soft: see :func:`soft_round`, whose a falls linearly from 0.1 to 1e-20.
+
+    Source: Duan et al., "AdvDrop: Adversarial Attack to DNNs by Dropping Information", ICCV 2021,
+    section 3 [paper]; bounds, steps, schedule and the update by the sign [code]. That code calls
+    the channels YCbCr though they are RGB, and judges images that are rounded softly only; here
+    each image stops at its own first success with hard rounding, as the 8-bit image it would be.
+    Preset ``fast`` is [ours].
+
+    An image is changed even where every q is at ``q_min``, and one that stops at once has every q
+    at ``q_size``: the search is for success at given coarseness, not for the least change.
+
+    Args:
+        q_size: the coarsest q, in 8-bit levels; 20, 60 and 100 are the paper's settings.
+        steps: the most updates of an image; None is the preset's.
+        step_size: α, how far every q moves in an update, in 8-bit levels; None is the preset's.
+        q_min: the finest q, greater than 0.
+        preset: ``paper``, 50 steps of size 1; or ``fast``, 15 steps of size 3, which get about
+            as far.
+        targeted: whether the target is wanted.
+        seed: the key of all draws (none is made).
+    """
+
+    def __init__(
+        self,
+        q_size: float = 60.0,
+        steps: int | None = None,
+        step_size: float | None = None,
+        q_min: float = 5.0,
+        preset: Literal["paper", "fast"] = "paper",
+        targeted: bool = False,
+        seed: int = 0,
+    ) -> None:
+        if preset not in PRESETS:
+            raise InputError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}.")
+        if not 0 < q_min <= q_size:
+            raise InputError(
+                f"q_min must be greater than 0 and at most q_size, got {q_min} and {q_size}."
+            )
+        self.q_size = q_size
+        self.steps = PRESETS[preset].steps if steps is None else steps
+        self.step_size = PRESETS[preset].step_size if step_size is None else step_size
+        if self.steps < 1 or not self.step_size > 0:
+            raise InputError(
+                "steps must be at least 1 and step_size greater than 0, got "
+                f"{self.steps}, {self.step_size}."
+            )
+        self.q_min = q_min
+        self.preset = preset
+        self.targeted = targeted
+        self.seed = seed
+
+    def perturb(
+        self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
+    ) -> Perturbed:
+        """Search until the steps are spent or all images have left."""
+        coefficients = block_dct(images * 255 - 128)
+        table = torch.full_like(coefficients, self.q_size)
+        rows = torch.arange(len(images), device=images.device)
+        found, tables, steps = torch.empty_like(images), torch.empty_like(table), rows.clone()
+        for step in range(self.steps + 1):
+            hard = rendered(coefficients, table, torch.round, images.shape[2:])
+            ready = self._succeeds(victim, hard, target) | (step == self.steps)
+            found[rows[ready]], tables[rows[ready]] = hard[ready], table[ready]
+            steps[rows[ready]] = step
+            rows, coefficients, table, target = (
+                part[~ready] for part in (rows, coefficients, table, target)
+            )
+            if not len(rows):
+                break
+            table = self._updated(victim, coefficients, table, target, step, images.shape[2:])
+        return Perturbed(
+            images=to_8bit(found),
+            float_images=found,
+            perturbation=found - images,
+            steps=steps,
+            facts={"q_mean": tables.flatten(1).mean(1)},
+        )
+
+    def _succeeds(self, victim: nn.Module, images: Tensor, target: Tensor) -> Tensor:
+        with torch.no_grad():
+            logits = query(victim, to_8bit(images), target)
+        return fooled_share(logits, target, self.targeted) == 1
+
+    def _updated(
+        self,
+        victim: nn.Module,
+        coefficients: Tensor,
+        table: Tensor,
+        target: Tensor,
+        step: int,
+        size: Sequence[int],
+    ) -> Tensor:
+        """Return the tables after an update: against the gradient, inside the bounds."""
+        table = table.requires_grad_()
+        softness = softness_at(step, self.steps)
+        images = rendered(coefficients, table, lambda v: soft_round(v, softness), size)
+        losses = cross_entropy(query(victim, images, target), target)
+        loss = mean_over_valid(losses, valid_elements(target)).sum()
+        (gradient,) = torch.autograd.grad(loss if self.targeted else -loss, table)
+        moved = table.detach() - self.step_size * gradient.sign()
+        return moved.clamp_(self.q_min, self.q_size)
+
+
+def rendered(
+    coefficients: Tensor,
+    table: Tensor,
+    rounding: Callable[[Tensor], Tensor],
+    size: Sequence[int],
+) -> Tensor:
+    """Return the images whose coefficients are multiples of a table.
+
+    Args:
+        coefficients: (N, 3, ⌈H/8⌉, ⌈W/8⌉, 8, 8), of images in levels less 128.
+        table: q, of the same shape, greater than 0.
+        rounding: of multiples; hard or soft.
+        size: (H, W).
+
+    Returns:
+        (N, 3, H, W) in [0, 1].
+    """
+    multiples = rounding(coefficients / table)
+    levels = block_idct(multiples * table, size) + 128
+    return levels.clamp(0, 255) / 255
+
+
+def soft_round(values: Tensor, softness: float) -> Tensor:
+    r"""Round to integers, but with a slope.
+
+    $$\lfloor v \rfloor + \frac{s \tanh(k (v - \lfloor v \rfloor - 1/2)) + 1}{2},\quad
+    s = \frac{1}{1 - a},\quad k = \log(2 / a - 1)$$: integers stay, and for a → 0 all others go to
+    the nearest.
+
+    Source: Gong et al., "Differentiable Soft Quantization", ICCV 2019, as used by AdvDrop [code].
+
+    Args:
+        values: v, any shape.
+        softness: a, in (0, 1).
+    """
+    below = values.floor()
+    rise = torch.tanh(math.log(2 / softness - 1) * (values - below - 0.5))
+    return below + (rise / (1 - softness) + 1) / 2
+
+
+def softness_at(step: int, steps: int) -> float:
+    """Return a after ``step`` of ``steps`` updates: from 0.1 linearly to 1e-20."""
+    done = step / steps
+    return _FIRST_SOFTNESS * (1 - done) + _LAST_SOFTNESS * done

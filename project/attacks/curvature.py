@@ -1,0 +1,115 @@
+"""What L-BFGS knows of the curvature of n problems."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class Curvature:
+    r"""The last steps s and changes of gradient y, and the inverse Hessian H that they make.
+
+    With the pairs as columns of S and Y, oldest first, R the upper triangle of $$S^T Y$$, D its
+    diagonal and γ the scale $$s^T y / y^T y$$ of the newest pair,
+
+    $$H g = \gamma g + S\, R^{-T} \left((D + \gamma Y^T Y)\, u - \gamma Y^T g\right) -
+    \gamma Y u,\quad u = R^{-1} S^T g.$$
+
+    This is what the two-loop recursion computes, but it goes through the memory twice, not four
+    times, in a few large products. The small systems are solved in double precision [ours].
+
+    Source: Byrd, Nocedal & Schnabel, "Representations of quasi-Newton matrices and their use in
+    limited memory methods", Mathematical Programming 63, 1994, eq. (3.1) [paper].
+
+    Args:
+        like: (n, D), a tensor of the problems' shape.
+        history: m, how many pairs to remember.
+    """
+
+    def __init__(self, like: Tensor, history: int) -> None:
+        count, size = like.shape
+        self._pairs = like.new_zeros(count, 2 * history, size)  # every s, then every y
+        self._inner = like.new_zeros(count, 2 * history, history).double()  # of pairs and every y
+        self._scale = like.new_ones(count).double()
+        self._pushed = torch.zeros(count, dtype=torch.int64, device=like.device)
+
+    def keep(self, staying: Tensor) -> None:
+        """Let all other problems leave; (n,) bool."""
+        for name, value in vars(self).items():
+            setattr(self, name, value[staying])
+
+    def push(self, chosen: Tensor, steps: Tensor, changes: Tensor) -> None:
+        """Remember a pair of each chosen problem in the place of its oldest.
+
+        Args:
+            chosen: (n,) bool.
+            steps: (n, D), s.
+            changes: (n, D), y, with a positive product with s where chosen.
+        """
+        history = self._inner.shape[2]
+        rows = chosen.nonzero()[:, 0]
+        slot = self._pushed[rows] % history
+        place = 2 * history * rows + slot
+        flat = self._pairs.flatten(0, 1)  # copying whole rows is faster than indexing
+        flat.index_copy_(0, place, steps.index_select(0, rows))
+        flat.index_copy_(0, place + history, changes.index_select(0, rows))
+        inner = self._products(changes)[rows]
+        self._inner[rows, :, slot] = inner
+        self._inner[rows, history + slot] = inner[:, history:]
+        own, other = (inner.gather(1, place[:, None])[:, 0] for place in (slot, history + slot))
+        self._scale[rows] = own / other
+        self._pushed[rows] += 1
+
+    def direction(self, gradient: Tensor) -> Tensor:
+        """Return -H g, (n, D), for gradients g of that shape."""
+        history = self._inner.shape[2]
+        products = self._products(gradient)
+        along_s, along_y = self._solve(products[:, :history], products[:, history:])
+        scale = self._scale[:, None]
+        weights = torch.cat([-along_s, scale * along_y], 1).to(gradient)
+        pairs = torch.bmm(weights[:, None], self._pairs)[:, 0]
+        return torch.addcmul(pairs, gradient, -scale.to(gradient))
+
+    def _solve(self, onto_s: Tensor, onto_y: Tensor) -> tuple[Tensor, Tensor]:
+        """Solve the two triangular systems.
+
+        Args:
+            onto_s: (n, m), the products of the gradient with every s.
+            onto_y: (n, m), likewise with every y.
+
+        Returns:
+            (n, m) each: R^-T (…) and u of the formula, slot by slot.
+        """
+        history = self._inner.shape[2]
+        places = torch.arange(history, device=onto_s.device)
+        order = (self._pushed[:, None] + places) % history  # slots, oldest first
+        scale = self._scale[:, None]
+        mixed, gram = (_ordered(_ordered(part, order).mT, order).mT for part in self._halves())
+        triangle = mixed.triu()
+        diagonal = triangle.diagonal(dim1=1, dim2=2)
+        triangle = triangle + torch.diag_embed((diagonal == 0).to(triangle))  # slots still empty
+        along_y = _solved(triangle, _ordered(onto_s, order), upper=True)
+        right = diagonal * along_y - scale * _ordered(onto_y, order)
+        right = right + scale * (gram @ along_y[:, :, None])[:, :, 0]
+        along_s = _solved(triangle.mT, right, upper=False)
+        return along_s.scatter(1, order, along_s), along_y.scatter(1, order, along_y)
+
+    def _halves(self) -> tuple[Tensor, Tensor]:
+        """Return S^T Y and Y^T Y, (n, m, m) each."""
+        history = self._inner.shape[2]
+        return self._inner[:, :history], self._inner[:, history:]
+
+    def _products(self, vectors: Tensor) -> Tensor:
+        """Return the inner products of (n, D) vectors with the memory, (n, 2m)."""
+        return torch.bmm(vectors[:, None], self._pairs.mT)[:, 0].double()
+
+
+def _ordered(values: Tensor, order: Tensor) -> Tensor:
+    """Bring the entries of axis 1 of (n, m, ...) from their slots into the order (n, m)."""
+    index = order.view(*order.shape, *[1] * (values.ndim - 2)).expand_as(values)
+    return values.gather(1, index)
+
+
+def _solved(triangle: Tensor, right: Tensor, upper: bool) -> Tensor:
+    solution: Tensor = torch.linalg.solve_triangular(triangle, right[:, :, None], upper=upper)
+    return solution[:, :, 0]

@@ -1,0 +1,148 @@
+"""L-BFGS for many problems at once, none of which knows of the others."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from project.attacks.curvature import Curvature
+from project.attacks.line_search import LineSearch, Trial
+from project.attacks.solver import Solver
+from project.errors import InputError
+
+_LEAST_CURVATURE = 1e-10
+
+
+class LBFGS(Solver):
+    """L-BFGS with a strong-Wolfe line search: torch's, for n problems in step.
+
+    Each problem goes the way of ``torch.optim.LBFGS(line_search_fn="strong_wolfe")`` on it alone,
+    point for point; but at any time one may lengthen its step while another shrinks its bracket
+    and a third turns to a new direction. So every ``tell`` is one evaluation of each, and none
+    waits. A problem that has converged (its gradient, its last step or its last gain is within
+    tolerance, or its line search finds nothing lower) rests at its best point for good, however
+    often it is evaluated there.
+
+    What it holds is 2 · history + 5 tensors of the point's size.
+
+    Source: Liu & Nocedal, "On the limited memory BFGS method for large scale optimization",
+    Mathematical Programming 45, 1989 [paper]; tolerances and the first step as in
+    ``torch.optim.LBFGS`` [code].
+
+    Attributes:
+        resting: (n,) bool, which problems have converged.
+
+    Args:
+        start: (n, ...).
+        step_size: the first step tried along each direction; 1 suits a quasi-Newton method. The
+            very first direction, the gradient's, is divided by its 1-norm unless that is less.
+        history: how many steps to remember the curvature of, at least 1.
+        max_line_search: the most evaluations of a line search after its first, at least 1.
+        tolerance_grad: a gradient without any larger value is zero.
+        tolerance_change: a step without any larger value, or a smaller gain, is none.
+    """
+
+    def __init__(
+        self,
+        start: Tensor,
+        step_size: float = 1.0,
+        history: int = 10,
+        max_line_search: int = 25,
+        tolerance_grad: float = 1e-7,
+        tolerance_change: float = 1e-9,
+    ) -> None:
+        if history < 1 or max_line_search < 1 or not step_size > 0:
+            raise InputError(
+                "history and max_line_search must be at least 1 and step_size greater than 0, got "
+                f"{history}, {max_line_search}, {step_size}."
+            )
+        self.step_size = step_size
+        self.history = history
+        self.max_line_search = max_line_search
+        self.tolerance_grad = tolerance_grad
+        self.tolerance_change = tolerance_change
+        self.point = start.detach().clone().requires_grad_()
+        self.resting = torch.zeros(len(start), dtype=torch.bool, device=start.device)
+        self._base = start.detach().flatten(1).clone()  # where the line searches start
+        self._curvature = Curvature(self._base, history)
+        self._search: LineSearch | None = None
+
+    @torch.no_grad()
+    def tell(self, losses: Tensor, gradient: Tensor) -> None:
+        """Go on by one evaluation: along the line, or from a new point into a new direction."""
+        losses, gradient = losses.detach(), gradient.detach().flatten(1)
+        if self._search is None:
+            self._begin(losses, gradient)
+        else:
+            self._advance(self._search, losses, gradient)
+        assert self._search is not None
+        step = self._search.step.masked_fill(self.resting, 0)
+        point = torch.addcmul(self._base, step[:, None], self._direction)
+        self.point = point.view_as(self.point).requires_grad_()
+
+    def keep(self, staying: Tensor) -> None:
+        """Let all other problems leave, with all that is known of them."""
+        if bool(staying.all()):
+            return
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                setattr(self, name, value.detach()[staying])
+        self.point.requires_grad_()
+        self._curvature.keep(staying)
+        if self._search is not None:
+            self._search.keep(staying)
+
+    def _begin(self, losses: Tensor, gradient: Tensor) -> None:
+        finite = losses.isfinite() & gradient.isfinite().all(1)
+        self._gradient = torch.where(finite[:, None], gradient, 0)  # at the base
+        self._kept = self._gradient  # at the line search's best trial
+        self._direction = torch.zeros_like(gradient)
+        self.resting = self._gradient.abs().amax(1) <= self.tolerance_grad
+        start, length = self._set_out(~self.resting, -self._gradient, losses)
+        first = self.step_size / self._gradient.abs().sum(1).clamp(min=1)
+        self._search = LineSearch(start, first, length, self.max_line_search, self.tolerance_change)
+
+    def _advance(self, search: LineSearch, losses: Tensor, gradient: Tensor) -> None:
+        taken, ended = search.tell(losses, torch.linalg.vecdot(gradient, self._direction))
+        self._kept = torch.where(taken[:, None], gradient, self._kept)
+        ended &= ~self.resting
+        if not bool(ended.any()):
+            return
+        steps = search.best.step.masked_fill(~ended, 0)
+        moved = steps[:, None] * self._direction
+        self._base = self._base + moved
+        self.resting |= ended & self._converged(search)
+        direction = self._turned(ended, moved)
+        start, length = self._set_out(ended & ~self.resting, direction, search.best.loss)
+        search.restart(ended, start, torch.full_like(steps, self.step_size), length)
+
+    def _converged(self, search: LineSearch) -> Tensor:
+        """Return (n,) bool, right where a line search has ended."""
+        level = self._kept.abs().amax(1) <= self.tolerance_grad
+        short = search.travel <= self.tolerance_change
+        return level | short | (search.gain.abs() < self.tolerance_change)
+
+    def _turned(self, ended: Tensor, moved: Tensor) -> Tensor:
+        """Return new directions, (n, D), from what the ended line searches tell of the curvature.
+
+        Args:
+            ended: (n,) bool.
+            moved: (n, D), their steps; 0 for all others.
+        """
+        changes = self._kept - self._gradient
+        curved = torch.linalg.vecdot(moved, changes) > _LEAST_CURVATURE
+        self._curvature.push(curved & ~self.resting, moved, changes)
+        self._gradient = torch.where(ended[:, None], self._kept, self._gradient)
+        return self._curvature.direction(self._gradient)
+
+    def _set_out(self, chosen: Tensor, direction: Tensor, losses: Tensor) -> tuple[Trial, Tensor]:
+        """Take the chosen directions, and rest where they do not lead down.
+
+        Returns:
+            The start of the lines, and the directions' largest absolute values, (n,).
+        """
+        slope = torch.linalg.vecdot(self._gradient, direction)
+        leads = slope.isfinite() & (slope <= -self.tolerance_change)
+        self.resting |= chosen & ~leads
+        self._direction = torch.where((chosen & leads)[:, None], direction, self._direction)
+        return Trial(torch.zeros_like(losses), losses, slope), self._direction.abs().amax(1)

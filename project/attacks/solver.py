@@ -1,0 +1,71 @@
+"""Minimising one loss per image: whatever the method, the loop asks for a point and tells of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+
+class Solver(ABC):
+    """A minimiser of n problems at once, none of which knows of the others.
+
+    Attributes:
+        point: (n, ...), a leaf that requires gradient: where to evaluate the losses next.
+        resting: (n,) bool, which problems will not move any more.
+    """
+
+    point: Tensor
+    resting: Tensor
+
+    @abstractmethod
+    def tell(self, losses: Tensor, gradient: Tensor) -> None:
+        """Take the losses at ``point`` and move it.
+
+        Args:
+            losses: (n,).
+            gradient: (n, ...), of the losses' sum.
+        """
+
+    @abstractmethod
+    def keep(self, staying: Tensor) -> None:
+        """Let all other problems leave.
+
+        Args:
+            staying: (n,) bool.
+        """
+
+
+class Adam(Solver):
+    """torch's Adam or AdamW, which work value by value: stacked problems are as if alone.
+
+    All problems start together, so they also share the step count.
+
+    Args:
+        start: (n, ...).
+        step_size: learning rate in the point's units.
+        decoupled: AdamW instead of Adam.
+    """
+
+    def __init__(self, start: Tensor, step_size: float, decoupled: bool = False) -> None:
+        self.point = start.detach().clone().requires_grad_()
+        self.resting = torch.zeros(len(start), dtype=torch.bool, device=start.device)
+        kind = torch.optim.AdamW if decoupled else torch.optim.Adam
+        self._optimizer = kind([self.point], lr=step_size)
+
+    def tell(self, losses: Tensor, gradient: Tensor) -> None:
+        """Take one step; the losses themselves are not needed."""
+        self.point.grad = gradient
+        self._optimizer.step()
+
+    def keep(self, staying: Tensor) -> None:
+        """Cut the point and its moments to the problems that stay."""
+        self.resting = self.resting[staying]
+        old, self.point = self.point, self.point.detach()[staying].requires_grad_()
+        state = self._optimizer.state.pop(old, {})
+        self._optimizer.state[self.point] = {
+            name: value[staying] if value.shape == old.shape else value
+            for name, value in state.items()
+        }
+        self._optimizer.param_groups[0]["params"] = [self.point]

@@ -1,0 +1,54 @@
+"""Brightness and colour apart: RGB and YUV.
+
+Convention
+    images  (N, 3, H, W), R'G'B' in [0, 1]
+    luma    Y = 0.299 R + 0.587 G + 0.114 B                           (ITU-R BT.601)
+    chroma  (N, 2, H, W), U = 0.492 (B − Y), V = 0.877 (R − Y); 0 for every grey
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_RED, _GREEN, _BLUE = 0.299, 0.587, 0.114
+_U_SCALE, _V_SCALE = 0.492, 0.877
+
+
+def luma(images: Tensor) -> Tensor:
+    """Return Y, (N, 1, H, W), of images (N, 3, H, W)."""
+    return _RED * images[:, :1] + _GREEN * images[:, 1:2] + _BLUE * images[:, 2:]
+
+
+def chroma(images: Tensor) -> Tensor:
+    """Return U and V, (N, 2, H, W), of images (N, 3, H, W)."""
+    y = luma(images)
+    return torch.cat([_U_SCALE * (images[:, 2:] - y), _V_SCALE * (images[:, :1] - y)], 1)
+
+
+def chroma_to_rgb(uv: Tensor) -> Tensor:
+    """Return the RGB of luma 0, (N, 3, H, W), that is what chroma (N, 2, H, W) adds to a grey."""
+    red, blue = uv[:, 1:] / _V_SCALE, uv[:, :1] / _U_SCALE
+    green = -(_RED * red + _BLUE * blue) / _GREEN
+    return torch.cat([red, green, blue], 1)
+
+
+def colourfulness(images: Tensor) -> Tensor:
+    r"""Measure how colourful images are: 0 for a grey one, about 15 to 110 for photos.
+
+    $$\sqrt{\sigma_{rg}^2 + \sigma_{yb}^2} + 0.3 \sqrt{\mu_{rg}^2 + \mu_{yb}^2}$$ in 8-bit levels,
+    with rg = R − G and yb = (R + G) / 2 − B.
+
+    Source: Hasler & Süsstrunk, "Measuring colourfulness in natural images", Human Vision and
+    Electronic Imaging VIII, 2003, section 6 [paper].
+
+    Args:
+        images: (N, 3, H, W) in [0, 1].
+
+    Returns:
+        (N,).
+    """
+    red, green, blue = images.unbind(1)
+    opponents = torch.stack([red - green, (red + green) / 2 - blue], 1).flatten(2) * 255
+    spread = opponents.var(2, correction=0).sum(1).sqrt()
+    return spread + 0.3 * opponents.mean(2).square().sum(1).sqrt()

@@ -1,0 +1,67 @@
+r"""The block transform of JPEG: each 8×8 block of an image as 64 cosine coefficients.
+
+Convention
+    images        (N, C, H, W) in any unit
+    coefficients  (N, C, ⌈H/8⌉, ⌈W/8⌉, 8, 8), the last axes (frequency down, frequency across)
+    transform     orthonormal DCT-II: a block and its coefficients have the same Euclidean norm
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+BLOCK = 8
+
+
+def block_dct(images: Tensor) -> Tensor:
+    r"""Transform the 8×8 blocks of images.
+
+    $$X_{uv} = \sum_{yx} A_{uy} A_{vx}\, x_{yx},\quad A_{uy} = c_u \cos\frac{(2y+1) u \pi}{16}$$,
+    $$c_0 = \sqrt{1/8}$$, all other $$c_u = 1/2$$. Sides that 8 does not divide are filled up with
+    the last row and column repeated.
+
+    Source: Ahmed, Natarajan & Rao, "Discrete Cosine Transform", IEEE Trans. Computers, 1974
+    [paper].
+
+    Args:
+        images: (N, C, H, W).
+
+    Returns:
+        (N, C, ⌈H/8⌉, ⌈W/8⌉, 8, 8), differentiable.
+    """
+    height, width = images.shape[2:]
+    filled = F.pad(images, (0, -width % BLOCK, 0, -height % BLOCK), mode="replicate")
+    down, across = filled.shape[2] // BLOCK, filled.shape[3] // BLOCK
+    blocks = filled.reshape(*filled.shape[:2], down, BLOCK, across, BLOCK).transpose(3, 4)
+    turned = _cosines(images).mT
+    coefficients: Tensor = ((blocks @ turned).mT @ turned).mT
+    return coefficients
+
+
+def block_idct(coefficients: Tensor, size: Sequence[int]) -> Tensor:
+    """Undo :func:`block_dct`.
+
+    Args:
+        coefficients: (N, C, ⌈H/8⌉, ⌈W/8⌉, 8, 8).
+        size: (H, W) of the images; what they were filled up with is cut off.
+
+    Returns:
+        (N, C, H, W), differentiable.
+    """
+    cosines = _cosines(coefficients)
+    blocks = ((coefficients @ cosines).mT @ cosines).mT
+    images = blocks.transpose(3, 4).flatten(4, 5).flatten(2, 3)
+    return images[..., : size[0], : size[1]]
+
+
+def _cosines(like: Tensor) -> Tensor:
+    """Return A, (8, 8), rows by frequency."""
+    place = torch.arange(BLOCK, dtype=torch.float64)
+    matrix = 0.5 * torch.cos((2 * place + 1) * place[:, None] * (math.pi / (2 * BLOCK)))
+    matrix[0] = math.sqrt(1 / BLOCK)
+    return matrix.to(like)

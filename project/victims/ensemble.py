@@ -1,0 +1,42 @@
+"""Several victims as one: what fools all of them at once may fool others too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from project.errors import InputError
+from project.victims.victim import Victim
+
+
+class EnsembleVictim(Victim):
+    """The mean of several victims' logits; each member normalises and resizes for itself.
+
+    An attack on the ensemble is an attack from several sources at once.
+
+    Source: Liu et al., "Delving into Transferable Adversarial Examples and Black-box Attacks",
+    ICLR 2017, section 4 (there the mean of probabilities); of logits: Dong et al., "Boosting
+    Adversarial Attacks with Momentum", CVPR 2018, section 3.4 [paper].
+
+    Args:
+        victims: at least one, all of one task and with the same classes.
+    """
+
+    def __init__(self, victims: Sequence[Victim]) -> None:
+        kinds = {(victim.task, victim.num_classes) for victim in victims}
+        if len(kinds) != 1:
+            raise InputError(
+                "an ensemble's victims must share one task and one number of classes, got "
+                f"{', '.join(f'{task} with {count}' for task, count in sorted(kinds)) or 'none'}."
+            )
+        ((task, count),) = kinds
+        super().__init__(nn.ModuleList(victims), count, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+        self.victims = victims
+        self.task = task
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the mean logits of images (N, 3, H, W) in [0, 1]."""
+        assert isinstance(self.network, nn.ModuleList)
+        return torch.stack([member(images) for member in self.network]).mean(0)

@@ -1,0 +1,63 @@
+"""Chroma-Shift moves colours only."""
+
+import torch
+from torch import Tensor, nn
+
+from project.attacks import ChromaShift
+from project.colour import luma
+from tests.models import CurvedClassifier, eight_bit_images, predicted
+
+
+class LumaVictim(nn.Module):
+    """Sees brightness only: class 0 whenever luma is below 2."""
+
+    num_classes = 2
+
+    def forward(self, images: Tensor) -> Tensor:
+        lead = 2 - luma(images).mean((1, 2, 3))
+        return torch.stack([lead, -lead], 1)
+
+
+def test_luma_is_kept_up_to_rounding():
+    victim, images = CurvedClassifier().eval(), eight_bit_images(6) / 4 + 0.4
+    images = images.mul(255).round() / 255
+    result = ChromaShift(steps=40, step_size=0.05).run(victim, images, predicted(victim, images))
+    torch.testing.assert_close(luma(result.float_images), luma(images), atol=1e-6, rtol=0)
+    assert (result.float_images - images).abs().max() > 0.01
+    # Rounding moves each channel by half a level at most, and so luma.
+    assert (luma(result.images) - luma(images)).abs().max() <= 0.5 / 255 + 1e-6
+
+
+def test_victim_that_sees_no_colour_cannot_be_fooled():
+    images = eight_bit_images(2)
+    result = ChromaShift(steps=5).run(LumaVictim(), images, torch.zeros(2, dtype=torch.int64))
+    assert not result.success.any()
+    assert result.steps.tolist() == [5, 5]
+
+
+def test_grey_image_is_attacked_all_the_same_and_told():
+    images = eight_bit_images(2)
+    images[0] = images[0, :1]
+    victim = CurvedClassifier().eval()
+    result = ChromaShift(steps=30, step_size=0.1).run(victim, images, predicted(victim, images))
+    assert torch.equal(result.images[0], images[0])
+    assert not result.success[0]
+    assert result.facts["colourfulness"][0] < 1e-3
+    assert result.facts["colourfulness"][1] > 15
+
+
+def test_flow_is_a_tanh_of_what_is_searched_and_starts_near_a_tenth_of_a_pixel():
+    attack = ChromaShift(max_shift=0.5, seed=3)
+    start = attack.start(torch.zeros(2, 3, 200, 200), torch.tensor([4, 9]))
+    assert 0.099 < start.std() < 0.101
+    assert not torch.equal(start[0], start[1])
+    again = attack.start(torch.zeros(1, 3, 200, 200), torch.tensor([9]))
+    assert torch.equal(again[0], start[1])
+    torch.testing.assert_close(attack.flow(start), 0.5 * torch.tanh(start), rtol=0, atol=0)
+
+
+def test_presets_are_those_of_the_table():
+    paper, fast = ChromaShift(), ChromaShift(preset="fast")
+    assert (paper.steps, paper.step_size, paper.early_stop) == (1000, 0.005, True)
+    assert (fast.steps, fast.step_size) == (100, 0.1)
+    assert ChromaShift(preset="fast", steps=7).steps == 7
