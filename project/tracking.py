@@ -23,7 +23,10 @@ from project.report.run import Run
 
 Mode = Literal["auto", "online", "offline", "disabled"]
 MOST_PICTURES = 32  # per attack; a dashboard shows a handful at a time
-_FILES = ("rows.parquet", "metrics.csv", "run.json", "report.html")
+_FILES = (
+    *("rows.parquet", "metrics.csv", "run.json", "report.html"),
+    *("comparison.csv", "comparison.md", "pareto.svg"),
+)
 
 
 class MirageWandbLogger(WandbLogger):

@@ -57,7 +57,7 @@ def test_every_part_that_is_given_a_layer_exists():
 
 
 def test_report_reads_files_and_needs_no_model():
-    for path in (ROOT / "project/report").glob("*.py"):
+    for path in (ROOT / "project/report").rglob("*.py"):
         assert set(imported_parts(path)) <= {"report", "records"}
         assert "torch" not in path.read_text(encoding="utf-8").split()
 

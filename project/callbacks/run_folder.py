@@ -24,7 +24,10 @@ from project.store import StoredSample
 from project.tracking import track_run
 from project.victims import Victim
 
-_RESULTS = ("rows.parquet", "metrics.csv", "run.json", "report.html", "gallery")
+_RESULTS = (
+    *("rows.parquet", "metrics.csv", "run.json", "report.html", "gallery"),
+    *("comparison.csv", "comparison.md", "pareto.svg"),
+)
 _PACKAGES = ("mirage-attacks", "torch", "lightning", "torchmetrics", "timm", "lpips")
 
 

@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from project.records import replace_file
+from project.report.comparison import Section, comparison_section
 from project.report.exhibits import exhibits
 from project.report.headline import headlines
 from project.report.matrix import matrix
@@ -19,34 +20,44 @@ _HERE = Path(__file__).parent
 _TOLD = ("command", "seeds", "versions", "weights", "config")  # in run.json, shown as they are
 
 
-def build_report(run: Path) -> Path:
+def build_report(run: Path, reference: str | None = None) -> Path:
     """Write ``report.html`` into a run's folder, from that folder alone.
 
-    The page needs no network and no other file.
+    The page needs no network and no other file. Where attacks can be compared, the comparison's
+    files are written beside it, see :mod:`project.report.comparison`.
 
     Args:
         run: the folder, with rows.parquet, metrics.csv, run.json and perhaps gallery/.
+        reference: the attack that the others are tested against; None is the first SSTA.
 
     Returns:
         The page's path.
 
     Raises:
         FileNotFoundError: if the folder is no finished run's.
+        ValueError: if the reference is none of the attacks.
         OSError: if the page cannot be written; an older one is still there.
     """
+    finished, environment = Run.read(run), _environment()
+    comparison = comparison_section(finished, environment, reference)
+    if comparison:
+        comparison.write(run, finished.facts.get("command"))
     path = run / "report.html"
-    replace_file(path, _render(Run.read(run)).encode())
+    replace_file(path, _render(finished, environment, comparison).encode())
     return path
 
 
-def _render(run: Run) -> str:
-    environment = Environment(
+def _environment() -> Environment:
+    return Environment(
         loader=FileSystemLoader(_HERE),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _render(run: Run, environment: Environment, comparison: Section | None) -> str:
     return environment.get_template("report.html").render(
         title=run.facts.get("title") or "Mirage",
         task=run.task,
@@ -56,6 +67,7 @@ def _render(run: Run) -> str:
         matrices=[matrix(run, attack) for attack in run.attacks],
         visibility=visibility(run),
         both_rates=both_rates(run),
+        comparison=comparison,
         notices=run.facts.get("notices") or [],
         gallery=exhibits(run),
         style=Markup((_HERE / "report.css").read_text(encoding="utf-8")),

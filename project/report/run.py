@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from project.records import Measure, read_measures, read_rows
+from project.records import COLUMNS, Measure, read_measures, read_rows
 from project.report.gallery import Sample, samples
 
 Row = dict[str, Any]
@@ -96,3 +96,13 @@ class Run:
             if row["victim"] == row["source"]:
                 found.setdefault((row["attack"], row["source"]), []).append(row)
         return found
+
+    @cached_property
+    def float_columns(self) -> list[str]:
+        """Names of the rows' further columns that hold any number, in the file's order."""
+        names = list(self.rows[0]) if self.rows else []
+        return [
+            name
+            for name in names
+            if name not in COLUMNS and any(row[name] is not None for row in self.rows)
+        ]

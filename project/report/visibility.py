@@ -6,23 +6,10 @@ import math
 import statistics
 from dataclasses import dataclass
 
-from project.records import COLUMNS, Measure
+from project.records import Measure
+from project.report.columns import column
 from project.report.numbers import interval, number, percent
 from project.report.run import Row, Run
-
-_TITLES = {
-    "psnr": "PSNR ↑ (dB)",
-    "ssim": "SSIM ↑",
-    "mse": "MSE ↓ (0–255)",
-    "l2": "L2 ↓",
-    "linf": "L∞ ↓ (/255)",
-    "flow_max": "flow max ↓ (px)",
-    "flow_mean": "flow mean ↓ (px)",
-    "mask_area": "mask (%)",
-    "salient_area": "first mask (%)",
-}
-_SCALE = {"linf": 255.0, "mask_area": 100.0, "salient_area": 100.0}
-_DIGITS = {"psnr": 2, "linf": 1, "mse": 2, "mask_area": 1, "salient_area": 1, "l2": 2}
 
 
 @dataclass(frozen=True)
@@ -49,15 +36,15 @@ def visibility(run: Run) -> VisibilityTable:
 
     Classification: right on the clean image and wrong now. Segmentation: any pixel likewise.
     """
-    columns = _float_columns(run)
+    columns = run.float_columns
     rows = []
     for (attack, source), found in run.white_box.items():
         fooled = [row for row in found if row["fooled"] or row["fooled_pixels"]]
         steps = [row["steps"] for row in fooled if row["steps"] is not None]
         cells = [number(statistics.median(steps), 0) if steps else "–"]
-        cells += [_mean(column, fooled) for column in columns]
+        cells += [_mean(name, fooled) for name in columns]
         rows.append((attack, source, f"{len(fooled)} of {len(found)}", cells))
-    return VisibilityTable(["steps (median)", *map(_title, columns)], rows)
+    return VisibilityTable(["steps (median)", *(column(name).title for name in columns)], rows)
 
 
 def both_rates(run: Run) -> list[BothRates]:
@@ -78,29 +65,14 @@ def both_rates(run: Run) -> list[BothRates]:
     return found
 
 
-def _float_columns(run: Run) -> list[str]:
-    names = list(run.rows[0]) if run.rows else []
-    return [
-        name
-        for name in names
-        if name not in COLUMNS and any(row[name] is not None for row in run.rows)
-    ]
-
-
-def _title(column: str) -> str:
-    if column.startswith("lpips_"):
-        return f"LPIPS ↓ ({column.removeprefix('lpips_')})"
-    return _TITLES.get(column, column.replace("_", " "))
-
-
-def _mean(column: str, rows: list[Row]) -> str:
-    values = [row[column] for row in rows if row[column] is not None]
+def _mean(name: str, rows: list[Row]) -> str:
+    values = [row[name] for row in rows if row[name] is not None and not math.isnan(row[name])]
     finite = [value for value in values if not math.isinf(value)]
     infinite = f" (+{len(values) - len(finite)} × ∞)" if len(finite) < len(values) else ""
     if not finite:
         return "–" + infinite
-    mean = _SCALE.get(column, 1.0) * math.fsum(finite) / len(finite)
-    return number(mean, _DIGITS.get(column, 4 if abs(mean) < 2 else 2)) + infinite
+    mean = column(name).scale * math.fsum(finite) / len(finite)
+    return number(mean, column(name).places(mean)) + infinite
 
 
 def _in_full(rate: Measure) -> str:

@@ -41,6 +41,7 @@ def config(task: str) -> dict:
     tiny = {"class_path": "TimmVictim", "init_args": {"architecture": "test_resnet"}}
     tiny["init_args"]["num_classes"] = 6
     more = {"tiny.r32_x": tiny} if task == "classification" else {}
+    features = {"tiny": {"class_path": "VictimFeatures", "init_args": {"victim": tiny}}}
     attacks = {"pgd": {"class_path": "PGD", "init_args": {"eps": "4/255", "steps": 2}}}
     if task == "segmentation":
         attacks = {"transegpgd": {"class_path": "TranSegPGD", "init_args": {"steps": 4}}}
@@ -52,7 +53,11 @@ def config(task: str) -> dict:
             "class_path": "ShapesData",
             "init_args": {"task": task, "size": 32, "num_test": IMAGES, "batch_size": 4},
         },
-        "model": {"victims": {"a": fitted(1), "b": fitted(2)} | more, "metrics": list(METRICS)},
+        "model": {
+            "victims": {"a": fitted(1), "b": fitted(2)} | more,
+            "metrics": list(METRICS),
+            "features": features,
+        },
         "attack": {"attacks": attacks, "threads": 1},
         "trainer": {"accelerator": "cpu", "devices": 1, "enable_progress_bar": False},
     }

@@ -1,0 +1,70 @@
+"""What the rows' columns of numbers are called, which way is better, and how they are written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Better = Literal["lower", "higher"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of numbers.
+
+    Attributes:
+        title: as a table's heading has it.
+        better: which values speak for an imperceptible attack; None where neither does.
+        scale: what a value is multiplied with before it is shown.
+        digits: behind the point; None lets the size decide.
+    """
+
+    title: str
+    better: Better | None = None
+    scale: float = 1.0
+    digits: int | None = None
+
+    def places(self, shown: float) -> int:
+        """Return the digits behind the point of a value that is scaled already."""
+        return self.digits if self.digits is not None else 4 if abs(shown) < 2 else 2
+
+
+_COLUMNS = {
+    "dists": Column("DISTS ↓", "lower", digits=4),
+    "ssim": Column("SSIM ↑", "higher"),
+    "ms_ssim": Column("MS-SSIM ↑", "higher"),
+    "psnr": Column("PSNR ↑ (dB)", "higher", digits=2),
+    "mse": Column("MSE ↓ (0–255)", "lower", digits=2),
+    "uqi": Column("UQI ↑", "higher"),
+    "uqi_sewar": Column("UQI ↑ (sewar)", "higher"),
+    "scc": Column("SCC ↑", "higher"),
+    "vif_p": Column("VIF-p ↑", "higher"),
+    "l0": Column("L0 ↓ (pixels)", "lower", digits=0),
+    "l2": Column("L2 ↓", "lower", digits=2),
+    "linf": Column("L∞ ↓ (/255)", "lower", scale=255.0, digits=1),
+    "flow_max": Column("flow max ↓ (px)"),
+    "flow_mean": Column("flow mean ↓ (px)"),
+    "flow_tv": Column("flow variation ↓ (px)"),
+    "flow_folds": Column("flow folds ↓ (%)", scale=100.0, digits=2),
+    "mse_inside": Column("MSE inside mask", digits=2),
+    "mse_outside": Column("MSE outside mask", digits=2),
+    "linf_inside": Column("L∞ inside mask (/255)", scale=255.0, digits=1),
+    "linf_outside": Column("L∞ outside mask (/255)", scale=255.0, digits=1),
+    "mask_area": Column("mask (%)", scale=100.0, digits=1),
+    "salient_area": Column("first mask (%)", scale=100.0, digits=1),
+}
+DISTANCES = ("lpips_alex", "lpips_vgg", "lpips_squeeze", "dists", "mse", "l2")
+"""Columns that a plot may have as its measure of visibility, the best first."""
+
+
+def column(name: str) -> Column:
+    """Return what is known of a column; of an unknown one its name is all."""
+    if name.startswith("lpips_"):
+        return Column(f"LPIPS ↓ ({name.removeprefix('lpips_')})", "lower", digits=4)
+    return _COLUMNS.get(name, Column(name.replace("_", " ")))
+
+
+def perceptual(names: list[str]) -> list[str]:
+    """Return those columns that tell an image from its clean one, LPIPS and DISTS first."""
+    known = [name for name in names if column(name).better]
+    return sorted(known, key=lambda name: (not name.startswith("lpips_"), name != "dists"))

@@ -1,0 +1,114 @@
+"""Success against visibility: a point per attack, a curve per family of budgets.
+
+A family is the attacks whose names are the same up to ``@``, see
+:mod:`project.report.comparison.white_box`; any other attack is a family of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from project.report.columns import DISTANCES
+from project.report.comparison.bootstrap import Estimate, Floats
+from project.report.comparison.quality import cluster_means, columns_of
+from project.report.comparison.success import successes
+from project.report.comparison.white_box import WhiteBox, family
+
+
+@dataclass(frozen=True)
+class Point:
+    """One attack.
+
+    Attributes:
+        attack: its name.
+        budget: what follows ``@``, empty without one.
+        distance: mean over the pairs that it fools, with an interval over images; NaN where it
+            fools none.
+        success: over all victims, with its interval.
+        pairs: how many it fools.
+    """
+
+    attack: str
+    budget: str
+    distance: Estimate
+    success: Estimate
+    pairs: int
+
+
+@dataclass(frozen=True)
+class Family:
+    """Attacks that differ in their budget.
+
+    Attributes:
+        title: the name up to ``@``, said to be over its budgets if it has any.
+        points: by rising budget; in the run's order where a budget is no number.
+        distances: of each pair that any of them fools the smallest, sorted.
+        total: pairs that could be fooled.
+    """
+
+    title: str
+    points: list[Point]
+    distances: Floats
+    total: int
+
+    @property
+    def shown(self) -> list[Point]:
+        """Points that have a place: those of attacks that fool anything."""
+        return [point for point in self.points if np.isfinite(point.distance.value)]
+
+
+@dataclass(frozen=True)
+class Pareto:
+    """All families, in the measure of visibility ``metric``, a column of the rows."""
+
+    metric: str
+    families: list[Family]
+
+
+def pareto(data: WhiteBox) -> Pareto | None:
+    """Return what the plot shows; None without a measure of visibility, or a fooled image."""
+    metric = next((name for name in DISTANCES if name in data.metrics), None)
+    if metric is None:
+        return None
+    groups: dict[tuple[str, bool], list[str]] = {}
+    for attack in data.attacks:
+        name, budget = family(attack)
+        groups.setdefault((name, budget is not None), []).append(attack)
+    families = [
+        _family(data, metric, f"{name}, best budget" if budgets else name, by_budget(attacks))
+        for (name, budgets), attacks in groups.items()
+    ]
+    return Pareto(metric, families) if any(found.shown for found in families) else None
+
+
+def by_budget(attacks: Sequence[str]) -> list[str]:
+    """Sort a family's attacks by budget, or leave them in order where one is no number."""
+    try:
+        return sorted(attacks, key=lambda attack: float(family(attack)[1] or 0))
+    except ValueError:
+        return list(attacks)
+
+
+def _family(data: WhiteBox, metric: str, title: str, attacks: Sequence[str]) -> Family:
+    least: dict[object, float] = {}
+    for attack in attacks:
+        pairs = sorted(data.fooled(attack))
+        for pair, value in zip(pairs, data.values(attack, metric, pairs), strict=True):
+            if np.isfinite(value):
+                least[pair] = min(value, least.get(pair, np.inf))
+    return Family(
+        title=title,
+        points=[_point(data, metric, attack) for attack in attacks],
+        distances=np.sort(np.array(list(least.values()), dtype=np.float64)),
+        total=len(data.rows[attacks[0]]),
+    )
+
+
+def _point(data: WhiteBox, metric: str, attack: str) -> Point:
+    pairs = sorted(data.fooled(attack))
+    [distance] = cluster_means(columns_of(data, [(attack, metric)], pairs), pairs)
+    *_, pooled = successes(data, attack)
+    return Point(attack, family(attack)[1] or "", distance, pooled.rate, len(pairs))

@@ -1,0 +1,80 @@
+"""How often attacks fool, on each victim and on all of them together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from project.report.comparison.bootstrap import Estimate
+from project.report.comparison.paired import holm, mcnemar
+from project.report.comparison.white_box import WhiteBox
+from project.report.numbers import wilson
+
+POOLED = "all"
+"""Stands where a victim's name would, for all of them together."""
+
+
+@dataclass(frozen=True)
+class Success:
+    """How many of the images that a victim gets right an attack fools, with a Wilson interval."""
+
+    attack: str
+    victim: str
+    hits: int
+    total: int
+    rate: Estimate
+
+
+@dataclass(frozen=True)
+class SuccessContrast:
+    """An attack against the reference in success on one victim, by McNemar's exact test.
+
+    ``corrected`` is by Holm over all attacks and victims.
+    """
+
+    attack: str
+    victim: str
+    only_reference: int
+    only_other: int
+    p: float
+    corrected: float
+
+
+def successes(data: WhiteBox, attack: str) -> list[Success]:
+    """Return an attack's success on each victim, and on all of them together.
+
+    Victims judge much the same images, so the pooled interval is that of one victim with their
+    mean number of images, which errs on the wide side.
+    """
+    counts = []
+    for victim in data.victims:
+        fooled = [row["fooled"] for pair, row in data.rows[attack].items() if pair.victim == victim]
+        counts.append((victim, sum(fooled), len(fooled), float(len(fooled))))
+    hits, total = sum(count[1] for count in counts), sum(count[2] for count in counts)
+    counts.append((POOLED, hits, total, total / len(data.victims)))
+    return [Success(attack, victim, n, of, _rate(n, of, by)) for victim, n, of, by in counts]
+
+
+def _rate(hits: int, total: int, trials: float) -> Estimate:
+    if not total:
+        return Estimate(math.nan, math.nan, math.nan)
+    return Estimate(hits / total, *wilson(hits / total, trials))
+
+
+def success_contrasts(
+    data: WhiteBox, reference: str, others: Sequence[str]
+) -> list[SuccessContrast]:
+    """Test on each victim whether attacks fool as often as the reference."""
+    found = []
+    for attack in others:
+        for victim in data.victims:
+            ours, theirs = (
+                {pair for pair in data.fooled(name) if pair.victim == victim}
+                for name in (reference, attack)
+            )
+            only_ours, only_theirs = len(ours - theirs), len(theirs - ours)
+            p = mcnemar(only_ours, only_theirs)
+            found.append(SuccessContrast(attack, victim, only_ours, only_theirs, p, math.nan))
+    corrected = holm([contrast.p for contrast in found])
+    return [replace(one, corrected=p) for one, p in zip(found, corrected, strict=True)]
