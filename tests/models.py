@@ -25,6 +25,23 @@ class CurvedClassifier(nn.Module):
         return self.drop(self.norm(hidden)) @ self.out
 
 
+class SpatialClassifier(nn.Module):
+    """A classifier with feature maps to look at."""
+
+    num_classes = CLASSES
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.conv = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+            self.head = nn.Linear(8, CLASSES)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(torch.sin(4 * self.conv(images)).mean((2, 3)))
+        return logits
+
+
 class CurvedSegmenter(nn.Module):
     """A small convolutional network with smooth, strongly curved activations."""
 

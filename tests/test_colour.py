@@ -56,3 +56,22 @@ def test_whole_pixels_of_chroma_flow_shift_the_colours_and_nothing_else():
     torch.testing.assert_close(luma(moved), luma(images), atol=1e-14, rtol=0)
     still = chroma(images)
     torch.testing.assert_close(chroma(moved)[..., :-1, :-2], still[..., 1:, 2:], atol=1e-14, rtol=0)
+
+
+def test_colours_that_leave_the_range_are_cut():
+    images = torch.zeros(1, 3, 2, 4)
+    images[:, 0, :, 2:] = 1  # black beside red
+    flow = torch.zeros(1, 2, 2, 4)
+    flow[:, 0] = 1
+    moved = ChromaFlow().apply(images, flow)
+    assert moved.min() == 0
+    assert moved.max() == 1
+    # Black takes the chroma of red, of luma 0: 1 - 0.299, -0.299, -0.299.
+    torch.testing.assert_close(moved[0, :, 0, 1], torch.tensor([0.701, 0.0, 0.0]))
+
+
+def test_chroma_flow_has_the_budget_of_a_flow():
+    images = eight_bit_images(2)
+    flow = torch.full((2, 2, 12, 16), 3.0)
+    assert ChromaFlow(0.5).project(images, flow).max() == 0.5
+    assert ChromaFlow(0.5).zeros(images).shape == (2, 2, 12, 16)

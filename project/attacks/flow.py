@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -101,28 +102,18 @@ class FlowAttack(Attack):
         found = Found.nothing(images)
         for number in range(self.steps):
             iterate, logits = self._look(victim, active, number)
-            success, stuck = self._judge(victim, active, iterate, logits.detach(), found)
+            success, stuck = self._judge(victim, active, iterate, found)
             found.keep(active.rows, iterate, success)
             staying = ~success if self.early_stop else torch.ones_like(success)
             if not bool(staying.any()):
                 return self._result(found, facts)
-            total, rows = self.steps, active.rows
-            step = Step(
-                number + 1,
-                total,
-                logits,
-                active.target,
-                self.targeted,
-                lambda rows=rows: clean()[rows],  # type: ignore[misc]
-                active.memory,
-            )
-            self._descend(active.solver, self._losses(step, active.solver.point, stuck), number)
+            self._descend(active, self._step(active, logits, number + 1, clean), stuck)
             active.keep(staying & ~active.solver.resting)
             if not len(active.rows):
                 return self._result(found, facts)
         with torch.no_grad():
-            iterate, logits = self._look(victim, active, self.steps)
-        success, _ = self._judge(victim, active, iterate, logits, found)
+            iterate, _ = self._look(victim, active, self.steps)
+        success, _ = self._judge(victim, active, iterate, found)
         found.keep(active.rows, iterate, success)
         return self._result(found, facts)
 
@@ -137,12 +128,7 @@ class FlowAttack(Attack):
         return Iterate(step, adversarial.detach(), flow, mask, smoothness(flow), share), logits
 
     def _judge(
-        self,
-        victim: nn.Module,
-        active: ActiveSet,
-        iterate: Iterate,
-        logits: Tensor,
-        found: Found,
+        self, victim: nn.Module, active: ActiveSet, iterate: Iterate, found: Found
     ) -> tuple[Tensor, Tensor]:
         """Tell which iterates are to be kept, and which fool the victim in float only.
 
@@ -162,6 +148,25 @@ class FlowAttack(Attack):
             success[candidate] = share == 1
         return success, candidate & ~success
 
+    def _step(
+        self, active: ActiveSet, logits: Tensor, number: int, clean: Callable[[], Tensor]
+    ) -> Step:
+        """Return what an objective may look at; ``clean`` gives the full batch's clean logits."""
+        rows, target = active.rows, active.target
+        return Step(
+            number, self.steps, logits, target, self.targeted, lambda: clean()[rows], active.memory
+        )
+
+    def _descend(self, active: ActiveSet, step: Step, stuck: Tensor) -> None:
+        """Take one step down, and into the budget."""
+        solver = active.solver
+        losses = self._losses(step, solver.point, stuck)
+        (gradient,) = torch.autograd.grad(losses.sum(), solver.point)
+        solver.tell(losses.detach(), gradient)
+        bound = self.bound(step.number - 1)
+        with torch.no_grad():
+            solver.point.clamp_(-bound, bound)
+
     def _losses(self, step: Step, point: Tensor, stuck: Tensor) -> Tensor:
         """Return what each image descends, (n,)."""
         if self.objective is None:
@@ -178,13 +183,6 @@ class FlowAttack(Attack):
         lead = -lead if self.targeted else lead
         uncut = stuck.view(-1, *[1] * (lead.ndim - 1))
         return mean_over_valid(torch.where(uncut, lead, lead.clamp(min=0)), step.valid)
-
-    def _descend(self, solver: Solver, losses: Tensor, step: int) -> None:
-        (gradient,) = torch.autograd.grad(losses.sum(), solver.point)
-        solver.tell(losses.detach(), gradient)
-        bound = self.bound(step)
-        with torch.no_grad():
-            solver.point.clamp_(-bound, bound)
 
     def _space(self, mask: Tensor | None) -> ThreatModel:
         return self.carrier if mask is None else Masked(self.carrier, mask)

@@ -42,8 +42,13 @@ class StAdv(FlowAttack):
     τ = 0.05, κ = 0, solved by L-BFGS with a line search [paper]. The number of evaluations, Adam
     and the preset ``fast`` are [ours].
 
+    The paper does not say in which unit τ weighs flows. In pixels, 0.05 is strict on large images:
+    the flow loss is a sum over all of them, and its minimum together with the margin is often no
+    adversarial example at all, which an exact solver finds out (see ``docs/results.md``). With
+    flows in units of half the image, 0.05 is 0.1 / (side - 1) in pixels, 0.00045 at 224².
+
     Args:
-        smoothness: τ, the weight of the flow loss.
+        smoothness: τ, the weight of the flow loss, for flows in pixels.
         preset: ``paper``: L-BFGS, 200 evaluations, of which the smoothest success is kept;
             ``fast``: Adam, 60 steps, the first success.
         solver: ``lbfgs``, per image with a strong-Wolfe line search, or ``adam``; None is the

@@ -14,7 +14,7 @@ from project.report.exhibits import exhibits
 from project.report.headline import headlines
 from project.report.matrix import matrix
 from project.report.run import Run
-from project.report.visibility import both_rates, visibility
+from project.report.visibility import both_rates, set_distances, visibility
 
 _HERE = Path(__file__).parent
 _TOLD = ("command", "seeds", "versions", "weights", "config")  # in run.json, shown as they are
@@ -66,6 +66,7 @@ def _render(run: Run, environment: Environment, comparison: Section | None) -> s
         headlines=headlines(run),
         matrices=[matrix(run, attack) for attack in run.attacks],
         visibility=visibility(run),
+        set_distances=set_distances(run),
         both_rates=both_rates(run),
         comparison=comparison,
         notices=run.facts.get("notices") or [],

@@ -21,6 +21,14 @@ class VisibilityTable:
 
 
 @dataclass(frozen=True)
+class SetTable:
+    """Distances between sets of images: a row per attack and source, with a text per column."""
+
+    columns: list[str]
+    rows: list[tuple[str, str, list[str]]]
+
+
+@dataclass(frozen=True)
 class BothRates:
     """Both definitions of a success rate for an attack that needs a salient region."""
 
@@ -45,6 +53,18 @@ def visibility(run: Run) -> VisibilityTable:
         cells += [_mean(name, fooled) for name in columns]
         rows.append((attack, source, f"{len(fooled)} of {len(found)}", cells))
     return VisibilityTable(["steps (median)", *(column(name).title for name in columns)], rows)
+
+
+def set_distances(run: Run) -> SetTable:
+    """Return FID and KID per attack and source, each with the number of images; maybe no column."""
+    names = [m.metric for m in run.measures if m.metric.startswith(("fid_", "kid_"))]
+    columns = list(dict.fromkeys(names))
+    rows = []
+    for attack in run.attacks:
+        for source in run.sources(attack):
+            found = [run.measure(name, attack, source, source) for name in columns]
+            rows.append((attack, source, [_with_count(measure) for measure in found]))
+    return SetTable(columns, rows)
 
 
 def both_rates(run: Run) -> list[BothRates]:
@@ -73,6 +93,12 @@ def _mean(name: str, rows: list[Row]) -> str:
         return "–" + infinite
     mean = column(name).scale * math.fsum(finite) / len(finite)
     return number(mean, column(name).places(mean)) + infinite
+
+
+def _with_count(measure: Measure | None) -> str:
+    if measure is None or math.isnan(measure.value):
+        return "–"
+    return f"{measure.value:.3g} (N = {measure.total})"
 
 
 def _in_full(rate: Measure) -> str:

@@ -5,6 +5,8 @@ from torch import Tensor, nn
 
 from project.attacks import ChromaShift
 from project.colour import luma
+from project.threat_models import ChromaFlow
+from project.warping import smoothness
 from tests.models import CurvedClassifier, eight_bit_images, predicted
 
 
@@ -61,3 +63,33 @@ def test_presets_are_those_of_the_table():
     assert (paper.steps, paper.step_size, paper.early_stop) == (1000, 0.005, True)
     assert (fast.steps, fast.step_size) == (100, 0.1)
     assert ChromaShift(preset="fast", steps=7).steps == 7
+
+
+def test_flow_found_is_inside_its_budget_and_makes_the_images():
+    victim, images = CurvedClassifier().eval(), eight_bit_images(4)
+    attack = ChromaShift(max_shift=0.1, steps=40, step_size=0.5)
+    result = attack.run(victim, images, predicted(victim, images))
+    assert 0.095 < result.perturbation.abs().max() <= 0.1
+    moved = ChromaFlow(0.1).apply(images, result.perturbation)
+    assert torch.equal(result.float_images, moved)
+    assert result.mask is None
+
+
+def test_smoothness_is_that_of_the_flow():
+    victim, images = CurvedClassifier().eval(), eight_bit_images(3)
+    target = torch.full((3,), 3) - predicted(victim, images)  # some are wrong already
+    runs = [
+        ChromaShift(steps=30, step_size=0.1, smoothness=weight, early_stop=False)
+        for weight in (0.0, 1.0)
+    ]
+    rough, smooth = (smoothness(run.run(victim, images, target).perturbation) for run in runs)
+    assert (smooth < rough).all()
+
+
+def test_step_size_reaches_the_solver_and_the_seed_the_start():
+    images = eight_bit_images(2)
+    solver = ChromaShift(step_size=0.03).solver_from(torch.zeros(2, 2, 4, 4))
+    solver.tell(torch.zeros(2), torch.ones(2, 2, 4, 4))
+    torch.testing.assert_close(solver.point.detach(), torch.full((2, 2, 4, 4), -0.03))
+    starts = [ChromaShift(seed=seed).start(images, torch.arange(2)) for seed in (0, 1)]
+    assert not torch.equal(*starts)

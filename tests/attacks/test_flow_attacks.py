@@ -14,8 +14,10 @@ from project.attacks import (
     StAdv,
     TwoStage,
 )
-from project.attacks.solver import Solver
+from project.attacks.active_set import ActiveSet
 from project.attacks.ssta import PROFILES, lifted, softened
+from project.attacks.step import Step
+from project.metrics.flows import flow_facts
 from project.saliency.provider import Saliency
 from project.warping import smoothness, warp
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
@@ -138,9 +140,10 @@ def test_flow_is_within_its_budget_at_every_step(monkeypatch):
     seen = []
     descend = SSTA._descend
 
-    def watched(self: SSTA, solver: Solver, losses: Tensor, step: int) -> None:
-        descend(self, solver, losses, step)
-        seen.append((float(solver.point.detach().abs().max()), self.bound(step)))
+    def watched(self: SSTA, active: ActiveSet, step: Step, stuck: Tensor) -> None:
+        descend(self, active, step, stuck)
+        largest = float(active.solver.point.detach().abs().max())
+        seen.append((largest, self.bound(step.number - 1)))
 
     monkeypatch.setattr(SSTA, "_descend", watched)
     victim, images, target = scene()
@@ -348,3 +351,114 @@ def test_ssta_takes_a_smoothness_weight():
     ]
     plain, smooth = (attack.run(victim, images, target).perturbation for attack in runs)
     assert not torch.equal(plain, smooth)
+
+
+class Watching(CrossEntropy):
+    """Remembers what it is told, and that clean logits belong to the images still there."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, int, bool, int]] = []
+
+    def __call__(self, step: Step) -> Tensor:
+        clean = step.memory.setdefault("clean", step.clean_logits())
+        assert torch.equal(clean, step.clean_logits())
+        self.seen.append((step.number, step.total, step.targeted, len(clean)))
+        return super().__call__(step)
+
+
+def test_objective_is_told_of_the_images_that_are_left():
+    victim, images, target = scene(8)
+    objective = Watching()
+    attack = SSTA(everywhere, "released", steps=40, objective=objective)
+    result = attack.run(victim, images, target)
+    numbers, totals, targeted, sizes = zip(*objective.seen, strict=True)
+    assert numbers == tuple(range(1, len(numbers) + 1))
+    assert set(totals) == {40}
+    assert set(targeted) == {False}
+    assert [int((result.steps >= step).sum()) for step in range(len(sizes))] == list(sizes)
+    assert len(set(sizes)) > 2
+
+
+def test_targeted_objective_is_descended():
+    victim, images, target = scene()
+    wanted = (target + 1) % 4
+    attack = SSTA(everywhere, "released", step_size=0.05, objective=CrossEntropy(), targeted=True)
+    result = attack.run(victim, images, wanted)
+    assert result.success.all()
+    assert torch.equal(predicted(victim, result.images), wanted)
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        SSTA(blob, steps=30, step_size=0.05),
+        SSTA(blob, edge=1.0, steps=30, step_size=0.05),
+        StAdv(1e-3, steps=20),
+        ChromaShift(preset="fast", steps=20),
+    ],
+    ids=["ssta", "soft", "stadv", "chroma"],
+)
+def test_threat_model_of_a_result_makes_its_images_of_its_flow(attack):
+    victim, images, target = scene()
+    result = attack.run(victim, images, target)
+    applied = result.threat_model.apply(images, result.perturbation)
+    assert torch.equal(applied, result.float_images)
+    projected = result.threat_model.project(images, result.perturbation)
+    assert torch.equal(projected, result.perturbation)
+
+
+def test_mask_area_counts_pixels_that_may_move_and_flow_facts_what_moves():
+    victim, images, target = scene()
+    result = SSTA(blob, edge=1.0, steps=30, step_size=0.05).run(victim, images, target)
+    assert ((result.mask > 0) & (result.mask < 1)).any()
+    expected = (result.mask > 0).double().mean((1, 2, 3))
+    torch.testing.assert_close(result.facts["mask_area"], expected)
+    for name, value in flow_facts(result.perturbation * result.mask).items():
+        assert torch.equal(result.facts[name], value), name
+
+
+def test_soft_edge_of_a_mask_does_not_depend_on_other_masks():
+    thin, wide = torch.zeros(2, 1, 1, 20, 20)
+    thin[..., 10] = 1
+    wide[..., 4:16] = 1
+    together = softened(torch.cat([thin, wide]), 2.0)
+    torch.testing.assert_close(together[:1], softened(thin, 2.0), atol=1e-6, rtol=0)
+    torch.testing.assert_close(together[1:], softened(wide, 2.0), atol=1e-6, rtol=0)
+
+
+def test_mask_kept_is_that_of_the_iterate_kept():
+    victim, images, target = scene()
+    attack = SSTA(blob, "released", steps=80, step_size=0.05)
+    result = attack.run(victim, images, target)
+    maps = lifted(blob(images), attack.min_area)
+    steps = result.steps.tolist()
+    assert len({step // 20 for step in steps}) > 1
+    for place, step in enumerate(steps):
+        assert torch.equal(result.mask[place], attack.region(step, maps[place : place + 1])[0])
+
+
+def test_stadv_presets_are_those_of_its_table():
+    paper, fast = StAdv(), StAdv(preset="fast")
+    names = ("solver", "steps", "step_size", "early_stop", "smoothness")
+    assert [getattr(paper, name) for name in names] == ["lbfgs", 200, 1.0, False, 0.05]
+    assert [getattr(fast, name) for name in names] == ["adam", 60, 0.1, True, 0.05]
+    mixed = StAdv(preset="fast", solver="lbfgs", steps=7, early_stop=False)
+    assert [getattr(mixed, name) for name in names] == ["lbfgs", 7, 1.0, False, 0.05]
+    assert StAdv(solver="adam", step_size=0.3).step_size == 0.3
+
+
+def test_images_whose_search_has_come_to_rest_leave(monkeypatch):
+    victim, images, target = scene(4)
+    sizes = []
+    forward = victim.forward
+
+    def counted(batch: Tensor) -> Tensor:
+        sizes.append((len(batch), torch.is_grad_enabled()))
+        return forward(batch)
+
+    monkeypatch.setattr(victim, "forward", counted)
+    # So much weight on smoothness leaves a minimum next to zero flow, found after a few steps.
+    StAdv(10.0, steps=200).run(victim, images, target)
+    searched = [size for size, with_gradient in sizes if with_gradient]
+    assert sum(searched) < 4 * 100
+    assert len(set(searched)) > 2

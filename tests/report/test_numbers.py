@@ -9,7 +9,7 @@ from project.report.headline import headlines
 from project.report.matrix import matrix
 from project.report.numbers import interval, number, percent, wilson
 from project.report.run import Run
-from project.report.visibility import both_rates, visibility
+from project.report.visibility import both_rates, set_distances, visibility
 
 
 def run_of(rows=(), measures=(), **facts):
@@ -156,6 +156,21 @@ def test_visibility_of_segmentation_averages_images_with_a_fooled_pixel():
     measures = [Measure("ssta", "a", "a", "miou", 0.1)]
     [row] = visibility(run_of(rows, measures, task="segmentation")).rows
     assert row[2:] == ("1 of 2", ["10", "0.5000"])
+
+
+def test_distances_between_sets_stand_with_their_number_of_images():
+    measures = [
+        Measure("ssta", "a", "a", "asr", 0.5, 0.1, 0.9, 1, 2),
+        Measure("ssta", "a", "a", "fid_resnet", 12.3456, total=40),
+        Measure("ssta", "a", "a", "fid_resnet_fooled", math.nan, total=1),
+        Measure("pgd", "a", "a", "kid_resnet", 0.00012345, total=40),
+    ]
+    table = set_distances(run_of(measures=measures))
+    assert table.columns == ["fid_resnet", "fid_resnet_fooled", "kid_resnet"]
+    assert table.rows == [
+        ("ssta", "a", ["12.3 (N = 40)", "–", "–"]),
+        ("pgd", "a", ["–", "–", "0.000123 (N = 40)"]),
+    ]
 
 
 def test_success_is_counted_in_both_ways_where_both_are_measured():

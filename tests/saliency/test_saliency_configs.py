@@ -3,35 +3,19 @@
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 
-from project.attacks import SSTA
+from project.attacks import Attack
 from project.saliency import TRACER, GradCAM, MaskFiles
-from tests.models import eight_bit_images, predicted
+from tests.models import SpatialClassifier, eight_bit_images, predicted
 from tests.saliency.test_providers import FakeSamples
 from tests.test_configs import CONFIGS, attacks_of
 
 
-class Small(nn.Module):
-    """A classifier with spatial features."""
-
-    num_classes = 4
-
-    def __init__(self) -> None:
-        super().__init__()
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            self.conv = nn.Conv2d(3, 8, 3, stride=2, padding=1)
-            self.head = nn.Linear(8, 4)
-
-    def forward(self, images):
-        return self.head(torch.sin(4 * self.conv(images)).mean((2, 3)))
-
-
-def runs(attack: SSTA) -> None:
-    victim, images = Small(), eight_bit_images(2)
+def runs(attack: Attack) -> None:
+    victim, images = SpatialClassifier(), eight_bit_images(2)
     attack.attach(FakeSamples())
-    attack.steps = 3
+    for part in (attack, getattr(attack, "attack", attack)):
+        part.steps = 3
     result = attack.run(victim, images, predicted(victim, images))
     assert not torch.equal(result.images, images)
 
@@ -52,6 +36,15 @@ def test_config_of_providers_with_files_finds_them(published, tmp_path, monkeypa
     assert isinstance(attacks["ssta_tracer"].saliency, TRACER)
     assert isinstance(attacks["ssta_mask_files"].saliency, MaskFiles)
     for attack in attacks.values():
+        runs(attack)
+
+
+def test_config_of_own_maps_finds_them(tmp_path, monkeypatch):
+    for index in range(2):
+        Image.new("L", (20, 20), 200).save(tmp_path / f"photo_{index}.png")
+    monkeypatch.setenv("MIRAGE_SALIENCY", str(tmp_path))
+    monkeypatch.setattr(FakeSamples, "align", lambda self, map_, index: torch.ones(1, 12, 16))
+    for attack in attacks_of(CONFIGS / "attacks/ssta_maps.yaml").values():
         runs(attack)
 
 

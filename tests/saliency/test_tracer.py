@@ -63,6 +63,16 @@ def test_published_file_is_found_among_torch_hubs(published):
     assert TRACER().fingerprint() == TRACER(checkpoint=str(published)).fingerprint()
 
 
+def test_published_weights_load_from_memory_without_any_file(tracer, torch_home):
+    weights = torch.load(torch_home / "hub/checkpoints/TRACER-Efficient-0.pth")
+    loaded = TRACER("b0", input_size=64).load_published(weights)
+    images = eight_bit_images(1, 40, 52)
+    assert torch.equal(loaded(images), tracer(images))
+    assert loaded.fingerprint() == tracer.fingerprint()
+    weights["module.agg.UAM.spatial_v.weight"] *= 2
+    assert loaded.load_published(weights).fingerprint() != tracer.fingerprint()
+
+
 def test_own_checkpoint_of_a_training_loads(tracer, published, tmp_path):
     weights = torch.load(published)
     trained = {key.replace("module.", "network.", 1): value for key, value in weights.items()}

@@ -38,3 +38,39 @@ def test_members_that_do_not_fit_are_refused():
     segmenter = SegmentationVictim(nn.Conv2d(3, 3, 1), 3)
     with pytest.raises(InputError, match="segmentation with 3"):
         EnsembleVictim([member(1), segmenter])
+
+
+def test_ensemble_of_segmenters_is_a_segmenter():
+    torch.manual_seed(0)
+    members = [SegmentationVictim(nn.Conv2d(3, 5, 1), 5) for _ in range(2)]
+    ensemble = EnsembleVictim(members)
+    images = torch.rand(2, 3, 6, 7, generator=torch.Generator().manual_seed(0))
+    assert (ensemble.task, ensemble.num_classes) == ("segmentation", 5)
+    expected = (members[0](images) + members[1](images)) / 2
+    torch.testing.assert_close(ensemble(images), expected)
+
+
+def test_members_move_and_change_with_the_ensemble():
+    first, second = member(1), member(2)
+    ensemble = EnsembleVictim([first, second])
+    before = digest(describe(ensemble))
+    ensemble.double().eval()
+    assert not first.training
+    assert not second.training
+    assert ensemble(torch.rand(1, 3, 8, 8, dtype=torch.float64)).dtype == torch.float64
+    ensemble.float()
+    assert digest(describe(ensemble)) == before
+    with torch.no_grad():
+        second.network[1].weight.add_(1)
+    assert digest(describe(ensemble)) != before
+
+
+def test_gradient_is_that_of_all_members():
+    first, second = member(1, 0.5), member(2, 0.1)
+    images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)).requires_grad_()
+
+    def slope(victim: nn.Module) -> torch.Tensor:
+        return torch.autograd.grad(victim(images)[:, 0].sum(), images)[0]
+
+    expected = (slope(first) + slope(second)) / 2
+    torch.testing.assert_close(slope(EnsembleVictim([first, second])), expected)

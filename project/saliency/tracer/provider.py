@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -81,6 +83,18 @@ class TRACER(Saliency):
         self._network.to(images.device)
         with torch.autocast(images.device.type, enabled=False):
             return torch.cat([self._map(image[None]) for image in images.float()]).to(images)
+
+    def load_published(self, weights: Mapping[str, Tensor]) -> Self:
+        """Take weights that are in memory already, with or without the prefix ``module.``.
+
+        Raises:
+            RuntimeError: if names or shapes are not those of the variant.
+        """
+        network = TracerNetwork(self.variant)
+        network.load_published(weights)
+        self._network = network.eval().requires_grad_(False)
+        self.__dict__.pop("_weights_hash", None)
+        return self
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the weights."""
