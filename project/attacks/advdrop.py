@@ -16,6 +16,7 @@ from project.dct import block_dct, block_idct
 from project.errors import InputError
 from project.losses import cross_entropy, mean_over_valid, valid_elements
 from project.quantise import to_8bit
+from project.threat_models import Linf
 
 _FIRST_SOFTNESS, _LAST_SOFTNESS = 0.1, 1e-20
 
@@ -118,6 +119,7 @@ class AdvDrop(Attack):
             images=to_8bit(found),
             float_images=found,
             perturbation=found - images,
+            threat_model=Linf(1.0),
             steps=steps,
             facts={"q_mean": tables.flatten(1).mean(1)},
         )

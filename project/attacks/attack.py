@@ -13,7 +13,7 @@ from project.attacks.verdict import fooled_share, query
 from project.errors import InputError
 from project.losses import valid_elements
 from project.samples import Samples
-from project.threat_models import Linf, ThreatModel
+from project.threat_models import ThreatModel
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Perturbed:
         facts: (N,) each; what rows should tell about an image (mask area, steps of a stage).
         traces: (N, T) each; what happened step by step.
         mask: (N, 1, H, W) in [0, 1], where the image was allowed to change; None: everywhere.
-        threat_model: what the perturbation is one of, so that less of it can be tried; any noise
-            by default.
+        threat_model: what the perturbation is one of, so that less of it can be tried; None where
+            there is no one such thing.
     """
 
     images: Tensor
@@ -39,7 +39,7 @@ class Perturbed:
     facts: dict[str, Tensor] = field(default_factory=dict)
     traces: dict[str, Tensor] = field(default_factory=dict)
     mask: Tensor | None = None
-    threat_model: ThreatModel = field(default_factory=lambda: Linf(1.0))
+    threat_model: ThreatModel | None = None
 
 
 @dataclass(frozen=True)

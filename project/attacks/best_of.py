@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from project.attacks.attack import Attack, Perturbed
-from project.attacks.closeness import Closeness, closeness
+from project.attacks.closeness import Closeness, closeness, require
 from project.attacks.verdict import fooled_share, query
 from project.errors import InputError
 from project.samples import Samples
@@ -41,7 +41,8 @@ class BestOf(Attack):
         self._distance = closeness(distance)
 
     def attach(self, samples: Samples) -> None:
-        """Let all attacks know the data set."""
+        """Let all attacks know the data set, and see that the distance can be had."""
+        require(self.distance)
         for attack in self.attacks:
             attack.attach(samples)
 
@@ -57,7 +58,7 @@ class BestOf(Attack):
                 distance = self._distance(images, found.images)
             share = fooled_share(logits, target, self.targeted)
             choice = torch.full_like(distance, place)
-            candidate = _Candidate(_plain(found, images), share, distance, choice)
+            candidate = _Candidate(found, share, distance, choice)
             best = candidate if best is None else best.or_better(candidate)
         assert best is not None
         return replace(best.found, facts=best.found.facts | {"choice": best.choice})
@@ -83,8 +84,6 @@ class _Candidate:
         mine, others = self.found, other.found
         if mine.perturbation.shape != others.perturbation.shape:
             raise InputError("BestOf needs perturbations of one kind, got flows and noise.")
-        assert mine.mask is not None
-        assert others.mask is not None
         common = mine.facts.keys() & others.facts.keys()
         return _Candidate(
             Perturbed(
@@ -93,7 +92,7 @@ class _Candidate:
                 perturbation=chosen(mine.perturbation, others.perturbation),
                 steps=chosen(mine.steps, others.steps),
                 facts={name: chosen(mine.facts[name], others.facts[name]) for name in common},
-                mask=chosen(mine.mask, others.mask),
+                mask=_mixed(mine.mask, others.mask, mine.images, chosen),
             ),
             share=chosen(self.share, other.share),
             distance=chosen(self.distance, other.distance),
@@ -101,7 +100,14 @@ class _Candidate:
         )
 
 
-def _plain(found: Perturbed, images: Tensor) -> Perturbed:
-    """Give a result without a mask one that is open everywhere; traces do not mix, so drop them."""
-    mask = torch.ones_like(images[:, :1]) if found.mask is None else found.mask
-    return replace(found, mask=mask, traces={})
+def _mixed(
+    mine: Tensor | None,
+    others: Tensor | None,
+    images: Tensor,
+    chosen: Callable[[Tensor, Tensor], Tensor],
+) -> Tensor | None:
+    """Choose among masks; where only one side has any, the other's is open everywhere."""
+    if mine is None and others is None:
+        return None
+    everywhere = torch.ones_like(images[:, :1])
+    return chosen(everywhere if mine is None else mine, everywhere if others is None else others)

@@ -32,6 +32,8 @@ class Preset:
 
 PRESETS = {"paper": Preset(1000, 0.005), "fast": Preset(100, 0.1)}
 _START = 0.1
+_GREY = 15.0
+"""Images of no more colourfulness are left out by the paper."""
 
 
 class ChromaShift(FlowAttack):
@@ -44,8 +46,10 @@ class ChromaShift(FlowAttack):
     section 3 [paper]; ξ = 1 px, start, rate and steps [code]; that an image leaves at its first
     success is [ours].
 
-    An image without colour has no chroma to move, and cannot be attacked; the paper leaves out
-    those whose colourfulness is 15 or less. Here all are attacked; rows tell ``colourfulness``.
+    An image that is wrong already is moved too, by its random start. An image without colour has no
+    chroma to move, and cannot be attacked; the paper leaves out those whose colourfulness is 15 or
+    less. Here all are attacked; rows tell ``colourfulness``, and ``grey`` (1 or 0), whose mean is
+    the share of such images.
 
     Args:
         max_shift: ξ, the largest displacement along an axis in pixels.
@@ -72,6 +76,8 @@ class ChromaShift(FlowAttack):
     ) -> None:
         if preset not in PRESETS:
             raise InputError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}.")
+        if not 0 < max_shift < float("inf"):
+            raise InputError(f"max_shift must be a finite number of pixels, got {max_shift}.")
         self.max_shift = max_shift
         self.preset = preset
         self.step_size = PRESETS[preset].step_size if step_size is None else step_size
@@ -102,4 +108,5 @@ class ChromaShift(FlowAttack):
 
     def prepare(self, images: Tensor, scene: Scene) -> tuple[Tensor | None, dict[str, Tensor]]:
         """Measure how much colour there is to move."""
-        return None, {"colourfulness": colourfulness(images)}
+        colours = colourfulness(images)
+        return None, {"colourfulness": colours, "grey": (colours <= _GREY).double()}

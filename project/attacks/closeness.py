@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
-from typing import Literal, cast
+from functools import cache, partial
+from typing import Literal
 
 import torch
 from torch import Tensor
+from torchvision.models import AlexNet_Weights, SqueezeNet1_1_Weights, VGG16_Weights
 
 from project.errors import InputError
 from project.metrics.learned import LPIPS
+from project.metrics.weights import UNAVAILABLE, cached, published
 
 Closeness = Literal["mse", "lpips_squeeze", "lpips_alex", "lpips_vgg"]
 Net = Literal["squeeze", "alex", "vgg"]
+
+_NETS: dict[str, tuple[Net, str]] = {
+    "lpips_squeeze": ("squeeze", SqueezeNet1_1_Weights.IMAGENET1K_V1.url),
+    "lpips_alex": ("alex", AlexNet_Weights.IMAGENET1K_V1.url),
+    "lpips_vgg": ("vgg", VGG16_Weights.IMAGENET1K_V1.url),
+}
+"""The backbone, and the URL of its weights."""
 
 
 def closeness(name: Closeness) -> Callable[[Tensor, Tensor], Tensor]:
@@ -21,21 +30,36 @@ def closeness(name: Closeness) -> Callable[[Tensor, Tensor], Tensor]:
 
     Args:
         name: ``mse``, in 0–255 units; or LPIPS with a backbone.
+
+    Raises:
+        ValueError: if the name is another.
     """
     if name == "mse":
         return squared_error
-    net = name.removeprefix("lpips_")
-    if net not in ("squeeze", "alex", "vgg"):
+    if name not in _NETS:
+        raise InputError(f"distance must be one of mse, {', '.join(_NETS)}, got {name!r}.")
+    return partial(_lpips, _NETS[name][0])
+
+
+def require(name: Closeness) -> None:
+    """Make sure that a distance can be computed here, before anything is attacked.
+
+    Raises:
+        ValueError: if the weights of its backbone are not there and cannot be fetched.
+    """
+    if name == "mse":
+        return
+    net, url = _NETS[name]
+    try:
+        published(url)
+        _metric(net)
+    except UNAVAILABLE as error:
+        path = cached(url)
         raise InputError(
-            f"distance must be one of mse, lpips_squeeze, lpips_alex, lpips_vgg, got {name!r}."
-        )
-
-    def lpips(clean: Tensor, images: Tensor) -> Tensor:
-        network = _network(cast(Net, net)).to(images.device)
-        distance: Tensor = network(2 * clean - 1, 2 * images - 1)
-        return distance.flatten()
-
-    return lpips
+            f"distance {name} needs the backbone weights {path.name}, which cannot be had "
+            f"({' '.join(str(error).split())[:120]}). Put the file from {url} into {path.parent}, "
+            "or take the distance mse."
+        ) from error
 
 
 def squared_error(clean: Tensor, images: Tensor) -> Tensor:
@@ -43,7 +67,19 @@ def squared_error(clean: Tensor, images: Tensor) -> Tensor:
     return (255 * (images - clean)).square().mean((1, 2, 3))
 
 
+def _lpips(net: Net, clean: Tensor, images: Tensor) -> Tensor:
+    metric = _metric(net)
+    if min(images.shape[2:]) < metric.smallest:
+        raise InputError(
+            f"distance {metric.name} needs images of at least {metric.smallest}×{metric.smallest} "
+            f"pixels, got {images.shape[2]}×{images.shape[3]}. Take the distance mse."
+        )
+    network = metric.network.to(images.device)
+    with torch.autocast(images.device.type, enabled=False):
+        distance: Tensor = network(2 * clean.float() - 1, 2 * images.float() - 1)
+    return distance.flatten().to(images.dtype)
+
+
 @cache
-def _network(net: Net) -> torch.nn.Module:
-    network: torch.nn.Module = LPIPS(net).network
-    return network
+def _metric(net: Net) -> LPIPS:
+    return LPIPS(net)

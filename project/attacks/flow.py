@@ -35,10 +35,11 @@ class FlowAttack(Attack):
 
     Args:
         carrier: what moves, and how far at most.
-        steps: the most evaluations of an image.
+        steps: the most updates of an image.
         smoothness: τ, at least 0.
         early_stop: let each image leave at its own first success.
-        objective: what to climb instead of the margin, such as those of the segmentation attacks.
+        objective: what to climb instead of the margin, such as those of the segmentation attacks;
+            what it traces is not told, since images leave at different steps.
         targeted: whether the target is wanted.
         seed: the key of all draws.
     """
@@ -56,7 +57,7 @@ class FlowAttack(Attack):
         targeted: bool,
         seed: int,
     ) -> None:
-        if steps < 1 or smoothness < 0:
+        if steps < 1 or not smoothness >= 0:
             raise InputError(
                 f"steps must be at least 1 and smoothness at least 0, got {steps} and {smoothness}."
             )

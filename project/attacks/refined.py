@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from project.attacks.attack import Attack, Perturbed
 from project.attacks.best_of import BestOf
-from project.attacks.closeness import Closeness, closeness
+from project.attacks.closeness import Closeness, closeness, require
 from project.attacks.verdict import fooled_share, query
 from project.errors import InputError
 from project.losses import margin, mean_over_valid, valid_elements
@@ -28,13 +28,17 @@ class Refined(Attack):
     First the perturbation p is shrunk along its own direction, by bisection. Then it walks along
     the victim's decision boundary: while the image fools, down the gradient of its distance to the
     clean image; where it does not, back down the victim's lead, and sideways towards the clean
-    image. A step is $$\alpha_t \|p\|_2$$ long, $$\alpha_t$$ falling as a cosine to a tenth. All is
-    judged on 8-bit images: the gradient is that at the rounded image. The closest image is kept
-    whose fooled share is no less than what the attack had reached; an image that the attack could
-    not fool stays as it was.
+    image. A step is about $$\alpha_t \|p\|_2$$ long, $$\alpha_t$$ falling as a cosine to a tenth.
+    All is judged on 8-bit images, and only on them: the gradient is that at the rounded image. The
+    closest image is kept whose fooled share is no less than what the attack had reached; an image
+    that the attack could not fool stays as it was.
 
-    The perturbation stays inside the attack's threat model: a flow remains a flow of the same
-    region and budget.
+    The perturbation stays inside the attack's threat model: a flow remains a flow in the same
+    region, and under the attack's largest budget (SSTA's grows, so that an image which left early
+    may come to use more than was allowed then). What AdvDrop does cannot be scaled: it is refined
+    as plain noise.
+
+    Rows tell ``shrunk``, the part of the distance that is left.
 
     Source: [ours]; walking along the boundary towards the clean image is the idea of Brendel et
     al., "Accurate, reliable and fast robustness evaluation", NeurIPS 2019.
@@ -72,7 +76,8 @@ class Refined(Attack):
         self._distance = closeness(distance)
 
     def attach(self, samples: Samples) -> None:
-        """Let the attack know the data set."""
+        """Let the attack know the data set, and see that the distance can be had."""
+        require(self.distance)
         self.attack.attach(samples)
 
     def perturb(
@@ -80,6 +85,11 @@ class Refined(Attack):
     ) -> Perturbed:
         """Attack, shrink, walk."""
         found = self.attack.perturb(victim, images, target, index)
+        if found.threat_model is None:
+            raise InputError(
+                f"{type(self.attack).__name__} does not say what its perturbation is one of, so it "
+                "cannot be refined. Its perturb must return a threat_model."
+            )
         scene = _Scene(victim, images, target, self.targeted, found.threat_model)
         with torch.no_grad():
             whole = self._look(scene, found.perturbation)

@@ -81,7 +81,8 @@ class SSTA(FlowAttack):
         step_size: learning rate in pixels.
         smoothness: weight of stAdv's flow loss; 0 as in the paper, others [ours].
         edge: σ in pixels of a soft edge, which fades the flow out towards the mask's border, so
-            that no seam shows there; 0 is the paper's hard edge, others [ours].
+            that no seam shows there: the flow is then f · M with M in [0, 1]; 0 is the paper's
+            hard edge, others [ours].
         early_stop: let each image leave at its first success, as the paper does.
         min_area: the least share of the image in the mask, in [0, 1]; 2500 of 224² pixels is
             where the paper's code drops an image.
@@ -109,7 +110,7 @@ class SSTA(FlowAttack):
             raise InputError(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}.")
         if not 0 <= min_area <= 1:
             raise InputError(f"min_area must lie in [0, 1], got {min_area}.")
-        if edge < 0 or not step_size > 0:
+        if not edge >= 0 or not step_size > 0:
             raise InputError(
                 f"edge must be at least 0 and step_size greater than 0, got {edge}, {step_size}."
             )
@@ -142,7 +143,7 @@ class SSTA(FlowAttack):
         return lifted(maps, self.min_area), {"salient_area": area}
 
     def region(self, step: int, maps: Tensor | None) -> Tensor | None:
-        """Return the mask at a step: it only grows."""
+        """Return the mask at a step: a hard one only grows."""
         assert maps is not None
         mask = (maps >= self._profile.threshold(step) / 255).to(maps)
         return softened(mask, self.edge) if self.edge else mask
@@ -168,12 +169,14 @@ def lifted(maps: Tensor, min_area: float) -> Tensor:
 def softened(masks: Tensor, edge: float) -> Tensor:
     r"""Fade binary masks out towards their border: $$\max(0, 2 G_\sigma * M - 1)$$.
 
-    That is 1 deep inside, 0 on a straight border and outside of it. A mask too thin to have an
-    inside (a blur of it stays below one half) keeps its hard edge.
+    That is 1 deep inside, 0 on a straight border and outside of it. A mask so thin that this is
+    below one half everywhere keeps its hard edge, until it has grown. Masks are blurred one by one:
+    convolutions round differently in batches of another size.
 
     Args:
         masks: (N, 1, H, W), 0 or 1.
         edge: σ of the Gaussian in pixels.
     """
-    soft = (2 * gaussian_blur(masks, edge) - 1).clamp(0, 1) * masks
-    return torch.where(soft.amax((1, 2, 3), keepdim=True) > 0, soft, masks)
+    blurred = torch.cat([gaussian_blur(mask[None], edge) for mask in masks])
+    soft = (2 * blurred - 1).clamp(0, 1) * masks
+    return torch.where(soft.amax((1, 2, 3), keepdim=True) >= 0.5, soft, masks)

@@ -20,7 +20,7 @@ class Preset:
 
     Attributes:
         solver: ``lbfgs`` or ``adam``.
-        steps: the most evaluations of an image.
+        steps: the most updates of an image.
         early_stop: whether an image leaves at its first success.
     """
 
@@ -39,7 +39,7 @@ class StAdv(FlowAttack):
     The loss and the choice among iterates are :class:`~project.attacks.flow.FlowAttack`'s.
 
     Source: Xiao et al., "Spatially Transformed Adversarial Examples", ICLR 2018, eq. (2)–(4):
-    τ = 0.05, κ = 0, solved by L-BFGS with a line search [paper]. The number of evaluations, Adam
+    τ = 0.05, κ = 0, solved by L-BFGS with a line search [paper]. The number of updates, Adam
     and the preset ``fast`` are [ours].
 
     The paper does not say in which unit τ weighs flows. In pixels, 0.05 is strict on large images:
@@ -49,11 +49,11 @@ class StAdv(FlowAttack):
 
     Args:
         smoothness: τ, the weight of the flow loss, for flows in pixels.
-        preset: ``paper``: L-BFGS, 200 evaluations, of which the smoothest success is kept;
+        preset: ``paper``: L-BFGS, 200 updates, of which the smoothest success is kept;
             ``fast``: Adam, 60 steps, the first success.
         solver: ``lbfgs``, per image with a strong-Wolfe line search, or ``adam``; None is the
             preset's.
-        steps: the most evaluations of an image; None is the preset's.
+        steps: the most updates of an image; None is the preset's.
         step_size: Adam's learning rate in pixels, or the first step tried by L-BFGS along each
             direction; None is 0.1 or 1.
         early_stop: let each image leave at its first success instead of searching on for the

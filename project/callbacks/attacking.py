@@ -137,8 +137,10 @@ def _sample(result: AttackResult, place: int) -> StoredSample:
         "steps": int(result.steps[place]),
         **{name: float(values[place]) for name, values in result.facts.items()},
     }
-    flow = result.perturbation[place] if result.perturbation.shape[1] == 2 else None
     mask = None if result.mask is None else result.mask[place, 0]
+    flow = result.perturbation[place] if result.perturbation.shape[1] == 2 else None
+    if flow is not None and mask is not None:
+        flow = flow * mask  # what moved the image
     return StoredSample(
         image=_to_uint8(result.images[place]).transpose(1, 2, 0),
         facts=facts,

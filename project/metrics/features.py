@@ -10,7 +10,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -112,15 +111,20 @@ class VictimFeatures(FeatureExtractor):
         self.victim = victim
         self.layer = layer
         self.victim.eval()
-        self._seen: list[Tensor] = []
-        self._module(layer).register_forward_pre_hook(self._keep)
+        self._module(layer)  # or say at once that there is no such layer
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         """Return features (N, D) of images (N, 3, H, W) in [0, 1]."""
-        self._seen.clear()
-        self.victim(to_8bit(images))
-        features = self._seen.pop()
+        seen: list[Tensor] = []
+        hook = self._module(self.layer).register_forward_pre_hook(
+            lambda module, inputs: seen.append(inputs[0])
+        )
+        try:
+            self.victim(to_8bit(images))
+        finally:
+            hook.remove()
+        features = seen[-1]
         return (features.mean((2, 3)) if features.ndim == 4 else features.flatten(1)).float()
 
     def _module(self, layer: str | None) -> nn.Module:
@@ -133,9 +137,6 @@ class VictimFeatures(FeatureExtractor):
                 f"got {layer!r}. Choose from: {', '.join(list(modules)[-5:])} and others."
             )
         return modules[name]
-
-    def _keep(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        self._seen.append(inputs[0])
 
 
 def feature_panel(

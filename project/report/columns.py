@@ -50,6 +50,11 @@ _COLUMNS = {
     "mse_outside": Column("MSE outside mask", digits=2),
     "linf_inside": Column("L∞ inside mask (/255)", scale=255.0, digits=1),
     "linf_outside": Column("L∞ outside mask (/255)", scale=255.0, digits=1),
+    "shrunk": Column("left by refinement (%)", scale=100.0, digits=1),
+    "colourfulness": Column("colourfulness", digits=1),
+    "grey": Column("nearly grey (%)", scale=100.0, digits=1),
+    "choice": Column("choice (mean place)", digits=2),
+    "q_mean": Column("q (mean)", digits=1),
     "mask_area": Column("mask (%)", scale=100.0, digits=1),
     "salient_area": Column("first mask (%)", scale=100.0, digits=1),
 }

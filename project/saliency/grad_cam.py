@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,6 +12,7 @@ from project.errors import InputError
 from project.losses import valid_elements
 from project.saliency.features import Features, recorded, spatial
 from project.saliency.provider import Scene, SceneSaliency, normalised
+from project.victims.ensemble import EnsembleVictim
 
 
 class GradCAM(SceneSaliency):
@@ -28,6 +31,8 @@ class GradCAM(SceneSaliency):
     depend on an image's last features at all (patch tokens after the last attention of a ViT that
     reads its class token), those before them are taken [ours].
 
+    Of an ensemble it is the mean of its members' maps [ours].
+
     Args:
         layer: dotted name of the victim's submodule whose output is A; None finds it.
     """
@@ -41,6 +46,9 @@ class GradCAM(SceneSaliency):
         Raises:
             ValueError: if the victim has no spatial features, or not under the name given.
         """
+        if isinstance(scene.victim, EnsembleVictim):
+            members = [replace(scene, victim=member) for member in scene.victim.victims]
+            return torch.stack([self.maps(images, member) for member in members]).mean(0)
         with torch.enable_grad(), recorded(scene.victim) as features:
             logits = scene.victim(images.detach().requires_grad_())
             candidates = self._candidates(features, scene.victim, logits)

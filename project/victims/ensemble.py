@@ -14,7 +14,8 @@ from project.victims.victim import Victim
 class EnsembleVictim(Victim):
     """The mean of several victims' logits; each member normalises and resizes for itself.
 
-    An attack on the ensemble is an attack from several sources at once.
+    An attack on the ensemble is an attack from several sources at once. A member that is also a
+    victim of the experiment on its own is then no black box: its column is no transfer.
 
     Source: Liu et al., "Delving into Transferable Adversarial Examples and Black-box Attacks",
     ICLR 2017, section 4 (there the mean of probabilities); of logits: Dong et al., "Boosting

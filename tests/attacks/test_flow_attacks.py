@@ -15,6 +15,7 @@ from project.attacks import (
     TwoStage,
 )
 from project.attacks.active_set import ActiveSet
+from project.attacks.lbfgs import LBFGS
 from project.attacks.ssta import PROFILES, lifted, softened
 from project.attacks.step import Step
 from project.metrics.flows import flow_facts
@@ -422,8 +423,8 @@ def test_soft_edge_of_a_mask_does_not_depend_on_other_masks():
     thin[..., 10] = 1
     wide[..., 4:16] = 1
     together = softened(torch.cat([thin, wide]), 2.0)
-    torch.testing.assert_close(together[:1], softened(thin, 2.0), atol=1e-6, rtol=0)
-    torch.testing.assert_close(together[1:], softened(wide, 2.0), atol=1e-6, rtol=0)
+    assert torch.equal(together[:1], softened(thin, 2.0))
+    assert torch.equal(together[1:], softened(wide, 2.0))
 
 
 def test_mask_kept_is_that_of_the_iterate_kept():
@@ -462,3 +463,32 @@ def test_images_whose_search_has_come_to_rest_leave(monkeypatch):
     searched = [size for size, with_gradient in sizes if with_gradient]
     assert sum(searched) < 4 * 100
     assert len(set(searched)) > 2
+
+
+def test_soft_edge_opens_no_pixel_that_is_outside_of_the_mask():
+    mask = torch.ones(1, 1, 20, 20)
+    mask[..., 10, 10] = 0  # its neighbours' blur is far above one half there
+    soft = softened(mask, 2.0)
+    assert soft[..., 10, 10] == 0
+    assert soft[..., 10, 9] > 0.5
+
+
+def test_first_loss_is_the_mean_margin_of_valid_pixels_and_the_weighted_smoothness(monkeypatch):
+    victim, images = CurvedSegmenter(), eight_bit_images(2)
+    target = predicted(victim, images)
+    target[0, :, 4:] = 255
+    told = []
+    tell = LBFGS.tell
+
+    def watched(self: LBFGS, losses: Tensor, gradient: Tensor) -> None:
+        told.append(losses)
+        tell(self, losses, gradient)
+
+    monkeypatch.setattr(LBFGS, "tell", watched)
+    StAdv(0.05, steps=1).run(victim, images, target)
+    logits = victim(images).detach()
+    valid = target != 255
+    best, second = logits.topk(2, 1).values.unbind(1)
+    lead = torch.stack([(best - second)[k][valid[k]].mean() for k in range(2)])
+    expected = lead + 0.05 * smoothness(torch.zeros(2, 2, 12, 16))
+    torch.testing.assert_close(told[0], expected)

@@ -1,6 +1,7 @@
 """Refinement finds the least change, which small victims let one compute by hand."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -250,3 +251,12 @@ def test_wrapped_attack_knows_the_data_set_and_keeps_its_seed_and_aim():
     attack.attach(samples)
     assert inner.samples is samples
     assert (attack.seed, attack.targeted) == (5, True)
+
+
+def test_attack_that_names_no_threat_model_cannot_be_refined():
+    victim, images = CurvedClassifier(), eight_bit_images(1)
+    hidden = Refined(PGD(8 / 255, steps=1))
+    inner = hidden.attack.perturb
+    hidden.attack.perturb = lambda *arguments: replace(inner(*arguments), threat_model=None)
+    with pytest.raises(InputError, match="PGD does not say what its perturbation is one of"):
+        hidden.run(victim, images, predicted(victim, images))

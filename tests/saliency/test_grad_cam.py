@@ -8,7 +8,7 @@ from torch import nn
 from project.saliency import GradCAM
 from project.saliency.features import spatial
 from project.saliency.provider import Scene
-from project.victims.segmentation import SegmentationVictim
+from project.victims import ClassificationVictim, EnsembleVictim, SegmentationVictim
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 
 
@@ -211,3 +211,14 @@ def test_hooks_are_gone_afterwards():
 def test_layout_is_told_from_the_shape_of_the_input(shape, frame, expected):
     maps = spatial(torch.zeros(shape), frame)
     assert (None if maps is None else tuple(maps.shape)) == expected
+
+
+def test_map_of_an_ensemble_is_the_mean_of_its_members_maps():
+    members = [ClassificationVictim(seeded(kind), 5) for kind in (Pooled, ChannelsLast)]
+    members[1].network.conv.weight *= -1.5
+    images = eight_bit_images(2, 24, 32)
+    target = torch.tensor([1, 3])
+    maps = [GradCAM().maps(images, scene(member, target)) for member in members]
+    found = GradCAM().maps(images, scene(EnsembleVictim(members), target))
+    torch.testing.assert_close(found, (maps[0] + maps[1]) / 2)
+    assert not torch.allclose(found, maps[1], atol=0.05)

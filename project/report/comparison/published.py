@@ -91,11 +91,14 @@ def method(attack: str, settings: Any) -> str:
 
 
 def _class_paths(settings: Any) -> Iterator[str]:
-    """Yield an attack's class, then that of the attack that it wraps, and so on."""
-    while isinstance(settings, Mapping) and isinstance(settings.get("class_path"), str):
-        yield settings["class_path"]
-        arguments = settings.get("init_args")
-        settings = arguments.get("attack") if isinstance(arguments, Mapping) else None
+    """Yield an attack's class, then those of the attacks that it wraps, and so on."""
+    if not (isinstance(settings, Mapping) and isinstance(settings.get("class_path"), str)):
+        return
+    yield settings["class_path"]
+    arguments = settings.get("init_args")
+    if isinstance(arguments, Mapping):
+        for inner in (arguments.get("attack"), *(arguments.get("attacks") or ())):
+            yield from _class_paths(inner)
 
 
 def _plain(name: str) -> str:

@@ -55,9 +55,10 @@ def _success(found: Comparison) -> Table:
     cells = {(one.attack, one.victim): _rate(one) for one in found.successes}
     methods = {found.methods[attack] for attack in found.attacks}
     note = (
-        "White box: share of the images that the victim gets right when clean and wrong after the "
-        "attack, as 8-bit images; Wilson 95 % intervals. Under “all” the victims' images are "
-        "pooled, with the interval of one victim's number of images, since victims share them."
+        "White box: of the images that the victim gets right when clean, the share that it gets "
+        "wrong after the attack, as 8-bit images; Wilson 95 % intervals. Under “all” the victims' "
+        "images are pooled, with the interval of one victim's number of images, since victims "
+        "share them."
     )
     paper = methods & PUBLISHED.keys()
     if paper:
