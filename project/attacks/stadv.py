@@ -44,7 +44,7 @@ class StAdv(FlowAttack):
 
     The paper does not say in which unit τ weighs flows. In pixels, 0.05 is strict on large images:
     the flow loss is a sum over all of them, and its minimum together with the margin is often no
-    adversarial example at all, which an exact solver finds out (see ``docs/results.md``). With
+    adversarial example at all, which an exact solver finds out (see ``docs/comparison.md``). With
     flows in units of half the image, 0.05 is 0.1 / (side - 1) in pixels, 0.00045 at 224².
 
     Args:
