@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from project.attacks.attack import Attack, Perturbed
+from project.attacks.presets import chosen_preset
 from project.attacks.verdict import fooled_share, query
 from project.dct import block_dct, block_idct
 from project.errors import InputError
@@ -77,15 +78,14 @@ class AdvDrop(Attack):
         targeted: bool = False,
         seed: int = 0,
     ) -> None:
-        if preset not in PRESETS:
-            raise InputError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}.")
+        chosen = chosen_preset(PRESETS, preset)
         if not 0 < q_min <= q_size:
             raise InputError(
                 f"q_min must be greater than 0 and at most q_size, got {q_min} and {q_size}."
             )
         self.q_size = q_size
-        self.steps = PRESETS[preset].steps if steps is None else steps
-        self.step_size = PRESETS[preset].step_size if step_size is None else step_size
+        self.steps = chosen.steps if steps is None else steps
+        self.step_size = chosen.step_size if step_size is None else step_size
         if self.steps < 1 or not self.step_size > 0:
             raise InputError(
                 "steps must be at least 1 and step_size greater than 0, got "

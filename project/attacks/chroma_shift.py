@@ -10,6 +10,7 @@ from torch import Tensor
 
 from project import randomness
 from project.attacks.flow import FlowAttack
+from project.attacks.presets import chosen_preset
 from project.attacks.solver import Adam, Solver
 from project.colour import colourfulness
 from project.errors import InputError
@@ -74,18 +75,17 @@ class ChromaShift(FlowAttack):
         targeted: bool = False,
         seed: int = 0,
     ) -> None:
-        if preset not in PRESETS:
-            raise InputError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}.")
+        chosen = chosen_preset(PRESETS, preset)
         if not 0 < max_shift < float("inf"):
             raise InputError(f"max_shift must be a finite number of pixels, got {max_shift}.")
         self.max_shift = max_shift
         self.preset = preset
-        self.step_size = PRESETS[preset].step_size if step_size is None else step_size
+        self.step_size = chosen.step_size if step_size is None else step_size
         if not self.step_size > 0:
             raise InputError(f"step_size must be greater than 0, got {step_size}.")
         super().__init__(
             ChromaFlow(max_shift),
-            PRESETS[preset].steps if steps is None else steps,
+            chosen.steps if steps is None else steps,
             smoothness,
             early_stop,
             objective=None,

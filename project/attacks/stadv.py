@@ -9,6 +9,7 @@ from torch import Tensor
 
 from project.attacks.flow import FlowAttack
 from project.attacks.lbfgs import LBFGS
+from project.attacks.presets import chosen_preset
 from project.attacks.solver import Adam, Solver
 from project.errors import InputError
 from project.threat_models import Flow
@@ -73,9 +74,7 @@ class StAdv(FlowAttack):
         targeted: bool = False,
         seed: int = 0,
     ) -> None:
-        if preset not in PRESETS:
-            raise InputError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}.")
-        chosen = PRESETS[preset]
+        chosen = chosen_preset(PRESETS, preset)
         self.preset = preset
         self.solver = chosen.solver if solver is None else solver
         if self.solver not in STEP_SIZES:

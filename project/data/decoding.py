@@ -58,6 +58,19 @@ def read_mask(path: Path) -> Pixels:
     return np.array(image).astype(np.uint8)
 
 
+def require_same_size(image: Pixels, mask: Pixels, file: str) -> None:
+    """Check that an image (H, W, 3) and its mask (H, W), read from a file, fit.
+
+    Raises:
+        SampleError: if they are of different sizes.
+    """
+    if image.shape[:2] != mask.shape:
+        raise SampleError(
+            "image and mask must have the same size, got "
+            f"{image.shape[1]}×{image.shape[0]} and {mask.shape[1]}×{mask.shape[0]} ({file})"
+        )
+
+
 def _decode(path: Path) -> Image.Image:
     # Any library may have set this global switch, and Pillow then serves half images in silence.
     ImageFile.LOAD_TRUNCATED_IMAGES = False

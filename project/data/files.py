@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from project.data.decoding import Pixels, SampleError, read_mask, read_rgb
+from project.data.decoding import Pixels, SampleError, read_mask, read_rgb, require_same_size
 from project.data.frame import Frame
 from project.data.sample_set import SampleSet
 from project.losses import VOID
@@ -133,12 +133,7 @@ class SegmentationFiles(SampleSet):
         """Decode photo and mask and check that they fit; see :class:`SampleSet`."""
         image = read_rgb(self.root / self.files[index].file)
         mask = self._read_mask(index)
-        if image.shape[:2] != mask.shape:
-            raise SampleError(
-                "image and mask must have the same size, got "
-                f"{image.shape[1]}×{image.shape[0]} and {mask.shape[1]}×{mask.shape[0]} "
-                f"({self.files[index].mask})"
-            )
+        require_same_size(image, mask, self.files[index].mask)
         return image, mask
 
     def content(self) -> list[Any]:

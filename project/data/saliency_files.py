@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from project.data.decoding import Pixels, SampleError, read_rgb
+from project.data.decoding import Pixels, SampleError, read_rgb, require_same_size
 from project.data.files import MaskedFile, images_under, require_folder
 from project.data.frame import Frame
 from project.data.sample_set import SampleSet
@@ -45,12 +45,7 @@ class SaliencyFiles(SampleSet):
         """Decode photo and mask and check that they fit; see :class:`SampleSet`."""
         image = read_rgb(self.root / self.files[index].file)
         mask = self.foreground(index)
-        if image.shape[:2] != mask.shape:
-            raise SampleError(
-                "image and mask must have the same size, got "
-                f"{image.shape[1]}×{image.shape[0]} and {mask.shape[1]}×{mask.shape[0]} "
-                f"({self.files[index].mask})"
-            )
+        require_same_size(image, mask, self.files[index].mask)
         return image, mask
 
     def foreground(self, index: int) -> Pixels:
