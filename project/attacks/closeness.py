@@ -8,21 +8,14 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torchvision.models import AlexNet_Weights, SqueezeNet1_1_Weights, VGG16_Weights
 
 from project.errors import InputError
-from project.metrics.learned import LPIPS
+from project.metrics.learned import BACKBONE_URLS, LPIPS, Net
 from project.metrics.weights import UNAVAILABLE, cached, published
 
 Closeness = Literal["mse", "lpips_squeeze", "lpips_alex", "lpips_vgg"]
-Net = Literal["squeeze", "alex", "vgg"]
 
-_NETS: dict[str, tuple[Net, str]] = {
-    "lpips_squeeze": ("squeeze", SqueezeNet1_1_Weights.IMAGENET1K_V1.url),
-    "lpips_alex": ("alex", AlexNet_Weights.IMAGENET1K_V1.url),
-    "lpips_vgg": ("vgg", VGG16_Weights.IMAGENET1K_V1.url),
-}
-"""The backbone, and the URL of its weights."""
+_NETS: dict[str, Net] = {f"lpips_{net}": net for net in BACKBONE_URLS}
 
 
 def closeness(name: Closeness) -> Callable[[Tensor, Tensor], Tensor]:
@@ -38,7 +31,7 @@ def closeness(name: Closeness) -> Callable[[Tensor, Tensor], Tensor]:
         return squared_error
     if name not in _NETS:
         raise InputError(f"distance must be one of mse, {', '.join(_NETS)}, got {name!r}.")
-    return partial(_lpips, _NETS[name][0])
+    return partial(_lpips, _NETS[name])
 
 
 def require(name: Closeness) -> None:
@@ -49,7 +42,8 @@ def require(name: Closeness) -> None:
     """
     if name == "mse":
         return
-    net, url = _NETS[name]
+    net = _NETS[name]
+    url = BACKBONE_URLS[net]
     try:
         published(url)
         _metric(net)

@@ -14,8 +14,18 @@ import lpips
 import torch
 from torch import Tensor
 from torchmetrics.functional.image.dists import DISTSNetwork
+from torchvision.models import AlexNet_Weights, SqueezeNet1_1_Weights, VGG16_Weights
 
 from project.metrics.windows import checked_pair, eight_bit
+
+Net = Literal["squeeze", "alex", "vgg"]
+
+BACKBONE_URLS: dict[Net, str] = {
+    "squeeze": SqueezeNet1_1_Weights.IMAGENET1K_V1.url,
+    "alex": AlexNet_Weights.IMAGENET1K_V1.url,
+    "vgg": VGG16_Weights.IMAGENET1K_V1.url,
+}
+"""Where the weights of each backbone are published."""
 
 
 class LPIPS:
@@ -32,7 +42,7 @@ class LPIPS:
             weights must be in place; :func:`project.metrics.perceptual_panel` sees to it.
     """
 
-    def __init__(self, net: Literal["squeeze", "alex", "vgg"]) -> None:
+    def __init__(self, net: Net) -> None:
         self.net = net
         self.name = f"lpips_{net}"
         self.smallest = {"squeeze": 17, "alex": 31, "vgg": 16}[net]  # leaves the deepest a pixel

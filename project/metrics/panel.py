@@ -6,10 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal, get_args
 
-from torchvision.models import AlexNet_Weights, SqueezeNet1_1_Weights, VGG16_Weights
-
 from project.metrics.fidelity import SCC, UQI, UQISewar, VIFp
-from project.metrics.learned import DISTS, LPIPS
+from project.metrics.learned import BACKBONE_URLS, DISTS, LPIPS
 from project.metrics.perceptual import L0, L2, MSE, PSNR, Linf, PerceptualMetric
 from project.metrics.structural import MSSSIM, SSIM
 from project.metrics.weights import UNAVAILABLE, left_out, published
@@ -38,10 +36,10 @@ _PLAIN: dict[str, Callable[[], PerceptualMetric]] = {
     for metric in (L0, L2, Linf, MSE, PSNR, SSIM, MSSSIM, UQI, UQISewar, SCC, VIFp)
 }
 _LEARNED: dict[str, tuple[str, Callable[[], PerceptualMetric]]] = {
-    "lpips_squeeze": (SqueezeNet1_1_Weights.IMAGENET1K_V1.url, partial(LPIPS, "squeeze")),
-    "lpips_alex": (AlexNet_Weights.IMAGENET1K_V1.url, partial(LPIPS, "alex")),
-    "lpips_vgg": (VGG16_Weights.IMAGENET1K_V1.url, partial(LPIPS, "vgg")),
-    "dists": (VGG16_Weights.IMAGENET1K_V1.url, DISTS),
+    "lpips_squeeze": (BACKBONE_URLS["squeeze"], partial(LPIPS, "squeeze")),
+    "lpips_alex": (BACKBONE_URLS["alex"], partial(LPIPS, "alex")),
+    "lpips_vgg": (BACKBONE_URLS["vgg"], partial(LPIPS, "vgg")),
+    "dists": (BACKBONE_URLS["vgg"], DISTS),
 }
 """The URL of the backbone's weights, and the metric."""
 
