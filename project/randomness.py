@@ -41,3 +41,32 @@ def normal(shape: Sequence[int], index: Tensor, *key: int | str) -> Tensor:
     return torch.stack(
         [torch.randn(tuple(shape), generator=generator(*key, int(sample))) for sample in index]
     )
+
+
+class Draws:
+    """The draws of a batch's samples for one purpose; narrower purposes lengthen the key.
+
+    Args:
+        index: (N,) int64, the samples' stable ids.
+        key: what the draws are for, for example (seed, attack name).
+    """
+
+    def __init__(self, index: Tensor, *key: int | str) -> None:
+        self.index = index
+        self.key = key
+
+    def keyed(self, *key: int | str) -> Draws:
+        """Return the draws for a part of the purpose."""
+        return Draws(self.index, *self.key, *key)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Draw from U(0, 1), (N, *shape) on the CPU, each sample from its own generator."""
+        return uniform(shape, self.index, *self.key)
+
+    def normal(self, *shape: int) -> Tensor:
+        """Draw from N(0, 1), (N, *shape) on the CPU, each sample from its own generator."""
+        return normal(shape, self.index, *self.key)
+
+    def shared(self, count: int) -> int:
+        """Draw one of 0 … count - 1 for all samples alike, so that it couples none of them."""
+        return int(torch.randint(count, (), generator=generator(*self.key)))

@@ -32,8 +32,12 @@ class ThreatModel(ABC):
         return torch.zeros_like(images)
 
     @abstractmethod
+    def noise(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
+        """Draw from the budget, image by image, keyed by (key, sample index); may leave [0, 1]."""
+
     def random(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
         """Draw an allowed perturbation for each image, keyed by (key, sample index)."""
+        return self.project(images, self.noise(images, index, *key))
 
     @abstractmethod
     def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
@@ -42,6 +46,10 @@ class ThreatModel(ABC):
     @abstractmethod
     def project(self, images: Tensor, perturbation: Tensor) -> Tensor:
         """Return an allowed perturbation close to the given one."""
+
+    def within_range(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Cut off what would leave [0, 1], whatever the budget; a flow never does."""
+        return perturbation
 
     @abstractmethod
     def ascent(self, gradient: Tensor) -> Tensor:
@@ -75,10 +83,14 @@ class Linf(ThreatModel):
     def __init__(self, eps: float) -> None:
         self.eps = _positive(eps)
 
-    def random(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
+    def noise(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
         """Draw from U(-eps, eps) in every value."""
         noise = randomness.uniform(images.shape[1:], index, *key).to(images)
-        return self.project(images, (2 * noise - 1) * self.eps)
+        return (2 * noise - 1) * self.eps
+
+    def within_range(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Clip the perturbed images to [0, 1]."""
+        return (images + perturbation).clamp_(0, 1).sub_(images)
 
     def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
         """Add the noise."""
@@ -116,11 +128,15 @@ class L2(ThreatModel):
     def __init__(self, eps: float) -> None:
         self.eps = _positive(eps)
 
-    def random(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
+    def noise(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
         """Draw uniformly from the ball."""
         direction = self.ascent(randomness.normal(images.shape[1:], index, *key, "direction"))
         radius = randomness.uniform((), index, *key, "radius") ** (1 / images[0].numel())
-        return self.project(images, (_spread(radius, direction) * direction).to(images) * self.eps)
+        return (_spread(radius, direction) * direction).to(images) * self.eps
+
+    def within_range(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Clip the perturbed images to [0, 1]."""
+        return (images + perturbation).clamp_(0, 1).sub_(images)
 
     def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
         """Add the noise."""
@@ -174,7 +190,7 @@ class Flow(ThreatModel):
         """Return the identity flow, (N, 2, H, W)."""
         return images.new_zeros(len(images), 2, *images.shape[2:])
 
-    def random(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
+    def noise(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
         """Draw from U(-bound, bound); from U(-1, 1) where there is no bound."""
         bound = self.bound if self.bound < float("inf") else 1.0
         draw = randomness.uniform((2, *images.shape[2:]), index, *key)
@@ -229,9 +245,13 @@ class Masked(ThreatModel):
         """Return the inner model's zero."""
         return self.inner.zeros(images)
 
-    def random(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
+    def noise(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
         """Draw from the inner model and cut to the mask."""
-        return self.inner.random(images, index, *key) * self.mask
+        return self.inner.noise(images, index, *key) * self.mask
+
+    def within_range(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Cut off as the inner model does."""
+        return self.inner.within_range(images, perturbation)
 
     def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
         """Apply the part of the perturbation inside the mask."""

@@ -44,7 +44,9 @@ def test_description_says_class_and_arguments_to_any_depth():
     described = describe(PGD(eps=0.1, rules=[Momentum(0.9)]))
     assert described["class"] == "project.attacks.pgd.PGD"
     assert described["eps"] == 0.1
-    assert described["rules"] == [{"class": "project.attacks.rules.Momentum", "decay": 0.9}]
+    assert described["rules"] == [
+        {"class": "project.attacks.rules.momentum.Momentum", "decay": 0.9}
+    ]
 
 
 def test_digest_changes_with_any_argument():

@@ -18,6 +18,7 @@ from project.attacks.segpgd import SegPGD
 from project.attacks.ssta import SSTA
 from project.attacks.stadv import StAdv
 from project.attacks.transegpgd import TranSegPGD
+from project.attacks.transforms import InputTransform
 
 ATTACKS_VERSION = 2
 """Part of every store key: raised whenever equal arguments come to give other images."""
@@ -38,6 +39,7 @@ __all__ = [
     "FlowAttack",
     "GradientAttack",
     "GradientRule",
+    "InputTransform",
     "Margin",
     "Momentum",
     "Objective",

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from project import randomness
 from project.attacks.attack import Attack, Perturbed
+from project.attacks.landscape import Landscape
 from project.attacks.objectives import Objective
-from project.attacks.rules import GradientRule
+from project.attacks.rules import GradientRule, RuleBook
 from project.attacks.schedules import StepSchedule, check_schedule, step_factor
-from project.attacks.step import Memory, Step, clean_answer
-from project.attacks.verdict import query
+from project.attacks.transforms import InputTransform
 from project.errors import InputError
+from project.randomness import Draws
+from project.samples import Samples
 from project.threat_models import ThreatModel
 
 
@@ -31,6 +32,8 @@ class GradientAttack(Attack):
         steps: T, at least 1.
         step_schedule: how α_t follows from α; see :func:`~project.attacks.schedules.step_factor`.
         rules: applied to each gradient in this order.
+        transforms: what the victim is shown instead of the images, one applied after another; the
+            gradient is the mean over all views.
         random_start: start anywhere in the threat model instead of at zero.
         targeted: whether the target is wanted.
         seed: the key of all draws.
@@ -44,6 +47,7 @@ class GradientAttack(Attack):
         steps: int,
         step_schedule: StepSchedule = "constant",
         rules: Sequence[GradientRule] = (),
+        transforms: Sequence[InputTransform] = (),
         random_start: bool = True,
         targeted: bool = False,
         seed: int = 0,
@@ -58,6 +62,7 @@ class GradientAttack(Attack):
         self.steps = steps
         self.step_schedule = check_schedule(step_schedule)
         self.rules = rules
+        self.transforms = transforms
         self.random_start = random_start
         self.targeted = targeted
         self.seed = seed
@@ -67,41 +72,51 @@ class GradientAttack(Attack):
     ) -> Perturbed:
         """Run all steps; see :class:`~project.attacks.attack.Attack`."""
         threat = self.threat_model
+        draws = Draws(index, self.seed, self.name)
+        landscape = self.landscape(victim, images, target, draws)
+        rules = RuleBook(self.rules, landscape, self.step_size)
         perturbation = self._start(images, index)
-        clean_logits = clean_answer(victim, images, target)
-        memory: Memory = {}
-        rule_memories: list[Memory] = [{} for _ in self.rules]
         traces: list[dict[str, Tensor]] = []
         for number in range(1, self.steps + 1):
-            perturbation.requires_grad_()
-            logits = query(victim, threat.apply(images, perturbation), target)
-            step = Step(number, self.steps, logits, target, self.targeted, clean_logits, memory)
-            loss = self.objective(step).sum()
-            (gradient,) = torch.autograd.grad(-loss if self.targeted else loss, perturbation)
-            for rule, rule_memory in zip(self.rules, rule_memories, strict=True):
-                gradient = rule(gradient, rule_memory)
-            update = threat.ascent(gradient) * self._step_size(number, images, index)
-            perturbation = threat.project(images, perturbation.detach() + update)
-            traces.append(step.traces)
+            slope = landscape.slope(rules.ahead(perturbation, number), number)
+            gradient = rules(slope.gradient, perturbation, number)
+            factor = step_factor(self.step_schedule, number, self.steps, draws)
+            update = threat.ascent(gradient) * (self.step_size * _spread(factor, images))
+            traces.append(slope.traces | {"step_size": self.step_size * factor.to(images.device)})
+            perturbation = threat.project(images, perturbation + update)
         return self._result(images, perturbation, traces)
+
+    def landscape(
+        self, victim: nn.Module, images: Tensor, target: Tensor, draws: Draws
+    ) -> Landscape:
+        """Return what this attack climbs."""
+        return Landscape(
+            victim,
+            images,
+            target,
+            threat_model=self.threat_model,
+            objective=self.objective,
+            transforms=self.transforms,
+            targeted=self.targeted,
+            total=self.steps,
+            draws=draws,
+        )
+
+    def attach(self, samples: Samples) -> None:
+        """Let the transforms look samples up."""
+        for transform in self.transforms:
+            transform.attach(samples)
 
     def _start(self, images: Tensor, index: Tensor) -> Tensor:
         if not self.random_start:
             return self.threat_model.zeros(images)
         return self.threat_model.random(images, index, self.seed, self.name, "start")
 
-    def _step_size(self, number: int, images: Tensor, index: Tensor) -> float | Tensor:
-        def draw() -> Tensor:
-            key = (self.seed, self.name, "step size", number)
-            return randomness.uniform((), index, *key).to(images).view(-1, 1, 1, 1)
-
-        return self.step_size * step_factor(self.step_schedule, number, self.steps, draw)
-
     def _result(
         self, images: Tensor, perturbation: Tensor, traces: list[dict[str, Tensor]]
     ) -> Perturbed:
         float_images = self.threat_model.apply(images, perturbation)
-        stacked = {name: torch.stack([trace[name] for trace in traces], 1) for name in traces[0]}
+        stacked = _stacked(traces)
         return Perturbed(
             images=self.threat_model.round(images, float_images),
             float_images=float_images,
@@ -111,3 +126,14 @@ class GradientAttack(Attack):
             traces=stacked,
             threat_model=self.threat_model,
         )
+
+
+def _stacked(traces: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Return all steps' traces as (N, T) each; NaN where a step had nothing to tell."""
+    names = dict.fromkeys(name for trace in traces for name in trace)
+    nothing = torch.full_like(traces[0]["step_size"], torch.nan)
+    return {name: torch.stack([t.get(name, nothing).float() for t in traces], 1) for name in names}
+
+
+def _spread(factor: Tensor, images: Tensor) -> Tensor:
+    return factor.to(images).view(-1, 1, 1, 1)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from project.attacks.gradient import GradientAttack
 from project.attacks.objectives import CrossEntropy, Objective
 from project.attacks.rules import GradientRule, Momentum
+from project.attacks.schedules import StepSchedule
+from project.attacks.transforms import InputTransform
 from project.threat_models import Norm, norm_ball
 
 
@@ -48,10 +50,12 @@ class PGD(GradientAttack):
         eps: budget in units of the [0, 1] range; 8/255, the field's usual one.
         step_size: α in the same units.
         steps: T.
+        step_schedule: how the step size changes over a run.
         random_start: start at a random place in the ball.
         norm: ``linf`` or ``l2``; an L2 budget is over all values of an image (0.5 or more).
         objective: what to climb; None is the mean cross-entropy.
         rules: applied to each gradient, for example momentum.
+        transforms: what the victim is shown instead of the images, for example diverse views.
         targeted: whether the target is wanted.
         seed: the key of all draws.
     """
@@ -61,10 +65,12 @@ class PGD(GradientAttack):
         eps: float = 8 / 255,
         step_size: float = 2 / 255,
         steps: int = 10,
+        step_schedule: StepSchedule = "constant",
         random_start: bool = True,
         norm: Norm = "linf",
         objective: Objective | None = None,
         rules: Sequence[GradientRule] = (),
+        transforms: Sequence[InputTransform] = (),
         targeted: bool = False,
         seed: int = 0,
     ) -> None:
@@ -73,7 +79,9 @@ class PGD(GradientAttack):
             CrossEntropy() if objective is None else objective,
             step_size,
             steps,
+            step_schedule,
             rules=rules,
+            transforms=transforms,
             random_start=random_start,
             targeted=targeted,
             seed=seed,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor
 
 from project.errors import InputError
+from project.randomness import Draws
 
-StepSchedule = Literal["constant", "uniform", "cosine", "rising", "cyclic"]
+StepSchedule = Literal["constant", "uniform", "cosine", "linear", "rising", "cyclic"]
 
 _PERIOD = 5
 
@@ -23,14 +24,12 @@ def check_schedule(schedule: StepSchedule) -> StepSchedule:
     return schedule
 
 
-def step_factor(
-    schedule: StepSchedule, number: int, total: int, draw: Callable[[], Tensor]
-) -> float | Tensor:
+def step_factor(schedule: StepSchedule, number: int, total: int, draws: Draws) -> Tensor:
     r"""Return the factor of the step size at step t of T; its mean over a run is 1, up to 1/T.
 
     ``constant`` 1; ``uniform`` U(0.5, 1.5), drawn for each sample; ``cosine`` falling,
-    $$1 + \cos(\pi (t-1)/T)$$; ``rising`` $$1 - \cos(\pi t/T)$$; ``cyclic``
-    $$1 + \frac{1}{2} \sin(2\pi (t-1)/5)$$.
+    $$1 + \cos(\pi (t-1)/T)$$; ``linear`` falling, $$2 (T - t + 1) / (T + 1)$$; ``rising``
+    $$1 - \cos(\pi t/T)$$; ``cyclic`` $$1 + \frac{1}{2} \sin(2\pi (t-1)/5)$$.
 
     Source: Jia et al., arXiv 2312.02207, say that a dynamic step size raises the diversity of the
     examples; no formula is public [ours].
@@ -39,15 +38,22 @@ def step_factor(
         schedule: its name.
         number: t = 1 … T.
         total: T.
-        draw: returns U(0, 1) for each image, (N,); asked by ``uniform`` only.
+        draws: of the samples, for this attack.
 
     Returns:
-        A number, or (N,).
+        (N,) float64 on the CPU.
     """
     if schedule == "uniform":
-        return draw() + 0.5
+        return draws.keyed("step size", number).uniform().double() + 0.5
+    return torch.full((len(draws.index),), _factor(schedule, number, total), dtype=torch.float64)
+
+
+def _factor(schedule: StepSchedule, number: int, total: int) -> float:
+    """Return the factor that all images share."""
     if schedule == "cosine":
         return 1 + math.cos(math.pi * (number - 1) / total)
+    if schedule == "linear":
+        return 2 * (total - number + 1) / (total + 1)
     if schedule == "rising":
         return 1 - math.cos(math.pi * number / total)
     if schedule == "cyclic":

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from project.attacks.gradient import GradientAttack
 from project.attacks.objectives import AdversarialSplit
 from project.attacks.rules import GradientRule
+from project.attacks.schedules import StepSchedule
+from project.attacks.transforms import InputTransform
 from project.threat_models import Norm, norm_ball
 
 
@@ -20,9 +22,11 @@ class SegPGD(GradientAttack):
         eps: budget in units of the [0, 1] range; 8/255 to compare with PGD (the paper: 0.03).
         step_size: α in the same units (the paper: 0.01).
         steps: T.
+        step_schedule: how the step size changes over a run.
         random_start: start at a random place in the ball.
         norm: ``linf`` or ``l2``.
         rules: applied to each gradient, for example momentum.
+        transforms: what the victim is shown instead of the images, for example diverse views.
         targeted: whether the target map is wanted.
         seed: the key of all draws.
     """
@@ -32,9 +36,11 @@ class SegPGD(GradientAttack):
         eps: float = 8 / 255,
         step_size: float = 2 / 255,
         steps: int = 20,
+        step_schedule: StepSchedule = "constant",
         random_start: bool = True,
         norm: Norm = "linf",
         rules: Sequence[GradientRule] = (),
+        transforms: Sequence[InputTransform] = (),
         targeted: bool = False,
         seed: int = 0,
     ) -> None:
@@ -43,7 +49,9 @@ class SegPGD(GradientAttack):
             AdversarialSplit(),
             step_size,
             steps,
+            step_schedule,
             rules=rules,
+            transforms=transforms,
             random_start=random_start,
             targeted=targeted,
             seed=seed,

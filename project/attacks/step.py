@@ -1,4 +1,4 @@
-"""What the parts of a gradient attack may look at."""
+"""What the objective of an attack may look at."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Memory = dict[str, Tensor]
 
 @dataclass
 class Step:
-    """One step of a gradient attack; what it derives is computed once, when first asked for.
+    """One step of an attack; what it derives is computed once, when first asked for.
 
     Attributes:
         number: t = 1 … total.
@@ -28,6 +28,10 @@ class Step:
         clean_logits: returns the logits of the clean images, (N, K, ...), without gradient.
         memory: what the objective keeps from step to step of one run.
         traces: (N,) each, what the objective wants told about this step.
+        features: (N, C, h, w) of the current images in the objective's layer, with gradient; None
+            where it names no layer.
+        clean_features: returns those of the clean images, without gradient; only where the
+            objective names a layer.
     """
 
     number: int
@@ -38,6 +42,8 @@ class Step:
     clean_logits: Callable[[], Tensor]
     memory: Memory
     traces: dict[str, Tensor] = field(default_factory=dict)
+    features: Tensor | None = None
+    clean_features: Callable[[], Tensor] | None = None
 
     @cached_property
     def valid(self) -> Tensor:

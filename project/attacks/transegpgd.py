@@ -9,6 +9,7 @@ from project.attacks.gradient import GradientAttack
 from project.attacks.objectives import Divergence, HardWeight, TwoStage
 from project.attacks.rules import GradientRule
 from project.attacks.schedules import StepSchedule
+from project.attacks.transforms import InputTransform
 from project.threat_models import Norm, norm_ball
 
 
@@ -33,6 +34,7 @@ class TranSegPGD(GradientAttack):
         random_start: start at a random place in the ball.
         norm: ``linf`` or ``l2``.
         rules: applied to each gradient, for example momentum.
+        transforms: what the victim is shown instead of the images, for example diverse views.
         targeted: whether the target map is wanted.
         seed: the key of all draws.
     """
@@ -51,6 +53,7 @@ class TranSegPGD(GradientAttack):
         random_start: bool = True,
         norm: Norm = "linf",
         rules: Sequence[GradientRule] = (),
+        transforms: Sequence[InputTransform] = (),
         targeted: bool = False,
         seed: int = 0,
     ) -> None:
@@ -61,6 +64,7 @@ class TranSegPGD(GradientAttack):
             steps,
             step_schedule,
             rules=rules,
+            transforms=transforms,
             random_start=random_start,
             targeted=targeted,
             seed=seed,

@@ -1,7 +1,7 @@
 """Victims: networks from [0, 1] images to logits that normalise inside."""
 
 from project.victims.check import VictimCheckError, check_victim, check_victims
-from project.victims.ensemble import EnsembleVictim
+from project.victims.ensemble import EnsembleVictim, MeanLossEnsemble, RandomEnsemble
 from project.victims.segmentation import SegmentationVictim
 from project.victims.smp_victim import SmpVictim
 from project.victims.timm_victim import TimmVictim
@@ -12,6 +12,8 @@ from project.victims.weights import WeightsError, load_weights
 __all__ = [
     "ClassificationVictim",
     "EnsembleVictim",
+    "MeanLossEnsemble",
+    "RandomEnsemble",
     "SegmentationVictim",
     "SmpVictim",
     "Task",

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from project.errors import InputError
+from project.randomness import Draws
 from project.victims.victim import Victim
 
 
@@ -37,7 +38,52 @@ class EnsembleVictim(Victim):
         self.victims = victims
         self.task = task
 
+    def asked(self, draws: Draws) -> Sequence[nn.Module]:
+        """Return whom a gradient attack asks at one step: the ensemble as a whole.
+
+        Args:
+            draws: of the samples, for this step.
+        """
+        return [self]
+
     def forward(self, images: Tensor) -> Tensor:
         """Return the mean logits of images (N, 3, H, W) in [0, 1]."""
         assert isinstance(self.network, nn.ModuleList)
         return torch.stack([member(images) for member in self.network]).mean(0)
+
+
+class MeanLossEnsemble(EnsembleVictim):
+    """Several victims, of whose losses gradient attacks climb the mean.
+
+    A pixel is then split or weighted by each member's own answer to it. Whoever asks for logits
+    (attacks that are no gradient attacks, the verdict) gets the members' mean.
+
+    Source: Dong et al., "Boosting Adversarial Attacks with Momentum", CVPR 2018, section 3.4, the
+    alternative called "in loss" [paper].
+    """
+
+    def asked(self, draws: Draws) -> Sequence[nn.Module]:
+        """Return all members."""
+        assert isinstance(self.network, nn.ModuleList)
+        return list(self.network)
+
+
+class RandomEnsemble(EnsembleVictim):
+    """Several victims, of whom gradient attacks ask one at each step, drawn anew.
+
+    A step costs what it costs on one victim. All images of a step are shown to the same member,
+    so that no image depends on its batch mates. Whoever asks for logits gets the members' mean.
+
+    Source: [ours], after the random source networks of Li et al., "Learning Transferable
+    Adversarial Examples via Ghost Networks", AAAI 2020.
+    """
+
+    def asked(self, draws: Draws) -> Sequence[nn.Module]:
+        """Return the member drawn for this step."""
+        assert isinstance(self.network, nn.ModuleList)
+        return [self.network[draws.shared(len(self.network))]]
+
+
+def asked(victim: nn.Module, draws: Draws) -> Sequence[nn.Module]:
+    """Return whom a gradient attack on a victim asks at one step; see :class:`EnsembleVictim`."""
+    return victim.asked(draws) if isinstance(victim, EnsembleVictim) else [victim]

@@ -8,11 +8,22 @@ import torch
 
 from project.attacks import TranSegPGD
 from project.attacks.schedules import StepSchedule, step_factor
+from project.randomness import Draws
+
+
+class Quarter(Draws):
+    """Draws that are always 0.25."""
+
+    def uniform(self, *shape: int) -> torch.Tensor:
+        return torch.full((len(self.index), *shape), 0.25)
+
+    def keyed(self, *key: int | str) -> Draws:
+        return self
 
 
 def factors(schedule: str, total: int) -> list[float]:
     return [
-        float(step_factor(schedule, number, total, lambda: torch.tensor(0.25)))
+        float(step_factor(schedule, number, total, Quarter(torch.tensor([3]), "test")))
         for number in range(1, total + 1)
     ]
 
@@ -26,6 +37,10 @@ def test_cosine_schedule_falls_from_2():
     assert found[0] == 2
     assert found == sorted(found, reverse=True)
     assert found[5] == pytest.approx(1 + math.cos(math.pi / 2))
+
+
+def test_linear_schedule_falls_in_equal_steps_to_almost_0():
+    assert factors("linear", 4) == pytest.approx([8 / 5, 6 / 5, 4 / 5, 2 / 5])
 
 
 def test_rising_schedule_ends_at_2():
@@ -46,5 +61,5 @@ def test_mean_step_over_a_run_is_the_step_size(schedule):
 
 
 def test_unknown_schedule_is_named_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"one of constant, uniform.*got 'linear'"):
-        TranSegPGD(step_schedule="linear")
+    with pytest.raises(ValueError, match=r"one of constant, uniform.*got 'quadratic'"):
+        TranSegPGD(step_schedule="quadratic")

@@ -6,6 +6,7 @@ import torch
 from project.attacks.objectives import TwoStage
 from project.attacks.schedules import step_factor
 from project.attacks.step import Step
+from project.randomness import Draws
 
 
 def test_void_pixels_neither_resist_a_targeted_attack_nor_hold_up_its_stage():
@@ -20,7 +21,8 @@ def test_void_pixels_neither_resist_a_targeted_attack_nor_hold_up_its_stage():
 def test_cyclic_schedule_follows_its_formula():
     for number in range(1, 12):
         expected = 1 + 0.5 * math.sin(2 * math.pi * (number - 1) / 5)
-        assert step_factor("cyclic", number, 11, lambda: torch.zeros(1)) == pytest.approx(expected)
+        found = step_factor("cyclic", number, 11, Draws(torch.arange(1), "test"))
+        assert found.item() == pytest.approx(expected)
 
 
 def test_float_verdict_is_on_the_image_before_rounding():

@@ -1,26 +1,12 @@
-"""What a gradient attack does to a gradient before it steps."""
+"""Momentum."""
 
 from __future__ import annotations
-
-from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
 
+from project.attacks.rules.rule import GradientRule, Here
 from project.attacks.step import Memory
-
-
-class GradientRule(ABC):
-    """A rule from gradients to gradients; rules are applied in the order of the attack's list."""
-
-    @abstractmethod
-    def __call__(self, gradient: Tensor, memory: Memory) -> Tensor:
-        """Return the gradient to go on with.
-
-        Args:
-            gradient: (N, C, H, W) with respect to the perturbation.
-            memory: what this rule keeps from step to step of one run; empty at the first.
-        """
 
 
 class Momentum(GradientRule):
@@ -38,7 +24,7 @@ class Momentum(GradientRule):
     def __init__(self, decay: float = 1.0) -> None:
         self.decay = decay
 
-    def __call__(self, gradient: Tensor, memory: Memory) -> Tensor:
+    def __call__(self, gradient: Tensor, memory: Memory, here: Here) -> Tensor:
         """Return the new sum."""
         tiny = torch.finfo(gradient.dtype).tiny  # confident victims have tiny gradients, not none
         scale = gradient.abs().mean((1, 2, 3), keepdim=True).clamp(min=tiny)

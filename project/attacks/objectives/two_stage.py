@@ -1,73 +1,19 @@
-"""What a gradient attack climbs: one value per image, with the elements weighted in some way.
-
-Each objective is the loss with respect to ``target``; the loop climbs it, or descends it where the
-attack is targeted. Splits and weights carry no gradient.
-"""
+"""TranSegPGD's objective."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from project.attacks.objectives.objective import Objective, weighted_split
 from project.attacks.step import Step
 from project.errors import InputError
-from project.losses import kl_divergence, margin, mean_over_valid
+from project.losses import kl_divergence, mean_over_valid
 
 HardWeight = Literal["correct", "wrong"]
 Divergence = Literal["adversarial_clean", "clean_adversarial"]
-
-
-class Objective(ABC):
-    """A loss per image."""
-
-    @abstractmethod
-    def __call__(self, step: Step) -> Tensor:
-        """Return each image's loss, (N,), with gradient."""
-
-    def facts(self, traces: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Sum a run's traces, (N, T) each, up to facts for the rows, (N,) each."""
-        return {}
-
-
-class CrossEntropy(Objective):
-    r"""Mean cross-entropy over the N valid elements: $$\frac{1}{N} \sum_i CE_i$$.
-
-    Source: Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks",
-    ICLR 2018 [paper].
-    """
-
-    def __call__(self, step: Step) -> Tensor:
-        """Return the mean cross-entropy, (N,)."""
-        return mean_over_valid(step.cross_entropy, step.valid)
-
-
-class Margin(Objective):
-    r"""Mean lead of the best other class: $$\max_{k \ne y} z_k - z_y$$, on logits.
-
-    Source: Carlini & Wagner, S&P 2017, loss f6 with κ = ∞ [paper].
-    """
-
-    def __call__(self, step: Step) -> Tensor:
-        """Return the mean lead of the best other class, (N,)."""
-        return -mean_over_valid(margin(step.logits, step.target), step.valid)
-
-
-class AdversarialSplit(Objective):
-    r"""Weigh pixels by whether they are fooled yet, shifting from the correct to the wrong ones.
-
-    $$\frac{1-\lambda_t}{N} \sum_{P_T} CE_i + \frac{\lambda_t}{N} \sum_{P_F} CE_i,\quad
-    \lambda_t = \frac{t-1}{2T}$$, P_T still correct, P_F already wrong.
-
-    Source: Gu et al., "SegPGD", ECCV 2022, eq. (4) and algorithm 1 [paper].
-    """
-
-    def __call__(self, step: Step) -> Tensor:
-        """Return the weighted cross-entropy, (N,)."""
-        share = (step.number - 1) / (2 * step.total)
-        return weighted_split(step, step.resisting, share)
 
 
 class TwoStage(Objective):
@@ -109,22 +55,30 @@ class TwoStage(Objective):
         self.divergence = divergence
 
     def __call__(self, step: Step) -> Tensor:
-        """Return the weighted cross-entropy of each image's stage, (N,)."""
+        """Return the weighted cross-entropy of each image's stage, (N,).
+
+        Traces, (N,) each: ``stage``, 1 or 2; the shares of valid pixels ``resisting`` (P_T) and
+        ``transferable`` (P_H, NaN in stage 1).
+        """
         second = self._in_second_stage(step)
-        step.traces["stage"] = 1 + second.long()
+        step.traces["stage"] = 1.0 + second.float()
+        step.traces["resisting"] = mean_over_valid(step.resisting.float(), step.valid)
         second = second.view(-1, *[1] * (step.target.ndim - 1))
         emphasised = self._hard(step)
         if bool(second.any()):
-            emphasised = torch.where(second, self._transferable(step), emphasised)
+            transferable = self._transferable(step)
+            emphasised = torch.where(second, transferable, emphasised)
+            share = mean_over_valid(transferable.float(), step.valid)
+            step.traces["transferable"] = share.where(second.flatten(), torch.nan)
         beta, gamma = step.logits.new_tensor(self.beta), step.logits.new_tensor(self.gamma)
         low = torch.where(second, beta, gamma)
         return weighted_split(step, emphasised, low)
 
     def facts(self, traces: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Count the steps of each stage."""
+        """Count the steps of each stage (in parts where views of one step differ in stage)."""
         return {
-            "stage1_steps": (traces["stage"] == 1).sum(1),
-            "stage2_steps": (traces["stage"] == 2).sum(1),
+            "stage1_steps": (2 - traces["stage"]).sum(1),
+            "stage2_steps": (traces["stage"] - 1).sum(1),
         }
 
     def _in_second_stage(self, step: Step) -> Tensor:
@@ -145,19 +99,3 @@ class TwoStage(Objective):
         )
         mean = mean_over_valid(divergence, step.valid)
         return (divergence > mean.view(-1, *[1] * (divergence.ndim - 1))) & step.valid
-
-
-def weighted_split(step: Step, emphasised: Tensor, low: float | Tensor) -> Tensor:
-    r"""Weigh two groups of elements: $$\frac{1-w}{N} \sum_{P} CE_i + \frac{w}{N} \sum_{P^c} CE_i$$.
-
-    Args:
-        step: the step, whose valid elements number N.
-        emphasised: bool (N, ...), the group P.
-        low: w, the weight of the other group, in [0, 1]; a number, or one per image (N, 1, …).
-
-    Returns:
-        (N,), with gradient.
-    """
-    losses = step.cross_entropy
-    low = torch.as_tensor(low, dtype=losses.dtype, device=losses.device)
-    return mean_over_valid(losses * torch.where(emphasised, 1 - low, low), step.valid)

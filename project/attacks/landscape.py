@@ -1,0 +1,157 @@
+"""What an attack climbs: the objective as a function of the perturbation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from project.attacks.answer import Answer, ask
+from project.attacks.objectives import Objective
+from project.attacks.step import Memory, Step
+from project.attacks.transforms import InputTransform, View, all_views
+from project.losses import VOID
+from project.randomness import Draws
+from project.threat_models import ThreatModel
+from project.victims.ensemble import asked
+
+
+class Slope(NamedTuple):
+    """The objective around one perturbation.
+
+    Attributes:
+        value: (N,), to be climbed also by targeted attacks: theirs is the negated objective.
+        gradient: of ``value`` with respect to the perturbation, in its shape.
+        traces: (N,) each, what the objective tells.
+    """
+
+    value: Tensor
+    gradient: Tensor
+    traces: dict[str, Tensor]
+
+
+class Landscape:
+    """The objective of one batch, averaged over the sources asked and the views shown to them.
+
+    Views and sources are taken one after another, so memory does not grow with their number.
+
+    Args:
+        victim: whom to ask; an ensemble says itself which of its members.
+        images: (N, 3, H, W), the clean images.
+        target: (N,) or (N, H, W).
+        threat_model: what a perturbation is.
+        objective: what to climb (to descend, where targeted).
+        transforms: what the victim is shown instead of the images.
+        targeted: whether the target is wanted.
+        total: T, the number of steps.
+        draws: of the samples, for this attack.
+    """
+
+    def __init__(
+        self,
+        victim: nn.Module,
+        images: Tensor,
+        target: Tensor,
+        *,
+        threat_model: ThreatModel,
+        objective: Objective,
+        transforms: Sequence[InputTransform],
+        targeted: bool,
+        total: int,
+        draws: Draws,
+    ) -> None:
+        self.victim = victim
+        self.images = images
+        self.target = target
+        self.threat_model = threat_model
+        self.objective = objective
+        self.transforms = transforms
+        self.targeted = targeted
+        self.total = total
+        self.draws = draws
+        self._memories: dict[nn.Module, Memory] = {}
+        self._clean = cache(self._clean_answer)
+
+    def slope(self, perturbation: Tensor, number: int) -> Slope:
+        """Return the objective and its gradient at step ``number``."""
+        return self._slope(perturbation, number, self.draws.keyed(number), self._memories)
+
+    def gradient_beside(self, perturbation: Tensor, number: int, look: int) -> Tensor:
+        """Return the gradient at another place than where the attack stands; nothing is kept."""
+        draws = self.draws.keyed(number, "beside", look)
+        memories = {member: dict(memory) for member, memory in self._memories.items()}
+        return self._slope(perturbation, number, draws, memories).gradient
+
+    def _slope(
+        self,
+        perturbation: Tensor,
+        number: int,
+        draws: Draws,
+        memories: dict[nn.Module, Memory],
+    ) -> Slope:
+        perturbation = perturbation.detach().requires_grad_()
+        images = self.threat_model.apply(self.images, perturbation)
+        average = _average(
+            self._look(images.detach(), member, view, number, memories.setdefault(member, {}))
+            for member in asked(self.victim, draws.keyed("source"))
+            for view in all_views(self.transforms, draws.keyed("view"))
+        )
+        (gradient,) = torch.autograd.grad(images, perturbation, average.gradient)
+        return average._replace(gradient=gradient)
+
+    def _look(
+        self, images: Tensor, member: nn.Module, view: View, number: int, memory: Memory
+    ) -> Slope:
+        """Return one member's answer to one view; the gradient is that of the images."""
+        images = images.requires_grad_()
+        target = self._followed(view, self.target, VOID)
+        answer = ask(member, view.change(images), target, self.objective.layer)
+        step = Step(
+            number,
+            self.total,
+            answer.logits,
+            target,
+            self.targeted,
+            lambda: self._followed(view, self._clean(member).logits, 0),
+            memory,
+            features=answer.features,
+            clean_features=lambda: self._clean_features(member, view, target),
+        )
+        value = self.objective(step)
+        value = -value if self.targeted else value
+        (gradient,) = torch.autograd.grad(value.sum(), images)
+        value = value.detach()
+        return Slope(value, gradient, {"objective": value, **step.traces})
+
+    def _followed(self, view: View, values: Tensor, outside: int) -> Tensor:
+        """Bring labels or logits of pixels into the view's frame; those of images stay."""
+        return view.follow(values, outside) if self.target.ndim > 1 else values
+
+    def _clean_answer(self, member: nn.Module) -> Answer:
+        with torch.no_grad():
+            return ask(member, self.images, self.target, self.objective.layer)
+
+    def _clean_features(self, member: nn.Module, view: View, target: Tensor) -> Tensor:
+        """Return the clean images' features, seen in the same view."""
+        answer = self._clean(member)
+        if self.transforms:
+            with torch.no_grad():
+                answer = ask(member, view.change(self.images), target, self.objective.layer)
+        assert answer.features is not None
+        return answer.features
+
+
+def _average(slopes: Iterator[Slope]) -> Slope:
+    """Average value, gradient and traces; of a single slope they stay as they are, bit for bit."""
+    total, count = next(slopes), 1
+    for slope in slopes:
+        traces = {name: total.traces[name] + slope.traces[name] for name in total.traces}
+        total = Slope(total.value + slope.value, total.gradient + slope.gradient, traces)
+        count += 1
+    if count == 1:
+        return total
+    traces = {name: values / count for name, values in total.traces.items()}
+    return Slope(total.value / count, total.gradient / count, traces)

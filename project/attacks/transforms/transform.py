@@ -1,0 +1,81 @@
+"""What a gradient attack shows its victim instead of the images themselves."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from torch import Tensor
+
+from project.randomness import Draws
+from project.samples import Samples
+
+
+class View(NamedTuple):
+    """One changed look at a batch of images.
+
+    Attributes:
+        change: from images (N, 3, H, W) to images of the same shape; differentiable, the same
+            whenever it is called.
+        follow: brings any map of the images' pixels, (N, H, W) or (N, C, H, W), into the changed
+            frame, without gradient and without blending values; what lies outside of the image
+            becomes the second argument.
+    """
+
+    change: Callable[[Tensor], Tensor]
+    follow: Callable[[Tensor, int], Tensor]
+
+
+class InputTransform(ABC):
+    """A change of the images before the victim sees them; the gradient is the mean over views."""
+
+    @abstractmethod
+    def views(self, draws: Draws) -> Iterator[View]:
+        """Yield the views of one step, one after another.
+
+        Args:
+            draws: of the samples, for this transform and step.
+        """
+
+    def attach(self, samples: Samples) -> None:
+        """Let transforms that need other images (Admix) look them up."""
+
+
+def all_views(transforms: Sequence[InputTransform], draws: Draws) -> Iterator[View]:
+    """Yield the views of several transforms in turn, each applied to those of the one before.
+
+    Args:
+        transforms: none is one view, the images themselves.
+        draws: of the samples, for this step.
+    """
+    if not transforms:
+        yield View(_same, _unmoved)
+        return
+    first, *others = transforms
+    for number, view in enumerate(first.views(draws.keyed(len(others)))):
+        for later in all_views(others, draws.keyed(len(others), number)):
+            yield View(
+                _then(view.change, later.change),
+                _then_follow(view.follow, later.follow),
+            )
+
+
+def _same(images: Tensor) -> Tensor:
+    return images
+
+
+def _unmoved(pixels: Tensor, outside: int) -> Tensor:
+    return pixels
+
+
+def _then(
+    first: Callable[[Tensor], Tensor], second: Callable[[Tensor], Tensor]
+) -> Callable[[Tensor], Tensor]:
+    return lambda images: second(first(images))
+
+
+def _then_follow(
+    first: Callable[[Tensor, int], Tensor], second: Callable[[Tensor, int], Tensor]
+) -> Callable[[Tensor, int], Tensor]:
+    return lambda pixels, outside: second(first(pixels, outside), outside)
