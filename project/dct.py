@@ -1,4 +1,4 @@
-r"""The block transform of JPEG: each 8×8 block of an image as 64 cosine coefficients.
+r"""The cosine transform, of whole axes and, as JPEG has it, of the 8×8 blocks of an image.
 
 Convention
     images        (N, C, H, W) in any unit
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -38,7 +39,7 @@ def block_dct(images: Tensor) -> Tensor:
     filled = F.pad(images, (0, -width % BLOCK, 0, -height % BLOCK), mode="replicate")
     down, across = filled.shape[2] // BLOCK, filled.shape[3] // BLOCK
     blocks = filled.reshape(*filled.shape[:2], down, BLOCK, across, BLOCK).transpose(3, 4)
-    turned = _cosines(images).mT
+    turned = cosines(BLOCK).to(images).mT
     coefficients: Tensor = ((blocks @ turned).mT @ turned).mT
     return coefficients
 
@@ -53,15 +54,17 @@ def block_idct(coefficients: Tensor, size: Sequence[int]) -> Tensor:
     Returns:
         (N, C, H, W), differentiable.
     """
-    cosines = _cosines(coefficients)
-    blocks = ((coefficients @ cosines).mT @ cosines).mT
+    waves = cosines(BLOCK).to(coefficients)
+    blocks = ((coefficients @ waves).mT @ waves).mT
     images = blocks.transpose(3, 4).flatten(4, 5).flatten(2, 3)
     return images[..., : size[0], : size[1]]
 
 
-def _cosines(like: Tensor) -> Tensor:
-    """Return A, (8, 8), rows by frequency."""
-    place = torch.arange(BLOCK, dtype=torch.float64)
-    matrix = 0.5 * torch.cos((2 * place + 1) * place[:, None] * (math.pi / (2 * BLOCK)))
-    matrix[0] = math.sqrt(1 / BLOCK)
-    return matrix.to(like)
+@cache
+def cosines(size: int) -> Tensor:
+    """Return the orthonormal DCT-II matrix A, (size, size) float64, rows by frequency."""
+    place = torch.arange(size, dtype=torch.float64)
+    matrix = torch.cos((2 * place + 1) * place[:, None] * (math.pi / (2 * size)))
+    matrix *= math.sqrt(2 / size)
+    matrix[0] = math.sqrt(1 / size)
+    return matrix

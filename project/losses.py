@@ -8,6 +8,7 @@ Convention
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -24,6 +25,26 @@ def valid_elements(target: Tensor) -> Tensor:
         bool, of the target's shape.
     """
     return target != VOID if target.ndim > 1 else target.new_ones(target.shape).bool()
+
+
+def predicted_classes(logits: Tensor) -> Tensor:
+    """Return the class of the largest logit, the first of equals: ``logits.argmax(1)``, quickly.
+
+    On a CPU, torch's argmax over any but the last axis takes twice as long as the forward and
+    backward pass of the cross-entropy; comparing with the maximum takes a third of that.
+
+    Args:
+        logits: (N, K, ...), K below 2^15.
+
+    Returns:
+        int16 (N, ...); K where a logit is NaN.
+    """
+    count = logits.shape[1]
+    # The first class has the highest rank, so that of equals it is the one that is found.
+    rank = torch.arange(count, 0, -1, dtype=torch.int16, device=logits.device)
+    rank = rank.view(1, -1, *[1] * (logits.ndim - 2))
+    leading = logits == logits.amax(1, keepdim=True)
+    return count - (leading * rank).amax(1)
 
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
@@ -47,8 +68,11 @@ def margin(logits: Tensor, target: Tensor) -> Tensor:
     return (own - other).where(valid, own.new_zeros(()))
 
 
+@torch.no_grad()
 def kl_divergence(logits: Tensor, reference: Tensor) -> Tensor:
     r"""Return $$KL(p \| q)$$ of p = softmax(logits), q = softmax(reference) over the class axis.
+
+    Without gradient: what is compared with a threshold needs none, and half the memory traffic.
 
     Args:
         logits: (N, K, ...).
@@ -57,8 +81,9 @@ def kl_divergence(logits: Tensor, reference: Tensor) -> Tensor:
     Returns:
         (N, ...), at least 0 up to rounding.
     """
-    log_p, log_q = F.log_softmax(logits, 1), F.log_softmax(reference, 1)
-    return (log_p.exp() * (log_p - log_q)).sum(1)
+    log_p = F.log_softmax(logits, 1)
+    difference = F.log_softmax(reference, 1).neg_().add_(log_p)
+    return log_p.exp_().mul_(difference).sum(1)
 
 
 def mean_over_valid(values: Tensor, valid: Tensor) -> Tensor:

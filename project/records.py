@@ -46,6 +46,12 @@ COLUMNS: dict[str, pa.DataType] = {
     "clean_correct_pixels": pa.int64(),
     "correct_pixels": pa.int64(),
     "fooled_pixels": pa.int64(),
+    # and by class, (K,) each, valid pixels only; from sums over images follows the mIoU
+    "labelled_by_class": pa.list_(pa.int64()),
+    "clean_predicted_by_class": pa.list_(pa.int64()),
+    "clean_correct_by_class": pa.list_(pa.int64()),
+    "predicted_by_class": pa.list_(pa.int64()),
+    "correct_by_class": pa.list_(pa.int64()),
     # the attack's own account
     "success": pa.bool_(),  # the source's verdict on the 8-bit image
     "success_float": pa.bool_(),  # the same before rounding

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +12,16 @@ from torch import Tensor
 
 class Samples(Protocol):
     """A data set, as far as attacks and reports need one."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of all samples, in the order that ``index`` counts."""
+
+    def image(self, index: int) -> Tensor:
+        """Return the sample's image, (3, H, W) in [0, 1]; a ``ValueError`` where it has none."""
+
+    def label(self, index: int) -> int | None:
+        """Return the sample's class, or None where each pixel has one."""
 
     def name(self, index: int) -> str:
         """Return the sample's name, for a file its stem."""
@@ -23,4 +34,11 @@ class Samples(Protocol):
 
         Returns:
             (1, H, W) in [0, 1].
+        """
+
+    def align_labels(self, labels: NDArray[np.uint8], index: int, /) -> Tensor:
+        """Bring a uint8 map of class ids, of the original photo's size, into the image's frame.
+
+        Returns:
+            int64 (H, W), classes of the nearest pixel; padding is 255.
         """

@@ -3,7 +3,7 @@
 Layout
     ROOT/LABEL-KEY/manifest.json     what the key stands for
     ROOT/LABEL-KEY/00000042.png      the 8-bit image of sample 42, its facts as JSON in a text chunk
-    ROOT/LABEL-KEY/00000042.npz      its flow and mask, for pictures; written before the image
+    ROOT/LABEL-KEY/00000042.npz      its flow, mask and traces; written before the image
 
 KEY is a hash of everything the images follow from. A sample is there once its PNG is: files are
 replaced as a whole, so none is ever half. Any number of runs may write to one store at once, since
@@ -16,7 +16,7 @@ import io
 import json
 import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from project.records import replace_file
 
 _FORMAT = 1
 _CHUNK = "mirage"
+_TRACE = "trace_"  # before the name of a trace, among the names of the arrays
 
 
 class StoreError(InputError):
@@ -45,12 +46,14 @@ class StoredSample:
         facts: plain numbers (success, steps, largest displacement …).
         flow: (2, H, W) float16 in pixels, or None.
         mask: (H, W) uint8, 255 where the image was allowed to change, or None.
+        traces: (T,) float32 each, what happened step by step.
     """
 
     image: NDArray[np.uint8]
     facts: dict[str, float]
     flow: NDArray[np.float16] | None = None
     mask: NDArray[np.uint8] | None = None
+    traces: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 class Store:
@@ -148,15 +151,16 @@ class Store:
         if not arrays_path.is_file():
             return StoredSample(image, facts)
         with np.load(io.BytesIO(arrays_path.read_bytes())) as arrays:
-            return StoredSample(image, facts, arrays.get("flow"), arrays.get("mask"))
+            traces = {n.removeprefix(_TRACE): arrays[n] for n in arrays if n.startswith(_TRACE)}
+            return StoredSample(image, facts, arrays.get("flow"), arrays.get("mask"), traces)
 
     def _write(self, index: int, sample: StoredSample) -> None:
         path = self._image_path(index)
-        arrays = {
-            name: value
-            for name, value in (("flow", sample.flow), ("mask", sample.mask))
-            if value is not None
-        }
+        arrays: dict[str, NDArray[Any]] = {_TRACE + n: one for n, one in sample.traces.items()}
+        if sample.flow is not None:
+            arrays["flow"] = sample.flow
+        if sample.mask is not None:
+            arrays["mask"] = sample.mask
         if arrays:
             packed = io.BytesIO()
             np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]

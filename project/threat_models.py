@@ -55,6 +55,10 @@ class ThreatModel(ABC):
     def ascent(self, gradient: Tensor) -> Tensor:
         """Return the direction of steepest ascent of unit size, in the sense of ``size``."""
 
+    def step_value(self, images: Tensor) -> float:
+        """Return how much each value changes on average in a step of unit size."""
+        return 1.0
+
     @abstractmethod
     def size(self, perturbation: Tensor) -> Tensor:
         """Return each perturbation's size, (N,)."""
@@ -153,6 +157,10 @@ class L2(ThreatModel):
         # Squares of tiny values would vanish; of these, the norm is at least 1, or 0.
         scaled = gradient / _spread(largest, gradient)
         return scaled / _spread(self.size(scaled).clamp(min=1), gradient)
+
+    def step_value(self, images: Tensor) -> float:
+        """Return the root mean square of an image's values in a vector of norm 1."""
+        return float(images[0].numel() ** -0.5)
 
     def size(self, perturbation: Tensor) -> Tensor:
         """Return the Euclidean norm."""
@@ -264,6 +272,10 @@ class Masked(ThreatModel):
     def ascent(self, gradient: Tensor) -> Tensor:
         """Ascend inside the mask."""
         return self.inner.ascent(gradient * self.mask)
+
+    def step_value(self, images: Tensor) -> float:
+        """Return what the inner model does."""
+        return self.inner.step_value(images)
 
     def size(self, perturbation: Tensor) -> Tensor:
         """Return the size of the part inside the mask."""

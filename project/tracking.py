@@ -25,7 +25,8 @@ Mode = Literal["auto", "online", "offline", "disabled"]
 MOST_PICTURES = 32  # per attack; a dashboard shows a handful at a time
 _FILES = (
     *("rows.parquet", "metrics.csv", "run.json", "report.html"),
-    *("comparison.csv", "comparison.md", "pareto.svg"),
+    *("traces.parquet", "comparison.csv", "comparison.md", "pareto.svg"),
+    *("transfer.csv", "transfer.md", "transfer.svg", "transfer.png"),
 )
 
 
@@ -108,7 +109,7 @@ def track_run(loggers: Iterable[Logger], run: Path) -> None:
     tables = {"transfer": transfer_table(finished), "measures": measures_table(finished)}
     for experiment in experiments:
         experiment.config.update({"run": _facts(finished)}, allow_val_change=True)
-        experiment.log(tables | dict(pictures(finished)))
+        experiment.log(tables | heat_maps(run) | dict(pictures(finished)))
         artifact = wandb.Artifact(f"run-{experiment.id}", type="evaluation")
         for name in _FILES:
             if (run / name).is_file():
@@ -136,6 +137,12 @@ def transfer_table(run: Run) -> wandb.Table:
 def measures_table(run: Run) -> wandb.Table:
     """Return metrics.csv as a table."""
     return wandb.Table(columns=list(Measure._fields), data=[list(m) for m in run.measures])
+
+
+def heat_maps(folder: Path) -> dict[str, wandb.Image]:
+    """Return the picture of the transfer matrices, where the report has drawn one."""
+    path = folder / "transfer.png"
+    return {"transfer_heat_map": wandb.Image(str(path))} if path.is_file() else {}
 
 
 def pictures(run: Run) -> Iterator[tuple[str, list[wandb.Image]]]:

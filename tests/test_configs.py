@@ -14,12 +14,24 @@ import project.cli  # noqa: F401 - knows fractions and short class names
 from project.attacks import Attack
 from project.callbacks import AttackCallback
 from project.victims import Victim
+from tests.attacks.photos import Photos
 from tests.models import CurvedSegmenter, SpatialClassifier, eight_bit_images, predicted
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-# Some need files of saliency (tests/saliency has them) or LPIPS's weights.
-OTHERS = {"saliency_tracer", "ssta_lpips", "ssta_maps", "imperceptible_lpips"}
-FOR_SEGMENTERS = {"segmentation", "segpgd", "transegpgd", "ssta_segmentation"}
+# Some need files of saliency (tests/saliency has them), LPIPS's weights, a fitted perturbation
+# (tests/attacks/test_universal.py), or an encoder inside the victim (tests/attacks/test_fspgd.py).
+OTHERS = {"fspgd", "saliency_tracer", "ssta_lpips", "ssta_maps", "imperceptible_lpips", "universal"}
+FOR_SEGMENTERS = {
+    "aimed",
+    "cospgd",
+    "minimal_norm",
+    "sea",
+    "segmentation",
+    "segpgd",
+    "ssta_segmentation",
+    "transegpgd",
+    "transfer_segmentation",
+}
 ATTACKS = sorted(path for path in (CONFIGS / "attacks").glob("*.yaml") if path.stem not in OTHERS)
 VICTIMS = sorted((CONFIGS / "victims").glob("*.yaml"))
 
@@ -37,13 +49,20 @@ def attacks_of(path: Path) -> dict[str, Attack]:
     return attacks
 
 
+def parts(victim: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the victims with weights that a victim is made of: itself, where of no others."""
+    arguments = victim["init_args"]
+    inner = [*arguments.get("victims", []), *filter(None, [arguments.get("victim")])]
+    return [part for member in inner for part in parts(member)] or [victim]
+
+
 def victims_of(path: Path) -> dict[str, Victim]:
     """Build the victims without their weights, which are not there."""
     content: dict[str, Any] = yaml.safe_load(path.read_text())
     victims = content["model"]["victims"]
-    for victim in victims.values():
-        for member in victim["init_args"].get("victims", [victim]):
-            member["init_args"].pop("checkpoint")
+    for part in [part for victim in victims.values() for part in parts(victim)]:
+        part["init_args"].pop("checkpoint", None)
+        part["init_args"].pop("weights", None)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--victims", type=dict[str, Victim])
     built: dict[str, Victim] = parser.instantiate(parser.parse_object({"victims": victims})).victims
@@ -55,7 +74,10 @@ def test_config_of_attacks_runs_a_batch(path):
     images = eight_bit_images(2)
     victim = CurvedSegmenter() if path.stem in FOR_SEGMENTERS else SpatialClassifier()
     target = predicted(victim, images)
-    results = [attack.run(victim, images, target) for attack in attacks_of(path).values()]
+    attacks = attacks_of(path).values()
+    for attack in attacks:
+        attack.attach(Photos(labelled=path.stem not in FOR_SEGMENTERS))
+    results = [attack.run(victim, images, target) for attack in attacks]
     assert all(result.images.shape == images.shape for result in results)
     # A flow loss of great weight may leave the images as they are; not every attack has one.
     assert any(not torch.equal(result.images, images) for result in results)

@@ -8,7 +8,14 @@ from torch import nn
 from project import randomness
 from project.attacks import PGD, SSTA, Momentum
 from project.describe import describe, digest, weights_hash
-from project.losses import cross_entropy, kl_divergence, margin, mean_over_valid, valid_elements
+from project.losses import (
+    cross_entropy,
+    kl_divergence,
+    margin,
+    mean_over_valid,
+    predicted_classes,
+    valid_elements,
+)
 from project.quantise import to_8bit
 
 
@@ -103,6 +110,16 @@ def test_divergence_of_equal_logits_is_0_and_agrees_with_torch():
         second.log_softmax(1), first.log_softmax(1), reduction="none", log_target=True
     ).sum(1)
     torch.testing.assert_close(kl_divergence(first, second), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(3, 5), (2, 7, 4, 6), (2, 1, 3, 3)])
+def test_predicted_class_is_the_first_of_the_largest_logits(shape, dtype):
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(shape, generator=generator).to(dtype)
+    coarse = logits.round()  # full of ties
+    for values in (logits, coarse, torch.zeros_like(logits)):
+        assert torch.equal(predicted_classes(values).long(), values.argmax(1))
 
 
 def test_weights_hash_tells_which_layer_holds_the_weights():

@@ -2,6 +2,7 @@ import errno
 import math
 import os
 
+import numpy as np
 import pytest
 
 from project.records import (
@@ -49,6 +50,14 @@ def test_columns_have_a_stable_order_and_type(tmp_path):
     assert table.column_names == [*COLUMNS, "ssim", "mse", "alpha", "zeta"]
     assert all(str(table.schema.field(name).type) == "double" for name in ("mse", "alpha", "zeta"))
     assert table["alpha"].to_pylist() == [None, 1.0]
+
+
+def test_counts_by_class_are_lists_of_whole_numbers(tmp_path):
+    rows = [row(0, correct_by_class=np.array([5, 0, 2**40])), row(1, correct_by_class=[1, 2, 3])]
+    write_rows(tmp_path / "rows.parquet", rows)
+    table = read_rows(tmp_path / "rows.parquet")
+    assert table["correct_by_class"].to_pylist() == [[5, 0, 2**40], [1, 2, 3]]
+    assert table["labelled_by_class"].null_count == 2
 
 
 def test_no_rows_are_a_table_without_rows(tmp_path):

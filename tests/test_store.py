@@ -18,6 +18,7 @@ def sample(seed: int, with_flow: bool = True) -> StoredSample:
         facts={"success": True, "steps": 7, "flow_max": 0.12345678901234567},
         flow=random.normal(size=(2, 6, 9)).astype(np.float16) if with_flow else None,
         mask=random.integers(0, 2, (6, 9), dtype=np.uint8) * 255 if with_flow else None,
+        traces={"objective": random.normal(size=7).astype(np.float32)} if with_flow else {},
     )
 
 
@@ -39,6 +40,19 @@ def test_what_comes_back_is_what_went_in(tmp_path, with_flow):
             np.testing.assert_array_equal(getattr(found, name), getattr(kept, name))
         else:
             assert getattr(found, name) is None
+    assert found.traces.keys() == kept.traces.keys()
+    for name, values in kept.traces.items():
+        assert found.traces[name].dtype == np.float32
+        np.testing.assert_array_equal(found.traces[name], values)
+
+
+def test_samples_stored_before_there_were_traces_are_read_without_them(tmp_path):
+    store, kept = open_store(tmp_path), sample(1)
+    store.save([1], [kept])
+    np.savez_compressed(store.folder / "00000001.npz", flow=kept.flow, mask=kept.mask)
+    (found,) = open_store(tmp_path).load([1])
+    np.testing.assert_array_equal(found.flow, kept.flow)
+    assert found.traces == {}
 
 
 def test_batch_is_loaded_whole_or_not_at_all(tmp_path):

@@ -9,7 +9,9 @@ from lightning.pytorch.loggers import CSVLogger
 from wandb.proto.wandb_internal_pb2 import Record
 
 from project.records import Measure, write_measures, write_rows
+from project.report import build_report
 from project.report.run import Run
+from project.traces import write_traces
 from project.tracking import (
     MirageWandbLogger,
     logged_in,
@@ -142,6 +144,8 @@ def test_an_offline_run_holds_metrics_tables_pictures_and_files(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     make_run(folder, "classification", count=10, samples=2)
+    build_report(folder)
+    write_traces(folder / "traces.parquet", [])
     logger = MirageWandbLogger(name="trial", save_dir=str(tmp_path / "save"))
     logger.log_metrics({"pgd/a/b/asr": 0.25}, step=1)
     assert logger.experiment.offline
@@ -161,7 +165,11 @@ def test_an_offline_run_holds_metrics_tables_pictures_and_files(tmp_path):
     assert history["gallery/ssta/count"] == history["gallery/pgd/count"] == 2
     [artifact] = [r.artifact for r in found if r.artifact.type == "evaluation"]
     names = {entry.path for entry in artifact.manifest.contents}
-    assert names == {"rows.parquet", "metrics.csv", "run.json"}
+    assert names == {
+        *("rows.parquet", "metrics.csv", "run.json", "report.html", "traces.parquet"),
+        *("comparison.csv", "comparison.md", "pareto.svg", "transfer.svg", "transfer.png"),
+    }
+    assert history["transfer_heat_map/_type"] == "image-file"
     [update] = [u for r in found for u in r.config.update if u.key == "run"]
     assert json.loads(update.value_json)["title"] == "A run of classification"
     assert [r.exit.exit_code for r in found if r.HasField("exit")] == [0]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -29,7 +30,8 @@ def ask(victim: nn.Module, images: Tensor, target: Tensor, layer: str | None) ->
         victim: from images to logits.
         images: (N, 3, H, W) in [0, 1].
         target: (N,) or (N, H, W), which the logits must fit.
-        layer: dotted name of a submodule whose output is wanted, or None.
+        layer: dotted name of a submodule whose output is wanted, with a place or key in brackets
+            where it gives several: ``network.encoder[-2]``, ``network.backbone[out]``; or None.
 
     Raises:
         ValueError: if the logits have another shape than the target asks for, or the layer is
@@ -37,23 +39,46 @@ def ask(victim: nn.Module, images: Tensor, target: Tensor, layer: str | None) ->
     """
     if layer is None:
         return Answer(query(victim, images, target), None)
-    seen: list[Tensor] = []
+    seen: list[Any] = []
 
-    def keep(module: nn.Module, inputs: object, output: Tensor) -> None:
+    def keep(module: nn.Module, inputs: object, output: object) -> None:
         seen.append(output)
 
-    hook = _layer(victim, layer).register_forward_hook(keep)
+    name, _, key = layer.partition("[")
+    hook = _layer(victim, name).register_forward_hook(keep)
     try:
         logits = query(victim, images, target)
     finally:
         hook.remove()
-    if not (len(seen) == 1 and isinstance(seen[0], Tensor) and seen[0].ndim == 4):
-        raise InputError(
-            f"layer {layer!r} must be run once and give feature maps (N, C, h, w), got "
-            f"{len(seen)} outputs {[tuple(getattr(s, 'shape', ())) for s in seen]}. Name a "
-            "convolutional block of the encoder."
-        )
-    return Answer(logits, seen[0])
+    if len(seen) != 1:
+        raise InputError(f"layer {layer!r} must be run once for an answer, not {len(seen)} times.")
+    return Answer(logits, _feature_maps(seen[0], layer, key.removesuffix("]")))
+
+
+def _feature_maps(output: Any, layer: str, key: str) -> Tensor:
+    """Return a layer's output or, where there is a key, the one of several that it names."""
+    try:
+        several = isinstance(output, Sequence)
+        maps = output[int(key) if several else key] if key else output
+    except (KeyError, IndexError, TypeError, ValueError):
+        maps = None
+    if isinstance(maps, Tensor) and maps.ndim == 4:
+        return maps
+    raise InputError(
+        f"layer {layer!r} must give feature maps (N, C, h, w), but the layer's output is "
+        f"{_told(output)}. Name a convolutional block, or one of several outputs in brackets: "
+        "network.encoder[-2]."
+    )
+
+
+def _told(output: Any) -> str:
+    if isinstance(output, Tensor):
+        return f"a tensor {tuple(output.shape)}"
+    if isinstance(output, Mapping):
+        return f"a dictionary with {', '.join(map(str, output))}"
+    if isinstance(output, Sequence):
+        return f"a list of {len(output)}"
+    return type(output).__name__
 
 
 def _layer(victim: nn.Module, name: str) -> nn.Module:

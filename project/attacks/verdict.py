@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from project.errors import InputError
-from project.losses import mean_over_valid, valid_elements
+from project.losses import mean_over_valid, predicted_classes, valid_elements
 
 
 def query(victim: nn.Module, images: Tensor, target: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ def resisting(logits: Tensor, target: Tensor, targeted: bool) -> Tensor:
     Returns:
         bool, of the target's shape, False where the target is void.
     """
-    hit = logits.argmax(1) == target
+    hit = predicted_classes(logits) == target
     return (~hit if targeted else hit) & valid_elements(target)
 
 

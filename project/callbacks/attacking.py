@@ -48,8 +48,8 @@ class AttackCallback(L.Callback):
         if wanting:
             raise InputError(
                 "the attacks of an experiment lead away from the labels, got targeted ones: "
-                f"{', '.join(wanting)}. Which classes to aim at, a data set does not say: call a "
-                "targeted attack from Python."
+                f"{', '.join(wanting)}. Which classes to aim at, a data set does not say: wrap "
+                "each in Aimed, with an aim such as NearestWrongClass."
             )
         self.attacks = attacks
         self.sources = sources
@@ -130,7 +130,7 @@ def _cores() -> int:
 
 
 def _sample(result: AttackResult, place: int) -> StoredSample:
-    """Return one image of a result as it is stored; a flow and a mask for pictures only."""
+    """Return one image of a result as it is stored; flow, mask and traces for pictures only."""
     facts: dict[str, float] = {
         "success": bool(result.success[place]),
         "success_float": bool(result.success_float[place]),
@@ -146,11 +146,16 @@ def _sample(result: AttackResult, place: int) -> StoredSample:
         facts=facts,
         flow=None if flow is None else flow.cpu().numpy().astype(np.float16),
         mask=None if mask is None else _to_uint8(mask),
+        traces={name: _floats(values[place]) for name, values in result.traces.items()},
     )
 
 
 def _to_uint8(values: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return values.mul(255).round().to("cpu", torch.uint8).numpy()
+
+
+def _floats(values: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return values.to("cpu", torch.float32).numpy()
 
 
 def _images(crafted: list[StoredSample]) -> Tensor:

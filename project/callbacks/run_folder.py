@@ -17,16 +17,18 @@ from PIL import Image
 from torch import Tensor
 
 from project.callbacks.console import summary_table
-from project.evaluation import CLEAN, TransferEvaluation
+from project.evaluation import CLEAN, TransferEvaluation, kin
 from project.records import replace_file, write_measures, write_rows
 from project.report import build_report
 from project.store import StoredSample
+from project.traces import write_traces
 from project.tracking import track_run
 from project.victims import Victim
 
 _RESULTS = (
-    *("rows.parquet", "metrics.csv", "run.json", "report.html", "gallery"),
+    *("rows.parquet", "metrics.csv", "run.json", "traces.parquet", "report.html", "gallery"),
     *("comparison.csv", "comparison.md", "pareto.svg"),
+    *("transfer.csv", "transfer.md", "transfer.svg", "transfer.png"),
 )
 _PACKAGES = ("mirage-attacks", "torch", "lightning", "torchmetrics", "timm", "lpips")
 
@@ -99,6 +101,8 @@ class RunFolder(L.Callback):
         folder = Path(self.folder)
         write_rows(folder / "rows.parquet", pl_module.rows)
         write_measures(folder / "metrics.csv", pl_module.measures)
+        if pl_module.traces:
+            write_traces(folder / "traces.parquet", pl_module.traces)
         facts = self._facts(trainer, pl_module)
         replace_file(folder / "run.json", json.dumps(facts, indent=1).encode())
         report = build_report(folder)
@@ -122,6 +126,7 @@ class RunFolder(L.Callback):
             "versions": {"python": platform.python_version()}
             | {package: version(package) for package in _PACKAGES},
             "weights": {name: _weights(victim) for name, victim in module.victims.items()},
+            "kin": kin(module.victims),
         }
 
 

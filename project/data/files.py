@@ -67,6 +67,10 @@ class ClassificationFiles(SampleSet):
         image = read_rgb(self.root / self.files[index].file)
         return image, self._class_index(self.files[index].label)
 
+    def label(self, index: int) -> int:
+        """Return the class without decoding the photo."""
+        return self._class_index(self.files[index].label)
+
     def content(self) -> list[Any]:
         """Return files, sizes and labels."""
         rows = [[*entry, _bytes(self.root / entry.file)] for entry in self.files]

@@ -101,6 +101,18 @@ class SampleSet(Dataset[dict[str, Tensor]], ABC):
         """Return ``image`` (3, H, W) float32 in [0, 1], ``target`` and ``index``."""
         return self.sample(self.indices[position], self._transform)
 
+    def image(self, index: int) -> Tensor:
+        """Return a sample's image, (3, H, W) float32 in [0, 1], in the evaluation's frame."""
+        return self.sample(index, self._transform)["image"]
+
+    def label(self, index: int) -> int | None:
+        """Return a sample's class; None where each pixel has one."""
+        if self.task == "segmentation":
+            return None
+        label = self.read(index)[1]
+        assert isinstance(label, int)
+        return label
+
     def sample(self, index: int, transform: Any) -> dict[str, Tensor]:
         """Return one sample under an albumentations transform.
 
@@ -145,14 +157,34 @@ class SampleSet(Dataset[dict[str, Tensor]], ABC):
         Raises:
             ValueError: if the map is not uint8, or not of the photo's size.
         """
+        self._require_photo_size(saliency, index)
+        return to_tensor(self._transform(image=saliency)["image"][..., None])
+
+    def align_labels(self, labels: Pixels, index: int) -> Tensor:
+        """Bring a map of class ids, of the original photo's size, through the mask's transform.
+
+        Args:
+            labels: (H, W) uint8, as large as the photo on disk; 255 is void.
+            index: the sample it belongs to.
+
+        Returns:
+            (H', W') int64, classes of the nearest pixel in the frame of the image; padding is 255.
+
+        Raises:
+            ValueError: if the map is not uint8, or not of the photo's size.
+        """
+        self._require_photo_size(labels, index)
+        framed = self._transform(image=labels, mask=labels)["mask"]
+        return torch.from_numpy(framed.astype(np.int64))
+
+    def _require_photo_size(self, pixels: Pixels, index: int) -> None:
         size = self.read(index)[0].shape[:2]
-        if saliency.dtype != np.uint8 or saliency.shape != size:
+        if pixels.dtype != np.uint8 or pixels.shape != size:
             raise InputError(
                 f"a map for {self.name(index)!r} must be uint8 of the photo's size "
-                f"{size[1]}×{size[0]}, got {saliency.dtype} of shape {saliency.shape}. "
+                f"{size[1]}×{size[0]}, got {pixels.dtype} of shape {pixels.shape}. "
                 "Make it from the photo as it is on disk."
             )
-        return to_tensor(self._transform(image=saliency)["image"][..., None])
 
     def fingerprint(self) -> str:
         """Return a hash of the full list, its targets and the frame (not of limit and skips)."""

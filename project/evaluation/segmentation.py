@@ -10,7 +10,7 @@ from torch import Tensor
 from project.evaluation.plan import Pass
 from project.evaluation.summary import Facts, Summary
 from project.losses import VOID
-from project.metrics import Confusion, CountedRate, mean_iou, pixel_accuracy
+from project.metrics import Confusion, CountedRate, class_counts, mean_iou, pixel_accuracy
 from project.records import Measure
 
 
@@ -20,6 +20,7 @@ class SegmentationJudge:
     def __init__(self) -> None:
         # One bit per pixel: whether it was right on the clean image.
         self._clean: dict[int, NDArray[np.uint8]] = {}
+        self._clean_counts: dict[int, NDArray[np.int64]] = {}
 
     def rows(self, logits: Tensor, target: Tensor, index: Tensor, clean: bool) -> list[Facts]:
         """Judge a batch.
@@ -33,12 +34,15 @@ class SegmentationJudge:
         Returns:
             The victim's columns of each image's row.
         """
+        prediction = logits.argmax(1)
         valid = (target != VOID).cpu().numpy()
-        correct = (logits.argmax(1) == target).cpu().numpy() & valid
+        correct = (prediction == target).cpu().numpy() & valid
+        counts = class_counts(prediction, target, logits.shape[1]).cpu().numpy()
         rows: list[Facts] = []
         for place, sample in enumerate(index.tolist()):
             if clean:
                 self._clean[sample] = np.packbits(correct[place])
+                self._clean_counts[sample] = counts[place]
             before = self._unpack(sample, correct[place].shape)
             rows.append(
                 {
@@ -46,6 +50,7 @@ class SegmentationJudge:
                     "clean_correct_pixels": int(before.sum()),
                     "correct_pixels": int(correct[place].sum()),
                     "fooled_pixels": int((before & ~correct[place]).sum()),
+                    **_by_class(counts[place], self._clean_counts[sample]),
                 }
             )
         return rows
@@ -55,8 +60,24 @@ class SegmentationJudge:
         return bits.reshape(shape).astype(bool)
 
 
+def _by_class(counts: NDArray[np.int64], clean: NDArray[np.int64]) -> Facts:
+    """Return the columns of counts, (3, K) each; :mod:`project.pixel_counts` reads them."""
+    correct, predicted, labelled = counts
+    return {
+        "labelled_by_class": labelled,
+        "clean_predicted_by_class": clean[1],
+        "clean_correct_by_class": clean[0],
+        "predicted_by_class": predicted,
+        "correct_by_class": correct,
+    }
+
+
 class SegmentationSummary(Summary):
-    """Confusion matrix and pixel rates of one victim in one pass."""
+    """Confusion matrix and pixel rates of one victim in one pass.
+
+    Pixels of an image are no independent trials, so their rates have no interval here; intervals
+    over images come from the rows, see :mod:`project.evaluation.intervals`.
+    """
 
     def __init__(self, step: Pass, victim: str, device: torch.device, num_classes: int) -> None:
         super().__init__(step, victim)
@@ -78,5 +99,8 @@ class SegmentationSummary(Summary):
             self.measure("pixel_accuracy", pixel_accuracy(confusion), hits=correct, total=total),
         ]
         if not self.step.clean:
-            measures.append(self.rate("fooled_pixels", self.fooled))
+            fooled = self.fooled.compute()
+            measures.append(
+                self.measure("fooled_pixels", fooled.value, hits=fooled.hits, total=fooled.total)
+            )
         return measures

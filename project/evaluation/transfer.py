@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning as L
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from project.data import AttackDataModule
 from project.errors import InputError
 from project.evaluation.feature_distances import FeatureDistances
+from project.evaluation.intervals import with_intervals
 from project.evaluation.meter import Judge, PassMeter, judges
 from project.evaluation.plan import CLEAN, Pass
 from project.evaluation.quality import compare
@@ -20,6 +21,7 @@ from project.evaluation.summary import Facts, column
 from project.metrics import FeatureExtractor, feature_panel, perceptual_panel, size_notices
 from project.metrics.panel import PerceptualName
 from project.records import Measure
+from project.traces import Trace
 from project.victims import Victim, check_victims
 
 DEFAULT_METRICS: tuple[PerceptualName, ...] = (
@@ -39,6 +41,7 @@ DEFAULT_METRICS: tuple[PerceptualName, ...] = (
 """What costs tens of milliseconds per image at most; configs/metrics/full.yaml asks for all."""
 
 _PROBED = 2
+Found = TypeVar("Found")
 
 
 class TransferEvaluation(L.LightningModule):
@@ -48,8 +51,9 @@ class TransferEvaluation(L.LightningModule):
     one on those of one (attack, source), which a callback puts into the batch. Every victim judges
     every pass; where it is the source itself, that is the white-box case.
 
-    After a test, on every process, ``measures`` holds the numbers of the data set; ``rows`` holds
-    one row per image × attack × source × victim, of all processes on the first one.
+    After a test, on every process, ``measures`` holds the numbers of the data set. On the first
+    one, ``rows`` holds one row per image × attack × source × victim and ``traces`` what attacks
+    tell of their steps, of all processes; and from the rows segmenters' measures have intervals.
 
     Args:
         victims: by name, all of the data's task.
@@ -81,6 +85,7 @@ class TransferEvaluation(L.LightningModule):
         self.plan: Sequence[Pass] = (CLEAN,)
         self.rows: list[Facts] = []
         self.measures: list[Measure] = []
+        self.traces: list[Trace] = []
         self._judges: dict[str, Judge] = {}
         self._meters: list[PassMeter] = []
         self._distances = FeatureDistances({}, self.plan, self.device)
@@ -99,7 +104,7 @@ class TransferEvaluation(L.LightningModule):
             *self._distances.notices(len(samples)),
         ]
         self.notices += [notice for notice in told if notice not in self.notices]
-        self.rows = []
+        self.rows, self.traces = [], []
 
     def test_step(
         self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0
@@ -125,6 +130,7 @@ class TransferEvaluation(L.LightningModule):
             if name == step.source:
                 meter.quality.update(rows)
                 fooled = column(rows, "fooled") if "fooled" in rows[0] else None
+        self.traces += _traces(step, batch)
         self._distances.update(step, images, batch["index"], fooled)
         meter.ledger.update(batch["index"])
         return predictions
@@ -134,7 +140,9 @@ class TransferEvaluation(L.LightningModule):
         expected = self._data.samples.indices
         self.measures = [measure for meter in self._meters for measure in meter.measures(expected)]
         self.measures += self._distances.measures()
-        self.rows = _gathered(self.rows)
+        self.rows, self.traces = _gathered(self.rows), _gathered(self.traces)
+        if self._data.samples.task == "segmentation" and self.trainer.is_global_zero:
+            self.measures = with_intervals(self.measures, self.rows)
         for measure in self.measures:
             self.log(measure_name(measure), measure.value, rank_zero_only=True)
 
@@ -171,12 +179,22 @@ def measure_name(measure: Measure) -> str:
     return "/".join(part for part in parts if part)
 
 
-def _gathered(rows: list[Facts]) -> list[Facts]:
-    """Return the rows of all processes, on the first one."""
+def _traces(step: Pass, batch: dict[str, Any]) -> list[Trace]:
+    if step.clean:
+        return []
+    return [
+        Trace(step.attack, step.source, index, crafted.traces)
+        for index, crafted in zip(batch["index"].tolist(), batch["crafted"], strict=True)
+        if crafted.traces
+    ]
+
+
+def _gathered(found: list[Found]) -> list[Found]:
+    """Return what all processes have found, on the first one."""
     if not (dist.is_available() and dist.is_initialized()):
-        return rows
-    everyone: list[list[Facts]] | None = None
+        return found
+    everyone: list[list[Found]] | None = None
     if dist.get_rank() == 0:
         everyone = [[] for _ in range(dist.get_world_size())]
-    dist.gather_object(rows, everyone)
-    return [row for part in everyone for row in part] if everyone else rows
+    dist.gather_object(found, everyone)
+    return [one for part in everyone for one in part] if everyone else found

@@ -38,6 +38,7 @@ from project.metrics.perceptual import (
 from project.metrics.rates import CountedRate, Interval, Rate, wilson_interval
 from project.metrics.segmentation import (
     Confusion,
+    class_counts,
     class_iou,
     mean_iou,
     pixel_accuracy,
@@ -74,6 +75,7 @@ __all__ = [
     "UQISewar",
     "VIFp",
     "VictimFeatures",
+    "class_counts",
     "class_iou",
     "feature_panel",
     "flow_facts",

@@ -3,6 +3,7 @@
 Convention
     confusion   (K, K) int64; row = true class, column = predicted class; counts of valid pixels
     void        label 255: neither right nor wrong, in no count
+    counts      (N, 3, K) int64; pixels predicted right, predicted, labelled; see pixel_counts
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from torch import Tensor
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from project.losses import VOID
+from project.pixel_counts import mean_iou as mean_iou_of_counts
 
 
 class Confusion(MulticlassConfusionMatrix):
@@ -36,18 +38,41 @@ class Confusion(MulticlassConfusionMatrix):
             ValueError: if a label or a predicted class is neither a class nor, for labels, void.
         """
         prediction = logits.argmax(1) if logits.ndim == target.ndim + 1 else logits
-        self._check_classes("labels", target[target != VOID])
-        self._check_classes("predicted classes", prediction)
+        _check(prediction, target, self.num_classes)
         super().update(prediction, target)
 
-    def _check_classes(self, what: str, classes: Tensor) -> None:
-        if classes.numel() == 0:
-            return
-        low, high = (int(end) for end in classes.aminmax())
-        if low < 0 or high >= self.num_classes:
+
+def class_counts(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor:
+    """Return each image's valid pixels by class, (N, 3, K) int64: right, predicted, labelled.
+
+    Args:
+        prediction: (N, H, W) int64 classes.
+        target: (N, H, W) int64 in 0 … K-1, or 255 for void.
+        num_classes: K.
+
+    Raises:
+        ValueError: if a label or a predicted class is neither a class nor, for labels, void.
+    """
+    _check(prediction, target, num_classes)
+    count, valid = len(target), target != VOID
+    first = num_classes * torch.arange(count, device=target.device).view(-1, 1, 1)
+
+    def by_class(classes: Tensor, among: Tensor) -> Tensor:
+        places = (first + classes)[among]
+        return torch.bincount(places, minlength=count * num_classes).view(count, num_classes)
+
+    right = by_class(target, valid & (prediction == target))
+    return torch.stack([right, by_class(prediction, valid), by_class(target, valid)], 1)
+
+
+def _check(prediction: Tensor, target: Tensor, num_classes: int) -> None:
+    labels = target[target != VOID]
+    for what, classes in (("labels", labels), ("predicted classes", prediction)):
+        low, high = classes.aminmax() if classes.numel() else (0, 0)
+        if low < 0 or high >= num_classes:
             raise ValueError(
-                f"{what} must lie in 0 … {self.num_classes - 1} (255 is void), got {low} … {high}. "
-                "Map the data set's labels to the victim's classes."
+                f"{what} must lie in 0 … {num_classes - 1} (255 is void), got {int(low)} … "
+                f"{int(high)}. Map the data set's labels to the victim's classes."
             )
 
 
@@ -74,7 +99,8 @@ def mean_iou(confusion: Tensor) -> float:
     Args:
         confusion: (K, K) counts, row = true class.
     """
-    return float(class_iou(confusion).nanmean())
+    counts = torch.stack([confusion.diagonal(), confusion.sum(0), confusion.sum(1)])
+    return float(mean_iou_of_counts(counts.cpu().numpy()))
 
 
 def pixel_accuracy(confusion: Tensor) -> float:

@@ -3,8 +3,11 @@
 Folder
     rows.parquet, metrics.csv   see project.records
     run.json                    what was run: title, task, command, versions, config, …
+    traces.parquet              what attacks tell of their steps, see project.traces
     gallery/ATTACK/SOURCE/INDEX pictures of some images, see project.report.gallery
-    comparison.csv, …           written with the page, see project.report.comparison
+    transfer.svg, transfer.png  the heat map, written with the page
+    comparison.csv, …           likewise, see project.report.comparison
+    transfer.csv, …             likewise, see project.report.segmentation
 """
 
 from project.report.page import build_report

@@ -1,4 +1,4 @@
-"""``python -m project.report RUN`` writes RUN/report.html, and the comparison beside it, anew."""
+"""``python -m project.report RUN`` writes RUN/report.html, and the files beside it, anew."""
 
 import argparse
 from pathlib import Path
@@ -11,7 +11,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m project.report", description=__doc__)
     parser.add_argument("run", type=Path, help="the run's folder, with rows.parquet in it")
     parser.add_argument(
-        "--reference", help="attack that the others are tested against; by default the first SSTA"
+        "--reference",
+        help="attack that the others are tested against; by default the first SSTA, or of attacks "
+        "on segmenters the first TranSegPGD",
     )
     given = parser.parse_args()
     try:

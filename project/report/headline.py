@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from project.records import Measure
 from project.report.numbers import percent, wilson
 from project.report.run import Run
+from project.report.segmentation.means import Mean
+from project.resampling import Estimate
 
 
 @dataclass(frozen=True)
@@ -28,10 +31,17 @@ class AttackHeadline:
     numbers: list[Headline]
 
 
-def headlines(run: Run) -> list[AttackHeadline]:
-    """Return each attack's headline numbers."""
-    summary = _mious if run.task == "segmentation" else _rates
-    return [AttackHeadline(attack, summary(run, attack)) for attack in run.attacks]
+def headlines(run: Run, means: Sequence[Mean] = ()) -> list[AttackHeadline]:
+    """Return each attack's headline numbers.
+
+    Args:
+        run: the run.
+        means: of segmenters' mIoU over pairs, for their intervals.
+    """
+    if run.task == "classification":
+        return [AttackHeadline(attack, _rates(run, attack)) for attack in run.attacks]
+    bounds = {(one.attack, str(one.group)): one.estimate for one in means if one.metric == "miou"}
+    return [AttackHeadline(attack, _mious(run, attack, bounds)) for attack in run.attacks]
 
 
 def _pairs(run: Run, attack: str, metric: str, white_box: bool) -> list[Measure]:
@@ -39,7 +49,7 @@ def _pairs(run: Run, attack: str, metric: str, white_box: bool) -> list[Measure]
         run.measure(metric, attack, source, victim)
         for source in run.sources(attack)
         for victim in run.victims
-        if (source == victim) == white_box
+        if (source == victim if white_box else run.transfers(source, victim))
     ]
     return [measure for measure in found if measure and not math.isnan(measure.value)]
 
@@ -71,14 +81,15 @@ def _pooled(label: str, rates: list[Measure]) -> Headline:
     )
 
 
-def _mious(run: Run, attack: str) -> list[Headline]:
+def _mious(run: Run, attack: str, bounds: Mapping[tuple[str, str], Estimate]) -> list[Headline]:
+    white, other = (_pairs(run, attack, "miou", white_box) for white_box in (True, False))
     return [
-        _averaged(run, "white-box mIoU", _pairs(run, attack, "miou", True)),
-        _averaged(run, "transfer mIoU", _pairs(run, attack, "miou", False)),
+        _averaged(run, "white-box mIoU", white, bounds.get((attack, "white box"))),
+        _averaged(run, "transfer mIoU", other, bounds.get((attack, "transfer"))),
     ]
 
 
-def _averaged(run: Run, label: str, mious: list[Measure]) -> Headline:
+def _averaged(run: Run, label: str, mious: list[Measure], estimate: Estimate | None) -> Headline:
     if not mious:
         return Headline(label, "–", "no pair of source and victim")
     mean = sum(miou.value for miou in mious) / len(mious)
@@ -87,4 +98,7 @@ def _averaged(run: Run, label: str, mious: list[Measure]) -> Headline:
     pairs = f"{len(mious)} pair{'s' if len(mious) > 1 else ''}"
     images = max((miou.total or 0 for miou in mious), default=0) or run.facts.get("images")
     over = f" over {images} images" if images else ""
-    return Headline(label, percent(mean), f"mean of {pairs}{over}{before}")
+    ends = ""
+    if estimate is not None and not math.isnan(estimate.low):
+        ends = f"{100 * estimate.low:.1f}–{100 * estimate.high:.1f} %"
+    return Headline(label, percent(mean), f"mean of {pairs}{over}{before}", ends)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from project.records import Measure
 from project.report.numbers import interval, number, percent
@@ -20,6 +20,7 @@ class Cell:
         title: the full account, with the interval.
         heat: strength of the attack in [0, 1], for the colour; None without a number.
         white_box: whether the victim is the source.
+        kin: whether it shares a network with the source, as an ensemble and a member do.
     """
 
     main: str
@@ -27,6 +28,7 @@ class Cell:
     title: str = ""
     heat: float | None = None
     white_box: bool = False
+    kin: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,17 @@ def matrix(run: Run, attack: str) -> Matrix:
         victims=run.victims,
         clean=[clean(run, victim) for victim in run.victims],
         rows=[
-            (source, [cell(run, attack, source, victim) for victim in run.victims])
+            (
+                source,
+                [
+                    replace(
+                        cell(run, attack, source, victim),
+                        white_box=source == victim,
+                        kin=source != victim and not run.transfers(source, victim),
+                    )
+                    for victim in run.victims
+                ],
+            )
             for source in run.sources(attack)
         ],
     )
@@ -58,34 +70,33 @@ def matrix(run: Run, attack: str) -> Matrix:
 def _asr_cell(run: Run, attack: str, source: str, victim: str) -> Cell:
     asr = run.measure("asr", attack, source, victim)
     if asr is None or math.isnan(asr.value):
-        return Cell("–", title="nothing to judge", white_box=source == victim)
+        return Cell("–", title="nothing to judge")
     return Cell(
         main=percent(asr.value),
         details=_account(asr),
         title=f"{attack}, {source} → {victim}: {percent(asr.value)} of the {asr.total} images "
         f"that {victim} got right are fooled, 95 % interval {interval(asr)}",
         heat=asr.value,
-        white_box=source == victim,
     )
 
 
 def _miou_cell(run: Run, attack: str, source: str, victim: str) -> Cell:
     miou, clean = run.measure("miou", attack, source, victim), run.clean("clean_miou", victim)
     if miou is None or math.isnan(miou.value):
-        return Cell("–", title="nothing to judge", white_box=source == victim)
+        return Cell("–", title="nothing to judge")
     accuracy = run.measure("pixel_accuracy", attack, source, victim)
     pixels = f", pixel accuracy {percent(accuracy.value)}" if accuracy else ""
     if clean is None or math.isnan(clean.value):
         title = f"{attack}, {source} → {victim}{pixels}"
-        return Cell(percent(miou.value), title=title, white_box=source == victim)
+        return Cell(percent(miou.value), title=title)
     drop = clean.value - miou.value
+    change = f"{'−' if drop >= 0 else '+'}{number(100 * abs(drop), 1)}"
     return Cell(
         main=percent(miou.value),
-        details=(f"{'−' if drop >= 0 else '+'}{number(100 * abs(drop), 1)}",),
+        details=tuple(text for text in (change, interval(miou)) if text),
         title=f"{attack}, {source} → {victim}: mIoU {percent(miou.value)}, clean "
         f"{percent(clean.value)}{pixels}",
         heat=min(max(drop / clean.value, 0.0), 1.0) if clean.value > 0 else None,
-        white_box=source == victim,
     )
 
 
@@ -99,7 +110,8 @@ def _clean_miou(run: Run, victim: str) -> Cell:
     if miou is None:
         return Cell("–")
     title = f"pixel accuracy {percent(accuracy.value)}" if accuracy else ""
-    return Cell(percent(miou.value), title=title)
+    details = (interval(miou),) if interval(miou) else ()
+    return Cell(percent(miou.value), details, title=title)
 
 
 def _rate_cell(rate: Measure | None) -> Cell:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ from project.records import replace_file
 from project.report.comparison import Section, comparison_section
 from project.report.exhibits import exhibits
 from project.report.headline import headlines
+from project.report.heat_map import heat_map, write_heat_map
 from project.report.matrix import matrix
 from project.report.run import Run
+from project.report.segmentation import TransferSection, transfer_section
+from project.report.traces import HEIGHT, WIDTH, attack_traces
 from project.report.visibility import both_rates, set_distances, visibility
 
 _HERE = Path(__file__).parent
@@ -23,12 +27,15 @@ _TOLD = ("command", "seeds", "versions", "weights", "config")  # in run.json, sh
 def build_report(run: Path, reference: str | None = None) -> Path:
     """Write ``report.html`` into a run's folder, from that folder alone.
 
-    The page needs no network and no other file. Where attacks can be compared, the comparison's
-    files are written beside it, see :mod:`project.report.comparison`.
+    The page needs no network and no other file. The heat map and, where attacks can be compared,
+    the comparison's files are written beside it: see :mod:`project.report.comparison` for
+    classifiers and :mod:`project.report.segmentation` for segmenters.
 
     Args:
-        run: the folder, with rows.parquet, metrics.csv, run.json and perhaps gallery/.
-        reference: the attack that the others are tested against; None is the first SSTA.
+        run: the folder, with rows.parquet, metrics.csv, run.json, and perhaps traces.parquet and
+            gallery/.
+        reference: the attack that the others are tested against; None is the first SSTA, or of
+            attacks on segmenters the first TranSegPGD, else the last.
 
     Returns:
         The page's path.
@@ -39,11 +46,16 @@ def build_report(run: Path, reference: str | None = None) -> Path:
         OSError: if the page cannot be written; an older one is still there.
     """
     finished, environment = Run.read(run), _environment()
-    comparison = comparison_section(finished, environment, reference)
-    if comparison:
-        comparison.write(run, finished.facts.get("command"))
+    comparison, transfer = None, None
+    if finished.task == "classification":
+        comparison = comparison_section(finished, environment, reference)
+    else:
+        transfer = transfer_section(finished, reference)
+    for section in (comparison, transfer):
+        if section:
+            section.write(run, finished.facts.get("command"))
     path = run / "report.html"
-    replace_file(path, _render(finished, environment, comparison).encode())
+    replace_file(path, _render(finished, environment, comparison, transfer).encode())
     return path
 
 
@@ -57,23 +69,44 @@ def _environment() -> Environment:
     )
 
 
-def _render(run: Run, environment: Environment, comparison: Section | None) -> str:
+def _render(
+    run: Run,
+    environment: Environment,
+    comparison: Section | None,
+    transfer: TransferSection | None,
+) -> str:
     return environment.get_template("report.html").render(
         title=run.facts.get("title") or "Mirage",
         task=run.task,
         facts={name: run.facts.get(name) for name in _TOLD},
         counts=_counts(run),
-        headlines=headlines(run),
+        headlines=headlines(run, transfer.means if transfer else []),
         matrices=[matrix(run, attack) for attack in run.attacks],
         visibility=visibility(run),
         set_distances=set_distances(run),
         both_rates=both_rates(run),
+        has_kin=bool(run.facts.get("kin")),
+        heat_map=_drawn(run),
         comparison=comparison,
+        transfer=transfer,
+        traces=attack_traces(run),
+        chart_width=WIDTH,
+        chart_height=HEIGHT,
         notices=run.facts.get("notices") or [],
         gallery=exhibits(run),
         style=Markup((_HERE / "report.css").read_text(encoding="utf-8")),
         script=Markup((_HERE / "report.js").read_text(encoding="utf-8")),
     )
+
+
+def _drawn(run: Run) -> str:
+    """Write the heat map beside the page, and return it as what the page embeds."""
+    figure = heat_map(run)
+    if figure is None:
+        return ""
+    drawn = base64.b64encode(write_heat_map(figure, run.folder)).decode()
+    # As an image, its styles and names stay its own.
+    return f"data:image/svg+xml;base64,{drawn}"
 
 
 def _counts(run: Run) -> list[str]:

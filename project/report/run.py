@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow as pa
+
+from project.pixel_counts import COLUMNS as COUNTS
+from project.pixel_counts import Cell, Key, cells
 from project.records import COLUMNS, Measure, read_measures, read_rows
 from project.report.gallery import Sample, samples
+from project.traces import Trace, read_traces
 
 Row = dict[str, Any]
 
@@ -21,9 +26,11 @@ class Run:
     Attributes:
         folder: where it lies.
         facts: run.json.
-        rows: one per image × attack × source × victim.
+        rows: one per image × attack × source × victim, without counts by class.
         measures: data-set level numbers.
         gallery: the samples with pictures.
+        cells: the counts by class, of a run of segmenters.
+        traces: what attacks tell of their steps; older runs have none.
     """
 
     folder: Path
@@ -31,6 +38,8 @@ class Run:
     rows: list[Row]
     measures: list[Measure]
     gallery: list[Sample]
+    cells: dict[Key, Cell] = field(default_factory=dict)
+    traces: list[Trace] = field(default_factory=list)
 
     @classmethod
     def read(cls, folder: Path) -> Run:
@@ -45,12 +54,17 @@ class Run:
                     f"a finished run holds rows.parquet, metrics.csv and run.json; {folder} has no "
                     f"{name}. Give the folder that attack.py named, or let attack.py finish."
                 )
+        table, steps = read_rows(folder / "rows.parquet"), folder / "traces.parquet"
         return cls(
             folder=folder,
             facts=json.loads((folder / "run.json").read_text(encoding="utf-8")),
-            rows=read_rows(folder / "rows.parquet").to_pylist(),
+            rows=table.select(
+                [name for name in table.column_names if name not in COUNTS]
+            ).to_pylist(),
             measures=read_measures(folder / "metrics.csv"),
             gallery=samples(folder),
+            cells=_cells(table),
+            traces=read_traces(steps) if steps.is_file() else [],
         )
 
     @property
@@ -73,6 +87,10 @@ class Run:
         """Names of the victims that an attack was made on, in the victims' order."""
         named = {m.source for m in self.measures if m.attack == attack and m.source}
         return [v for v in self.victims if v in named] + sorted(named.difference(self.victims))
+
+    def transfers(self, source: str, victim: str) -> bool:
+        """Whether a victim shares no network with the source, as an ensemble and a member do."""
+        return source != victim and victim not in (self.facts.get("kin") or {}).get(source, ())
 
     def measure(self, metric: str, attack: str, source: str, victim: str) -> Measure | None:
         """Return one number, None where it was not measured."""
@@ -106,3 +124,17 @@ class Run:
             for name in names
             if name not in COLUMNS and any(row[name] is not None for row in self.rows)
         ]
+
+
+def _cells(table: pa.Table) -> dict[Key, Cell]:
+    """Return the counts by class; none of classifiers' rows, and of those of older runs."""
+    if not table.num_rows or not set(COUNTS) <= set(table.column_names):
+        return {}
+    if table[COUNTS[0]].null_count:
+        return {}
+    names = ("attack", "source", "victim", "index", "fooled_pixels")
+    counts = {
+        name: table[name].combine_chunks().flatten().to_numpy().reshape(table.num_rows, -1)
+        for name in COUNTS
+    }
+    return cells({name: table[name].to_pylist() for name in names} | counts)

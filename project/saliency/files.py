@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-from pathlib import Path
-
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from project.errors import InputError
+from project.png_folder import PngFolder
 from project.saliency.provider import Scene, SceneSaliency
 from project.samples import Samples
 
@@ -28,7 +24,7 @@ class MaskFiles(SceneSaliency):
 
     def __init__(self, root: str) -> None:
         self.root = root
-        self._folder = Path(os.path.expandvars(os.path.expanduser(root)))
+        self._folder = PngFolder(root, "saliency map")
         self._samples: Samples | None = None
 
     def attach(self, samples: Samples) -> None:
@@ -37,11 +33,7 @@ class MaskFiles(SceneSaliency):
         Raises:
             FileNotFoundError: if the folder is not there.
         """
-        if not self._folder.is_dir():
-            raise FileNotFoundError(
-                f"MaskFiles needs a folder of PNG maps, got {self.root!r}. "
-                "Correct the path, or set the environment variable that it names."
-            )
+        self._folder.require()
         self._samples = samples
 
     def maps(self, images: Tensor, scene: Scene) -> Tensor:
@@ -52,17 +44,12 @@ class MaskFiles(SceneSaliency):
 
     def fingerprint(self) -> str:
         """Name the state of the folder, so that changed maps are not taken for the old ones."""
-        sha = hashlib.sha256()
-        for file in sorted(self._folder.glob("*.png")):
-            sha.update(f"{file.name}:{hashlib.sha256(file.read_bytes()).hexdigest()};".encode())
-        return sha.hexdigest()
+        return self._folder.fingerprint()
 
     def _read(self, index: int) -> Tensor:
         assert self._samples is not None
-        path = self._folder / f"{self._samples.name(index)}.png"
-        if not path.is_file():
-            raise FileNotFoundError(f"no saliency map {path} for sample {index}.")
-        return self._samples.align(np.asarray(Image.open(path).convert("L")), index)
+        saliency = self._folder.read(self._samples.name(index), index).convert("L")
+        return self._samples.align(np.asarray(saliency), index)
 
 
 class DataMasks(SceneSaliency):

@@ -6,6 +6,7 @@ from project.training.saliency import SaliencyTraining
 from project.training.segmenter import SegmenterTraining
 from project.training.training import Training
 from project.training.unfolding import UnfoldBatchNorm
+from project.training.universal import UniversalTraining
 from project.training.victim_training import VictimTraining
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "SegmenterTraining",
     "Training",
     "UnfoldBatchNorm",
+    "UniversalTraining",
     "VictimTraining",
 ]

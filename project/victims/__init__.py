@@ -3,8 +3,10 @@
 from project.victims.check import VictimCheckError, check_victim, check_victims
 from project.victims.ensemble import EnsembleVictim, MeanLossEnsemble, RandomEnsemble
 from project.victims.segmentation import SegmentationVictim
+from project.victims.sliding_window import SlidingWindow
 from project.victims.smp_victim import SmpVictim
 from project.victims.timm_victim import TimmVictim
+from project.victims.torchvision_segmenter import TorchvisionSegmenter
 from project.victims.torchvision_victim import TorchvisionVictim
 from project.victims.victim import ClassificationVictim, Task, Victim
 from project.victims.weights import WeightsError, load_weights
@@ -15,9 +17,11 @@ __all__ = [
     "MeanLossEnsemble",
     "RandomEnsemble",
     "SegmentationVictim",
+    "SlidingWindow",
     "SmpVictim",
     "Task",
     "TimmVictim",
+    "TorchvisionSegmenter",
     "TorchvisionVictim",
     "Victim",
     "VictimCheckError",

@@ -65,8 +65,13 @@ class SegmentationVictim(Victim):
         inputs = self.normalise(self.resize(images))
         height, width = inputs.shape[-2:]
         padded = F.pad(inputs, (0, -width % self.divisor, 0, -height % self.divisor))
-        logits = _stretch(self.network(padded), padded)[..., :height, :width]
+        logits = _stretch(self.answer(padded), padded)[..., :height, :width]
         return _stretch(logits, images)
+
+    def answer(self, inputs: Tensor) -> Tensor:
+        """Return the network's logits of normalised, padded images; they may be smaller."""
+        logits: Tensor = self.network(inputs)
+        return logits
 
 
 def _stretch(logits: Tensor, like: Tensor) -> Tensor:

@@ -1,12 +1,24 @@
 """Objectives on pixels against a slow float64 reference written from the formulas."""
 
 import math
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
 
 import pytest
 import torch
 
 from project.attacks import TranSegPGD
-from project.attacks.objectives import AdversarialSplit, CrossEntropy, Margin, TwoStage
+from project.attacks.objectives import (
+    AdversarialSplit,
+    BalancedCrossEntropy,
+    CosineWeighted,
+    CrossEntropy,
+    Margin,
+    MaskedCrossEntropy,
+    Objective,
+    TwoStage,
+)
 from project.attacks.step import Step
 
 K, H, W = 3, 3, 4
@@ -35,8 +47,19 @@ def softmax(values: list[float]) -> list[float]:
     return [value / sum(exps) for value in exps]
 
 
+class Pixel(NamedTuple):
+    """A valid pixel: its label, cross-entropy, whether it is predicted so, KL and cosine."""
+
+    label: int
+    ce: float
+    hit: bool
+    forth: float
+    back: float
+    cosine: float
+
+
 def pixels(scene, image):
-    """Yield (ce, correct, KL(adv‖clean), KL(clean‖adv)) of each valid pixel of an image."""
+    """Yield each valid pixel of an image; KL(adv‖clean) is forth, KL(clean‖adv) back."""
     logits, clean, target = scene
     for y in range(H):
         for x in range(W):
@@ -47,7 +70,8 @@ def pixels(scene, image):
             q = softmax(clean[image, :, y, x].tolist())
             forth = sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
             back = sum(b * math.log(b / a) for a, b in zip(p, q, strict=True))
-            yield -math.log(p[label]), p.index(max(p)) == label, forth, back
+            cosine = p[label] / math.sqrt(sum(a * a for a in p))
+            yield Pixel(label, -math.log(p[label]), p.index(max(p)) == label, forth, back, cosine)
 
 
 def reference(scene, weight_of) -> torch.Tensor:
@@ -56,41 +80,71 @@ def reference(scene, weight_of) -> torch.Tensor:
     for image in range(2):
         found = list(pixels(scene, image))
         weights = weight_of(found)
-        values.append(sum(w * p[0] for w, p in zip(weights, found, strict=True)) / len(found))
+        values.append(sum(w * p.ce for w, p in zip(weights, found, strict=True)) / len(found))
     return torch.tensor(values, dtype=torch.float64)
 
 
-def by_divergence(place, beta):
+def by_divergence(name, beta):
     def weigh(found):
-        mean = sum(p[place] for p in found) / len(found)
-        return [1 - beta if p[place] > mean else beta for p in found]
+        mean = sum(getattr(p, name) for p in found) / len(found)
+        return [1 - beta if getattr(p, name) > mean else beta for p in found]
 
     return weigh
 
 
+def by_class(found, resisting=True):
+    counts = Counter(p.label for p in found)
+    return [
+        len(found) / (len(counts) * counts[p.label]) if p.hit == resisting else 0.0 for p in found
+    ]
+
+
+class Case(NamedTuple):
+    """An objective, the step it is asked at, and its weights written from the formula."""
+
+    objective: Objective
+    number: int
+    weigh: Callable[[list[Pixel]], list[float]]
+    targeted: bool = False
+
+
 CASES = {
-    "cross entropy": (CrossEntropy(), 3, lambda ps: [1.0 for _ in ps]),
-    "segpgd at 1": (AdversarialSplit(), 1, lambda ps: [float(p[1]) for p in ps]),
-    "segpgd at 3": (AdversarialSplit(), 3, lambda ps: [0.75 if p[1] else 0.25 for p in ps]),
-    "stage 1": (TwoStage(0.2), 2, lambda ps: [0.8 if p[1] else 0.2 for p in ps]),
-    "stage 1, other reading": (
-        TwoStage(0.2, hard_weight="wrong"),
-        1,
-        lambda ps: [0.2 if p[1] else 0.8 for p in ps],
+    "cross entropy": Case(CrossEntropy(), 3, lambda ps: [1.0 for _ in ps]),
+    "segpgd at 1": Case(AdversarialSplit(), 1, lambda ps: [float(p.hit) for p in ps]),
+    "segpgd at 3": Case(AdversarialSplit(), 3, lambda ps: [0.75 if p.hit else 0.25 for p in ps]),
+    "segpgd, targeted": Case(
+        AdversarialSplit(), 3, lambda ps: [0.25 if p.hit else 0.75 for p in ps], targeted=True
     ),
-    "stage 2": (TwoStage(beta=0.3), 3, by_divergence(2, 0.3)),
-    "stage 2, other direction": (
-        TwoStage(beta=0.3, divergence="clean_adversarial"),
+    "cospgd": Case(CosineWeighted(), 3, lambda ps: [p.cosine for p in ps]),
+    "cospgd, targeted": Case(CosineWeighted(), 3, lambda ps: [1 - p.cosine for p in ps], True),
+    "masked": Case(MaskedCrossEntropy(), 3, lambda ps: [float(p.hit) for p in ps]),
+    "masked, targeted": Case(
+        MaskedCrossEntropy(), 3, lambda ps: [float(not p.hit) for p in ps], targeted=True
+    ),
+    "balanced": Case(BalancedCrossEntropy(), 3, by_class),
+    "balanced, targeted": Case(
+        BalancedCrossEntropy(), 3, lambda ps: by_class(ps, resisting=False), targeted=True
+    ),
+    "balanced, given weights": Case(
+        BalancedCrossEntropy([0.5, 2.0, 3.0]),
         3,
-        by_divergence(3, 0.3),
+        lambda ps: [(0.5, 2.0, 3.0)[p.label] * p.hit for p in ps],
+    ),
+    "stage 1": Case(TwoStage(0.2), 2, lambda ps: [0.8 if p.hit else 0.2 for p in ps]),
+    "stage 1, other reading": Case(
+        TwoStage(0.2, hard_weight="wrong"), 1, lambda ps: [0.2 if p.hit else 0.8 for p in ps]
+    ),
+    "stage 2": Case(TwoStage(beta=0.3), 3, by_divergence("forth", 0.3)),
+    "stage 2, other direction": Case(
+        TwoStage(beta=0.3, divergence="clean_adversarial"), 3, by_divergence("back", 0.3)
     ),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_objective_and_gradient_agree_with_the_formula(scene, case):
-    objective, number, weigh = CASES[case]
-    step = make_step(scene, number)
+    objective, number, weigh, targeted = CASES[case]
+    step = make_step(scene, number, targeted=targeted)
     step.logits.requires_grad_()
     value = objective(step)
     torch.testing.assert_close(value.detach(), reference(scene, weigh), rtol=1e-12, atol=0)
@@ -126,21 +180,61 @@ def test_margin_is_the_mean_lead_of_the_best_other_class(scene):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_void_pixels_never_count(scene, case):
-    objective, number, _ = CASES[case]
+def test_float32_gradient_of_extreme_logits_is_finite(scene, case):
+    objective, number, _, targeted = CASES[case]
     logits, clean, target = scene
-    before = objective(make_step(scene, number))
+    extreme = (200 * logits).float().requires_grad_()
+    step = make_step((extreme, 200 * clean.float(), target), number, targeted=targeted)
+    value = objective(step)
+    (gradient,) = torch.autograd.grad(value.sum(), extreme)
+    assert value.isfinite().all()
+    assert gradient.isfinite().all()
+
+
+def test_without_void_and_with_one_class_balanced_is_masked(scene):
+    logits, clean, _ = scene
+    one = logits, clean, torch.ones(2, H, W, dtype=torch.int64)
+    balanced, masked = BalancedCrossEntropy(), MaskedCrossEntropy()
+    assert torch.equal(balanced(make_step(one)), masked(make_step(one)))
+
+
+def test_every_class_of_an_image_weighs_alike_in_balanced(scene):
+    # Nothing is known about any pixel, and all are predicted as their own class, by a hair.
+    target = torch.tensor([[[0, 0, 0, 1], [0, 2, 0, 255]]])
+    logits = torch.zeros(1, K, 2, 4).scatter(1, target.clamp(max=2)[:, None], 1e-6)
+    logits.requires_grad_()
+    value = BalancedCrossEntropy()(make_step((logits, logits, target)))
+    (gradient,) = torch.autograd.grad(value.sum(), logits)
+    own = gradient.gather(1, target.clamp(max=2)[:, None])[:, 0]
+    sums = [own[target == label].sum().item() for label in range(K)]
+    torch.testing.assert_close(sums, [-2 / 9] * 3)
+
+
+def test_class_weights_of_another_number_of_classes_are_rejected(scene):
+    with pytest.raises(ValueError, match="each of the victim's 3 classes, got 2"):
+        BalancedCrossEntropy([1.0, 2.0])(make_step(scene))
+    with pytest.raises(ValueError, match="at least 0"):
+        BalancedCrossEntropy([1.0, -2.0])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_void_pixels_never_count(scene, case):
+    objective, number, _, targeted = CASES[case]
+    logits, clean, target = scene
+    before = objective(make_step(scene, number, targeted=targeted))
     void = (target == 255)[:, None].expand_as(logits)
     changed = logits.masked_fill(void, 9.0), clean.masked_fill(void, -7.0), target
-    torch.testing.assert_close(objective(make_step(changed, number)), before, rtol=0, atol=0)
+    after = objective(make_step(changed, number, targeted=targeted))
+    torch.testing.assert_close(after, before, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_image_that_is_void_everywhere_has_loss_and_gradient_0(scene, case):
-    objective, number, _ = CASES[case]
+    objective, number, _, targeted = CASES[case]
     logits, clean, target = scene
     logits.requires_grad_()
-    value = objective(make_step((logits, clean, torch.full_like(target, 255)), number))
+    void = torch.full_like(target, 255)
+    value = objective(make_step((logits, clean, void), number, targeted=targeted))
     (gradient,) = torch.autograd.grad(value.sum(), logits)
     assert torch.equal(value.detach(), torch.zeros(2, dtype=torch.float64))
     assert torch.equal(gradient, torch.zeros_like(gradient))

@@ -136,10 +136,18 @@ def test_a_map_is_aligned_exactly_as_the_photo_is(tmp_path, name):
     assert torch.equal(samples.align(red, 1), samples[1]["image"][:1])
 
 
+@pytest.mark.parametrize("name", FRAMES)
+def test_a_map_of_classes_is_aligned_exactly_as_the_labels_are(tmp_path, name):
+    samples = coded_set(tmp_path, FRAMES[name])
+    assert torch.equal(samples.align_labels(samples.read(1)[1], 1), samples[1]["target"])
+
+
 def test_a_map_of_another_size_than_the_photo_is_refused(tmp_path):
     samples = coded_set(tmp_path, Stretch(20, 20))
     with pytest.raises(ValueError, match=r"photo's size 80×48, got uint8 of shape \(20, 20\)"):
         samples.align(np.zeros((20, 20), np.uint8), 0)
+    with pytest.raises(ValueError, match=r"photo's size 80×48, got uint8 of shape \(20, 20\)"):
+        samples.align_labels(np.zeros((20, 20), np.uint8), 0)
 
 
 def test_a_centre_crop_is_central(tmp_path):

@@ -92,8 +92,10 @@ def run(
 
 
 def results(folder: Path) -> dict[str, bytes]:
-    """Return the two files whose bytes an experiment determines."""
-    return {name: (folder / "run" / name).read_bytes() for name in ("rows.parquet", "metrics.csv")}
+    """Return the files whose bytes an experiment determines."""
+    names = ("rows.parquet", "metrics.csv", "traces.parquet")
+    paths = [folder / "run" / name for name in names]
+    return {path.name: path.read_bytes() for path in paths if path.is_file()}
 
 
 def stored(store: Path) -> dict[str, bytes]:

@@ -31,7 +31,7 @@ def test_a_run_without_a_comparison_removes_that_of_the_run_before(tmp_path):
     assert not any((tmp_path / "run" / name).exists() for name in FILES)
 
 
-def test_segmenters_have_no_comparison(tmp_path):
+def test_segmenters_have_none_of_the_files_of_classifiers(tmp_path):
     task = "segmentation"
     run(tmp_path, data=shapes(task), victims=victims(task), attacks=attacks())
     assert (tmp_path / "run/report.html").is_file()

@@ -177,11 +177,11 @@ def test_the_reference_can_be_named_on_the_command_line(run, monkeypatch, capsys
     assert "one of ssta, stadv, a|b<i>, got 'pgd'" in capsys.readouterr().err
 
 
-def test_a_segmentation_run_has_no_comparison(segmentation_run, tmp_path):
+def test_a_run_of_segmenters_without_counts_by_class_has_no_comparison(segmentation_run, tmp_path):
     for name in ("rows.parquet", "metrics.csv", "run.json"):
         shutil.copy(segmentation_run / name, tmp_path)
     page = Page(build_report(tmp_path).read_text(encoding="utf-8"))
     assert "comparison" not in page.attributes("id")
     assert not any((tmp_path / name).exists() for name in FILES)
-    with pytest.raises(ValueError, match="at least two attacks on classifiers"):
+    with pytest.raises(ValueError, match="needs rows with counts of pixels by class"):
         build_report(tmp_path, "pgd")

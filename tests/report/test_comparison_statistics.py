@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap, wilcoxon
 
-from project.report.comparison import bootstrap as ours
+from project import resampling
 from project.report.comparison.bootstrap import cluster_ratios
 from project.report.comparison.paired import holm, mcnemar, signed_rank
 
@@ -22,7 +22,7 @@ def test_the_interval_is_scipys_bca_over_clusters(victims, monkeypatch):
     rng = np.random.default_rng(3)
     counts = rng.integers(1, victims + 1, 60).astype(float)
     sums = counts * rng.lognormal(0, 1, 60)
-    monkeypatch.setattr(ours, "RESAMPLES", 20_000)
+    monkeypatch.setattr(resampling, "RESAMPLES", 20_000)
     [estimate] = cluster_ratios(sums[:, None], counts[:, None])
     expected = bootstrap(
         (sums, counts),
@@ -37,7 +37,7 @@ def test_the_interval_is_scipys_bca_over_clusters(victims, monkeypatch):
 
 
 def test_the_interval_covers_a_known_mean_about_as_often_as_it_says(monkeypatch):
-    monkeypatch.setattr(ours, "RESAMPLES", 1000)
+    monkeypatch.setattr(resampling, "RESAMPLES", 1000)
     rng = np.random.default_rng(0)
     images = rng.gamma(2.0, 0.5, (50, 400, 1))  # what victims have in common; mean 1
     values = images + 0.1 * rng.standard_normal((50, 400, 4))
@@ -78,7 +78,7 @@ def test_the_interval_is_the_same_every_time_and_however_many_are_drawn_at_once(
     sums, counts = np.random.default_rng(2).random((30, 2)), np.ones((30, 2))
     first = cluster_ratios(sums, counts)
     assert cluster_ratios(sums, counts) == first
-    monkeypatch.setattr(ours, "_AT_ONCE", 30 * 7)
+    monkeypatch.setattr(resampling, "_AT_ONCE", 30 * 7)
     assert np.allclose(cluster_ratios(sums, counts), first)
 
 

@@ -8,22 +8,23 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from project.victims import Victim
+from tests.test_configs import parts
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FRAGMENTS = sorted((CONFIGS / "victims").glob("*.yaml"))
-# Those of tracer train a saliency network, which is no victim.
-RECIPES = sorted(
-    path for path in (CONFIGS / "train").glob("*.yaml") if not path.stem.endswith("_tracer")
-)
+# Those of tracer train a saliency network and those of universal a perturbation: no victims.
+OTHERS = {"duts_tracer", "shapes_tracer", "universal_camvid", "universal_shapes"}
+RECIPES = sorted(path for path in (CONFIGS / "train").glob("*.yaml") if path.stem not in OTHERS)
 
 
 def victims() -> dict[str, dict[str, Any]]:
-    """Return every victim of the fragments by its checkpoint."""
-    found = {}
-    for fragment in FRAGMENTS:
-        for victim in yaml.safe_load(fragment.read_text())["model"]["victims"].values():
-            found[victim["init_args"].get("checkpoint")] = victim
-    return found
+    """Return every victim of the fragments, also those inside of others, by its checkpoint."""
+    named = [
+        victim
+        for fragment in FRAGMENTS
+        for victim in yaml.safe_load(fragment.read_text())["model"]["victims"].values()
+    ]
+    return {part["init_args"].get("checkpoint"): part for victim in named for part in parts(victim)}
 
 
 @pytest.mark.parametrize("fragment", FRAGMENTS, ids=lambda path: path.stem)
@@ -47,7 +48,8 @@ def test_every_recipe_trains_a_victim_that_an_experiment_can_name(recipe: Path):
         if callback["class_path"] == "ModelCheckpoint"
     ]
     trained = content["model"]["init_args"]["victim"]
-    trained["init_args"].pop("encoder_checkpoint", None)
+    for start in ("encoder_checkpoint", "pretrained"):
+        trained["init_args"].pop(start, None)
     named = victims()[f"{saved['dirpath']}/{saved['filename']}.ckpt"]
     named["init_args"].pop("checkpoint")
     assert named == trained

@@ -17,6 +17,8 @@ class AdversarialSplit(Objective):
     Source: Gu et al., "SegPGD", ECCV 2022, eq. (4) and algorithm 1 [paper].
     """
 
+    stationary = False
+
     def __call__(self, step: Step) -> Tensor:
         """Return the weighted cross-entropy, (N,)."""
         share = (step.number - 1) / (2 * step.total)

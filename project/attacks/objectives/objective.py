@@ -21,9 +21,12 @@ class Objective(ABC):
     Attributes:
         layer: dotted name of the victim's submodule whose output the objective looks at, as
             ``step.features``; None: it needs the logits only.
+        stationary: whether equal images have equal values at all steps, so that values of
+            different steps can be compared.
     """
 
     layer: str | None = None
+    stationary: bool = True
 
     @abstractmethod
     def __call__(self, step: Step) -> Tensor:

@@ -37,6 +37,8 @@ class TwoStage(Objective):
         divergence: KL(adversarial ‖ clean) or KL(clean ‖ adversarial).
     """
 
+    stationary = False
+
     def __init__(
         self,
         gamma: float = 0.1,

@@ -50,6 +50,7 @@ class RuleBook:
         landscape = self.landscape
         return Here(
             number=number,
+            total=landscape.total,
             images=landscape.images,
             perturbation=perturbation,
             step_size=self.step_size,

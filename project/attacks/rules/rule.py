@@ -18,7 +18,8 @@ class Here:
     """Where an attack stands when it asks its rules, and how they may look around.
 
     Attributes:
-        number: t = 1 … T.
+        number: t = 1 … total.
+        total: T.
         images: (N, 3, H, W), the clean images.
         perturbation: (N, C, H, W), the current iterate.
         step_size: α of this step before any schedule, in the threat model's units.
@@ -29,6 +30,7 @@ class Here:
     """
 
     number: int
+    total: int
     images: Tensor
     perturbation: Tensor
     step_size: float

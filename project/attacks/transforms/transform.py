@@ -42,6 +42,11 @@ class InputTransform(ABC):
         """Let transforms that need other images (Admix) look them up."""
 
 
+def still(change: Callable[[Tensor], Tensor]) -> View:
+    """Return the view of a change that leaves every pixel in its place."""
+    return View(change, _unmoved)
+
+
 def all_views(transforms: Sequence[InputTransform], draws: Draws) -> Iterator[View]:
     """Yield the views of several transforms in turn, each applied to those of the one before.
 
@@ -50,7 +55,7 @@ def all_views(transforms: Sequence[InputTransform], draws: Draws) -> Iterator[Vi
         draws: of the samples, for this step.
     """
     if not transforms:
-        yield View(_same, _unmoved)
+        yield still(_same)
         return
     first, *others = transforms
     for number, view in enumerate(first.views(draws.keyed(len(others)))):

@@ -10,10 +10,11 @@ from typing import Literal
 import numpy as np
 
 from project.report.columns import column
-from project.report.comparison.bootstrap import Estimate, Floats, cluster_ratios
+from project.report.comparison.bootstrap import cluster_ratios
 from project.report.comparison.paired import holm, signed_rank
 from project.report.comparison.quality import by_image, columns_of, published_quality
 from project.report.comparison.white_box import WhiteBox
+from project.resampling import Estimate, Floats
 
 Winner = Literal["reference", "other", "neither"]
 _LEVEL = 0.05

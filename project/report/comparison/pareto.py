@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from project.report.columns import DISTANCES
-from project.report.comparison.bootstrap import Estimate, Floats
 from project.report.comparison.quality import cluster_means, columns_of
 from project.report.comparison.success import successes
 from project.report.comparison.white_box import WhiteBox, family
+from project.resampling import Estimate, Floats
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from project.report.columns import column
-from project.report.comparison.bootstrap import RESAMPLES, Estimate
 from project.report.comparison.compare import Comparison
 from project.report.comparison.contrast import QualityContrast
 from project.report.comparison.published import PUBLISHED
 from project.report.comparison.quality import Quality
 from project.report.comparison.success import POOLED, Success, SuccessContrast
 from project.report.numbers import number, percent
+from project.resampling import RESAMPLES, Estimate
 
 Verdict = Literal["", "reference", "other"]
 MARKS: dict[Verdict, str] = {"": "", "reference": "✓", "other": "✗"}

@@ -1,0 +1,79 @@
+"""A targeted attack where the data set knows only the right classes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from project.attacks.aims import Aim
+from project.attacks.attack import Attack, Perturbed
+from project.attacks.verdict import fooled_share, query
+from project.errors import InputError
+from project.losses import VOID, valid_elements
+from project.samples import Samples
+
+
+class Aimed(Attack):
+    """A targeted attack that takes labels, as every attack of an experiment does.
+
+    An aim says which classes are wanted; the targeted attack leads there. Void elements stay void.
+    Success is judged as everywhere else, by the labels; rows tell beside it, as ``reached``, which
+    share of the elements of which anything is wanted is predicted as wanted, on the 8-bit image.
+
+    Source: [ours].
+
+    Args:
+        attack: a targeted attack.
+        aim: what it leads to.
+    """
+
+    targeted = False
+
+    def __init__(self, attack: Attack, aim: Aim) -> None:
+        if not attack.targeted:
+            raise InputError(
+                f"Aimed needs a targeted attack, got an untargeted {attack.name}. "
+                "Give it targeted=True."
+            )
+        self.attack = attack
+        self.aim = aim
+        self.seed = attack.seed
+
+    def attach(self, samples: Samples) -> None:
+        """Let attack and aim look samples up."""
+        self.attack.attach(samples)
+        self.aim.attach(samples)
+
+    def perturb(
+        self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
+    ) -> Perturbed:
+        """Ask for the wanted classes, and lead to them."""
+        wanted = self._wanted(victim, images, target, index)
+        found = self.attack.perturb(victim, images, wanted, index)
+        with torch.no_grad():
+            reached = fooled_share(query(victim, found.images, wanted), wanted, targeted=True)
+        return replace(found, facts=found.facts | {"reached": reached})
+
+    def _wanted(self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor) -> Tensor:
+        with torch.no_grad():
+            logits = query(victim, images, target)
+        wanted = self.aim.wanted(logits, target, index)
+        if wanted.shape != target.shape:
+            raise InputError(
+                f"{type(self.aim).__name__} must give a wanted class for each label, "
+                f"{tuple(target.shape)}, got {tuple(wanted.shape)}. Make its maps of that size."
+            )
+        wanted = wanted.where(valid_elements(target), VOID)
+        _check_classes(wanted, logits.shape[1])
+        return wanted
+
+
+def _check_classes(wanted: Tensor, count: int) -> None:
+    classes = wanted[valid_elements(wanted)]
+    if classes.numel() and not 0 <= int(classes.amin()) <= int(classes.amax()) < count:
+        raise InputError(
+            f"wanted classes must lie in 0 … {count - 1}, the victim's classes (255 is void in "
+            f"maps), got {int(classes.amin())} … {int(classes.amax())}. Correct the aim."
+        )

@@ -1,0 +1,168 @@
+"""ALMA-prox."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from project.attacks.as_saved import as_saved
+from project.attacks.attack import Attack, Perturbed
+from project.attacks.multipliers import Multipliers
+from project.attacks.objectives.dlr import logit_spread
+from project.attacks.proximal import shrunk
+from project.attacks.smallest import Smallest
+from project.attacks.verdict import fooled_share, query, resisting
+from project.errors import InputError
+from project.losses import margin, valid_elements
+from project.quantise import to_8bit
+from project.threat_models import Linf
+
+_SMOOTHING = 0.8
+_SMALLEST_SCALE, _SCALE_RATE = 0.1, 0.02
+_TOLERANCE = 1e-4
+
+
+class ALMAProx(Attack):
+    r"""The smallest noise that fools a share of the pixels: one constraint for each pixel.
+
+    Minimises $$\|\delta\|_\infty$$ subject to $$c_i \le 0$$ at that share of the valid pixels, c
+    the ratio of :class:`~project.attacks.DLR` with the opposite sign. Proximal gradient steps
+    $$\delta \leftarrow \mathrm{prox}^H_{\lambda \|\cdot\|_\infty}(\delta - \lambda H^{-1} g)$$
+    with the metric $$H = \sqrt{\overline{g^2}}$$, g the gradient of
+    $$\sum_i P(w c_i, \rho_i, \mu_i)$$; see :class:`~project.attacks.multipliers.Multipliers` and
+    :func:`~project.attacks.proximal.shrunk`. The scale w falls while an image succeeds and rises
+    while it does not. Of the constraints the hardest are left out, at last as many as may fail.
+
+    There is no budget. The smallest δ is kept whose 8-bit image fools the share; where none does,
+    the one that fooled most. Rows tell ``reached``, 1 or 0; ``success`` asks for all pixels.
+
+    Source: Rony, Pesquet, Ben Ayed, "Proximal Splitting Adversarial Attacks for Semantic
+    Segmentation", CVPR 2023 [code]. The victim is asked at the 8-bit image, since on floats
+    the search ends below what a file can hold; and the tolerance asks a little more of targeted
+    pixels too, of which the code asks less [ours].
+
+    The authors' adv-lib is not used: it imports a plotting server and compiles at run time; its
+    proximal step takes a number of iterations that depends on the whole batch, and it fails where
+    an image has too few valid pixels to leave any out while another has enough.
+
+    Args:
+        share: of valid pixels to fool, in (0, 1]; 0.99 as in the code.
+        steps: each a forward and a backward pass; 500 as in the code.
+        step_size: λ of the first step, 0.001 as in the code.
+        step_decay: what is left of λ at the last step, in (0, 1); it falls from an image's first
+            success on, at the latest from half of the steps on.
+        targeted: whether the target map is wanted.
+        seed: the key of all draws (none is made).
+    """
+
+    def __init__(
+        self,
+        share: float = 0.99,
+        steps: int = 500,
+        step_size: float = 0.001,
+        step_decay: float = 0.1,
+        targeted: bool = False,
+        seed: int = 0,
+    ) -> None:
+        if not 0 < share <= 1 or not 0 < step_decay < 1:
+            raise InputError(
+                f"share must be in (0, 1] and step_decay in (0, 1), got {share} and {step_decay}."
+            )
+        if steps < 1 or not step_size > 0:
+            raise InputError(
+                f"steps must be at least 1 and step_size greater than 0, got {steps}, {step_size}."
+            )
+        self.share = share
+        self.steps = steps
+        self.step_size = step_size
+        self.step_decay = step_decay
+        self.targeted = targeted
+        self.seed = seed
+
+    def perturb(
+        self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
+    ) -> Perturbed:
+        """Run all steps."""
+        best = Smallest(images, self.share)
+        search = _Search(images, target)
+        for step in range(self.steps):
+            perturbation = search.perturbation.requires_grad_()
+            logits = query(victim, as_saved(images, perturbation), target)
+            fooled = fooled_share(logits.detach(), target, self.targeted)
+            search.note(fooled >= self.share, step, self.steps // 2)
+            size = perturbation.detach().flatten(1).abs().amax(1)
+            best.keep(step, perturbation.detach(), size, fooled)
+            loss = self._lagrangian(search, logits, target, step)
+            (gradient,) = torch.autograd.grad(loss, perturbation)
+            search.move(gradient, self._step_size(search.found, step), step)
+        float_images = (images + best.perturbation).clamp(0, 1)
+        return Perturbed(
+            images=to_8bit(float_images),
+            float_images=float_images,
+            perturbation=best.perturbation,
+            steps=best.steps,
+            facts={"reached": best.reached.double()},
+            threat_model=Linf(1.0),
+        )
+
+    def _lagrangian(self, search: _Search, logits: Tensor, target: Tensor, step: int) -> Tensor:
+        """Return the sum of all penalties; multipliers learn from this step first."""
+        lead = margin(logits, target)
+        lead = (-lead if self.targeted else lead) + _TOLERANCE
+        ratios = (lead / logit_spread(logits, self.targeted)).reshape(len(target), -1)
+        constraints = search.scale[:, None] * ratios
+        met = ~resisting(logits.detach(), target, self.targeted).reshape(len(target), -1)
+        counted = self._counted(constraints.detach(), search.valid, step)
+        search.multipliers.update(step, constraints.detach(), counted, met)
+        return (search.multipliers.penalty(constraints) * counted).sum()
+
+    def _counted(self, constraints: Tensor, valid: Tensor, step: int) -> Tensor:
+        """Return all valid constraints but the largest, of which ever more are left out."""
+        may_fail = (1 - self.share) * valid.sum(1, keepdim=True)
+        left_out = (may_fail * step / max(self.steps - 1, 1)).long()
+        most = max(1, int((1 - self.share) * valid.shape[1]))
+        largest = constraints.masked_fill(~valid, -torch.inf).topk(most, 1).values
+        limit = largest.gather(1, (left_out - 1).clamp(0, most - 1))
+        return valid & ((constraints <= limit) | (left_out == 0))
+
+    def _step_size(self, found: Tensor, step: int) -> Tensor:
+        """Return each image's λ, which falls as 1 / time from its first success on."""
+        left = (self.steps - found).clamp(min=1)
+        slowness = self.step_decay / (1 - self.step_decay) * left
+        return self.step_size * slowness / ((step - found).clamp(min=0) + slowness)
+
+
+class _Search:
+    """Where the search for each image of a batch stands.
+
+    Attributes:
+        perturbation: δ, (N, 3, H, W).
+        scale: w, (N,).
+        found: (N,), the step from which on λ falls.
+        valid: bool (N, E), which of an image's E elements are not void.
+        multipliers: of all constraints.
+    """
+
+    def __init__(self, images: Tensor, target: Tensor) -> None:
+        self.perturbation = torch.zeros_like(images)
+        self.scale = images.new_ones(len(images))
+        self.valid = valid_elements(target).reshape(len(target), -1)
+        self.found = torch.full_like(self.scale, torch.inf)
+        self.multipliers = Multipliers(self.valid)
+        self._low, self._high = -images, 1 - images
+        # Squares of what pixels beyond hope weigh do not fit float32.
+        self._square = torch.zeros_like(images, dtype=torch.float64)
+
+    def note(self, reached: Tensor, step: int, latest: int) -> None:
+        """Learn which images (N,) reach their share at this step."""
+        self.found = torch.where(reached, self.found.clamp(max=step), self.found)
+        self.found = self.found if step < latest else self.found.clamp(max=latest)
+        rate = torch.where(reached, 1 + _SCALE_RATE, 1 - _SCALE_RATE)
+        self.scale = (self.scale / rate).clamp(_SMALLEST_SCALE, 1)
+
+    def move(self, gradient: Tensor, size: Tensor, step: int) -> None:
+        """Make a proximal gradient step of size λ, (N,)."""
+        self._square = _SMOOTHING * self._square + (1 - _SMOOTHING) * gradient.double() ** 2
+        metric = (self._square / (1 - _SMOOTHING ** (step + 1))).sqrt().clamp(min=1e-8).to(gradient)
+        moved = self.perturbation.detach() - size.view(-1, 1, 1, 1) / metric * gradient
+        self.perturbation = shrunk(moved, size, metric, self._low, self._high)

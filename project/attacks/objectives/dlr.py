@@ -1,0 +1,55 @@
+"""The difference-of-logits ratio."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from project.attacks.objectives.objective import Objective
+from project.attacks.step import Step
+from project.errors import InputError
+from project.losses import margin, mean_over_valid
+
+
+class DLR(Objective):
+    r"""Mean difference-of-logits ratio, which does not change with the logits' scale or offset.
+
+    $$\frac{\max_{k \ne y} z_k - z_y}{z_{\pi_1} - z_{\pi_3}}$$, z_{π_i} the i-th largest logit, and
+    where targeted the same lead over $$z_{\pi_1} - (z_{\pi_3} + z_{\pi_4}) / 2$$. So a confident
+    victim, whose cross-entropy is flat, has a gradient like any other.
+
+    Source: Croce & Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse
+    parameter-free attacks", ICML 2020 [code]; there a targeted attack knows the true class too,
+    here the best class beside the target stands for it [port]. The mean over pixels is [ours].
+    """
+
+    def __call__(self, step: Step) -> Tensor:
+        """Return the mean ratio, (N,).
+
+        Raises:
+            ValueError: if the victim has fewer classes than the ratio looks at.
+        """
+        lead = margin(step.logits, step.target)
+        return -mean_over_valid(lead / logit_spread(step.logits, step.targeted), step.valid)
+
+
+def logit_spread(logits: Tensor, targeted: bool) -> Tensor:
+    """Return how far the largest logit is above the third, or the mean of third and fourth.
+
+    Args:
+        logits: (N, K, ...).
+        targeted: whether the fourth is looked at too.
+
+    Returns:
+        (N, ...), greater than 0, with gradient.
+
+    Raises:
+        ValueError: if there are fewer classes than that.
+    """
+    needed = 4 if targeted else 3
+    if logits.shape[1] < needed:
+        raise InputError(
+            f"the difference-of-logits ratio needs a victim of at least {needed} classes where "
+            f"targeted is {targeted}, got {logits.shape[1]}. Take Margin or CrossEntropy instead."
+        )
+    largest = logits.topk(needed, 1).values
+    return largest[:, 0] - largest[:, 2:].mean(1) + 1e-12

@@ -1,0 +1,75 @@
+"""Diverse inputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from project.attacks.transforms.resized_axis import ResizedAxis
+from project.attacks.transforms.transform import InputTransform, View
+from project.errors import InputError
+from project.randomness import Draws
+from project.separable import along_axes
+
+
+class Diversity(InputTransform):
+    r"""Show each image smaller, at a random place of a black frame, with some probability.
+
+    An image of side S is resized to a side drawn from $$[S, \lceil s S \rceil)$$, zero-padded at
+    a random place to $$\lceil s S \rceil$$, and all of it resized back to S; height and width
+    alike. Labels and clean logits follow by the nearest pixel, the frame being void, so that losses
+    and splits of pixels are those of the image that the victim sees.
+
+    Source: Xie et al., "Improving Transferability of Adversarial Examples with Input Diversity",
+    CVPR 2019, section 3.3 [paper]; resizing back, so that any victim takes the image, and bilinear
+    resizing [port].
+
+    Args:
+        probability: of each image, at each step, to be changed; 0.5 as in the paper.
+        scale: s, of the frame, at least 1; the paper's 330 of 299 pixels is 1.1.
+    """
+
+    def __init__(self, probability: float = 0.5, scale: float = 1.1) -> None:
+        if not 0 <= probability <= 1 or not 1 <= scale < math.inf:
+            raise InputError(
+                f"probability must lie in [0, 1] and scale be at least 1, got {probability}, "
+                f"{scale}."
+            )
+        self.probability = probability
+        self.scale = scale
+
+    def views(self, draws: Draws) -> Iterator[View]:
+        """Yield one view; four draws for each image: whether, how large, how far down and right."""
+        chances = draws.uniform(4).double()
+        yield View(partial(self._change, chances), partial(self._follow, chances))
+
+    def _change(self, chances: Tensor, images: Tensor) -> Tensor:
+        down, across = self._axes(chances, images)
+        return along_axes(images, down.matrices(images.dtype), across.matrices(images.dtype))
+
+    def _follow(self, chances: Tensor, pixels: Tensor, outside: int) -> Tensor:
+        down, across = self._axes(chances, pixels)
+        (rows, in_height), (columns, in_width) = down.nearest(), across.nearest()
+        number = torch.arange(len(pixels), device=pixels.device)[:, None, None]
+        moved = pixels.movedim((-2, -1), (1, 2))[number, rows[:, :, None], columns[:, None]]
+        moved[~(in_height[:, :, None] & in_width[:, None])] = outside
+        return moved.movedim((1, 2), (-2, -1))
+
+    def _axes(self, chances: Tensor, pixels: Tensor) -> tuple[ResizedAxis, ResizedAxis]:
+        """Return what becomes of the height and of the width."""
+        whether, size, top, left = chances.to(pixels.device).unbind(1)
+        scale = torch.ones_like(whether).masked_fill(whether < self.probability, self.scale)
+        height, width = pixels.shape[-2:]
+        return _drawn(height, scale, size, top), _drawn(width, scale, size, left)
+
+
+def _drawn(length: int, scale: Tensor, size: Tensor, place: Tensor) -> ResizedAxis:
+    """Return an axis by draws from [0, 1); scale 1 leaves the image as it is."""
+    canvas = (scale * length - 1e-9).ceil()  # 1.1 · 70 is a little more than 77
+    resized = length + (size * (canvas - length)).floor()
+    offset = (place * (canvas - resized + 1)).floor()
+    return ResizedAxis(length, canvas, resized, offset)

@@ -1,0 +1,57 @@
+"""Intervals over images for what segmenters' confusion matrices say, from the rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from project.evaluation.summary import Facts
+from project.pixel_counts import COLUMNS, Cell, Scores, cells, scores
+from project.records import Measure
+from project.resampling import Estimate, Floats, bootstrap
+
+_NEEDED = ("attack", "source", "victim", "index", "fooled_pixels", *COLUMNS)
+
+
+def with_intervals(measures: Sequence[Measure], rows: Sequence[Facts]) -> list[Measure]:
+    """Return segmentation measures with bootstrap intervals, and the drop from clean beside mIoU.
+
+    Args:
+        measures: of all passes and victims.
+        rows: of all images; each must have its counts of pixels by class.
+    """
+    columns = {name: [row[name] for row in rows] for name in _NEEDED}
+    found = {key: _estimates(cell) for key, cell in cells(columns).items()}
+    # Every pass has the clean images' counts; any of them will do.
+    found |= {("", "", victim): estimates for (_, _, victim), estimates in found.items()}
+    images = len({row["index"] for row in rows})
+    return [one for measure in measures for one in _completed(measure, found, images)]
+
+
+def _estimates(cell: Cell) -> dict[str, Estimate]:
+    def statistic(sums: Floats) -> Floats:
+        return np.stack(scores(sums), -1)
+
+    return dict(zip(Scores._fields, bootstrap(cell.columns, statistic), strict=True))
+
+
+def _completed(
+    measure: Measure, found: dict[tuple[str, str, str], dict[str, Estimate]], images: int
+) -> Iterator[Measure]:
+    estimates = found.get(measure[:3], {})
+    if measure.metric not in estimates:
+        yield measure
+        return
+    yield _bounded(measure, estimates[measure.metric], images)
+    if measure.metric == "miou":
+        drop = estimates["miou_drop"]
+        yield _bounded(measure._replace(metric="miou_drop", value=drop.value), drop, images)
+
+
+def _bounded(measure: Measure, estimate: Estimate, images: int) -> Measure:
+    total = images if measure.total is None else measure.total
+    if math.isnan(estimate.low):
+        return measure._replace(total=total)
+    return measure._replace(low=estimate.low, high=estimate.high, total=total)

@@ -1,0 +1,135 @@
+"""Segmentation scores from counts of pixels per class, which add up over images.
+
+Convention
+    counts   (..., 3, K): pixels predicted right, predicted, and labelled, by class; valid ones only
+    cell     one victim's counts on one attack's images made on one source, image by image
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Counts = NDArray[Any]
+Key = tuple[str, str, str]
+"""Attack, source, victim."""
+
+COLUMNS = (
+    *("correct_by_class", "predicted_by_class", "labelled_by_class"),
+    *("clean_correct_by_class", "clean_predicted_by_class"),
+)
+"""The rows' columns of counts: the image as it was attacked, then the clean one's."""
+
+
+class Scores(NamedTuple):
+    """What sums over images say, all of one shape and in [0, 1]; NaN where nothing is valid.
+
+    Attributes:
+        miou: of the adversarial images.
+        miou_drop: clean minus that.
+        pixel_accuracy: of the adversarial images.
+        fooled_pixels: share of the pixels right when clean that are wrong now.
+        clean_miou: of the clean images.
+        clean_pixel_accuracy: likewise.
+    """
+
+    miou: Counts
+    miou_drop: Counts
+    pixel_accuracy: Counts
+    fooled_pixels: Counts
+    clean_miou: Counts
+    clean_pixel_accuracy: Counts
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one victim made of one attack's images.
+
+    Attributes:
+        index: (N,), the images, ascending.
+        adversarial: counts (N, 3, K).
+        clean: likewise, of the images before the attack.
+        fooled: (N,), pixels right when clean and wrong now.
+    """
+
+    index: NDArray[Any]
+    adversarial: Counts
+    clean: Counts
+    fooled: Counts
+
+    @cached_property
+    def columns(self) -> NDArray[np.float64]:
+        """All counts as (N, 6 K + 1), what :func:`scores` takes the sums of."""
+        parts = (self.adversarial, self.clean, self.fooled)
+        flat = [part.reshape(len(self.index), -1) for part in parts]
+        return np.concatenate(flat, 1).astype(np.float64)
+
+
+def mean_iou(counts: Counts) -> Counts:
+    r"""Return $$\frac{1}{|S|} \sum_{k \in S} TP_k / (TP_k + FP_k + FN_k)$$, (...).
+
+    S are the classes that are present or predicted; NaN where there is none.
+
+    Args:
+        counts: (..., 3, K).
+    """
+    correct, predicted, labelled = np.moveaxis(counts, -2, 0)
+    union = predicted + labelled - correct
+    # Of one memory order whatever the counts have, so that equal counts give equal bits.
+    iou = np.divide(correct, union, out=np.zeros(union.shape), where=union > 0)
+    return _share(iou.sum(-1), (union > 0).sum(-1))
+
+
+def scores(sums: Counts) -> Scores:
+    """Return the scores of sums (..., 6 K + 1) of :attr:`Cell.columns`."""
+    adversarial, clean = (
+        part.reshape(*sums.shape[:-1], 3, -1) for part in np.split(sums[..., :-1], 2, -1)
+    )
+    miou, clean_miou = mean_iou(adversarial), mean_iou(clean)
+    right_before = clean[..., 0, :].sum(-1)
+    return Scores(
+        miou=miou,
+        miou_drop=clean_miou - miou,
+        pixel_accuracy=_share(adversarial[..., 0, :].sum(-1), adversarial[..., 2, :].sum(-1)),
+        fooled_pixels=_share(sums[..., -1], right_before),
+        clean_miou=clean_miou,
+        clean_pixel_accuracy=_share(right_before, clean[..., 2, :].sum(-1)),
+    )
+
+
+def cells(rows: Mapping[str, Sequence[Any]]) -> dict[Key, Cell]:
+    """Return the cells of some rows, in the order in which they first come.
+
+    Args:
+        rows: column by column, each of the same length: those of :data:`COLUMNS`, of K counts
+            each, ``attack``, ``source``, ``victim``, ``index`` and ``fooled_pixels``.
+    """
+    places: dict[Key, list[int]] = {}
+    for place, key in enumerate(zip(rows["attack"], rows["source"], rows["victim"], strict=True)):
+        places.setdefault(key, []).append(place)
+    return {key: _cell(rows, found) for key, found in places.items()}
+
+
+def _cell(rows: Mapping[str, Sequence[Any]], places: list[int]) -> Cell:
+    places = sorted(places, key=lambda place: rows["index"][place])
+    correct, predicted, labelled, clean_correct, clean_predicted = (
+        np.stack([np.asarray(rows[name][place]) for place in places]) for name in COLUMNS
+    )
+    return Cell(
+        index=np.array([rows["index"][place] for place in places]),
+        adversarial=np.stack([correct, predicted, labelled], 1),
+        clean=np.stack([clean_correct, clean_predicted, labelled], 1),
+        fooled=np.array([rows["fooled_pixels"][place] for place in places]),
+    )
+
+
+def _share(part: Counts, whole: Counts) -> Counts:
+    """Return part / whole, NaN where the whole is 0."""
+    part, whole = np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64)
+    share: Counts = np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+    return share

@@ -1,0 +1,96 @@
+"""Which pairs of source and victim are averaged, and their counts image by image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from project.pixel_counts import Counts
+from project.report.run import Run
+from project.resampling import Floats
+
+
+class Pair(NamedTuple):
+    """A source and the victim that judges its images."""
+
+    source: str
+    victim: str
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is compared: attacks that were made on the same sources and judged on the same images.
+
+    Attributes:
+        run: the run.
+        attacks: their names, in the run's order.
+        pairs: white box and transfer, those that every attack has, in the run's order; a victim
+            that only shares a network with the source is neither.
+        images: how many different ones.
+    """
+
+    run: Run
+    attacks: list[str]
+    pairs: list[Pair]
+    images: int
+
+    @property
+    def transfer(self) -> list[Pair]:
+        """The pairs whose victim shares no network with the source."""
+        return [pair for pair in self.pairs if pair.source != pair.victim]
+
+    @property
+    def white_box(self) -> list[Pair]:
+        """The pairs whose victim is the source."""
+        return [pair for pair in self.pairs if pair.source == pair.victim]
+
+    def columns(self, attack: str, pairs: Sequence[Pair]) -> Floats:
+        """Return all counts, (images, pairs, 6 K + 1), to sum and to score."""
+        return np.stack([self.run.cells[attack, *pair].columns for pair in pairs], 1)
+
+    def counts(self, attack: str, pairs: Sequence[Pair]) -> Counts:
+        """Return the counts of the adversarial images, (images, pairs, 3, K)."""
+        return np.stack([self.run.cells[attack, *pair].adversarial for pair in pairs], 1)
+
+    def reference(self, named: str | None) -> str:
+        """Return the attack that the others are tested against.
+
+        Args:
+            named: which; None is the first whose name holds "TranSegPGD", else the last.
+
+        Raises:
+            ValueError: if it is none of the attacks.
+        """
+        if named is None:
+            plain = {
+                attack: "".join(filter(str.isalnum, attack)).lower() for attack in self.attacks
+            }
+            return next((a for a in self.attacks if "transegpgd" in plain[a]), self.attacks[-1])
+        if named not in self.attacks:
+            raise ValueError(
+                f"the reference must be one of {', '.join(self.attacks)}, got {named!r}."
+            )
+        return named
+
+
+def judged(run: Run) -> Judged | None:
+    """Return what can be compared, None in a run without counts by class."""
+    attacks = [attack for attack in run.attacks if any(key[0] == attack for key in run.cells)]
+    pairs = [
+        Pair(source, victim)
+        for source in (run.sources(attacks[0]) if attacks else [])
+        for victim in run.victims
+        if source == victim or run.transfers(source, victim)
+        if all((attack, source, victim) in run.cells for attack in attacks)
+    ]
+    if not pairs:
+        return None
+    indices = [run.cells[attack, *pair].index for attack in attacks for pair in pairs]
+    if any(not np.array_equal(index, indices[0]) for index in indices):
+        raise ValueError(
+            "every victim must have judged the same images; rows.parquet is not whole."
+        )
+    return Judged(run, attacks, pairs, len(indices[0]))

@@ -1,0 +1,81 @@
+"""A paired test of mIoU: were two attacks' images told apart by more than chance?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from project.pixel_counts import Counts, mean_iou
+from project.resampling import Floats
+
+PERMUTATIONS = 9999
+SEED = 0
+_AT_ONCE = 512
+
+
+def permutation_test(ours: Counts, theirs: Counts, averaged: Sequence[int]) -> Floats:
+    r"""Return two-sided p-values of equal mIoU, for each pair and for the mean over some pairs.
+
+    Were the attacks equal, each image's two results could as well be swapped. So the images are
+    swapped, every image or not by a coin, an image's pairs all together since they rise and fall
+    together, and the difference in mIoU is computed anew from the swapped counts:
+    $$p = (1 + \#\{|d^*| \ge |d|\}) / (1 + B)$$, over all $$2^N$$ swaps where those are at most B,
+    then $$p = \#\{|d^*| \ge |d|\} / 2^N$$.
+
+    Source: E. J. G. Pitman, "Significance tests which may be applied to samples from any
+    populations", 1937; the 1 that counts what was seen as a draw: B. Phipson and G. K. Smyth,
+    "Permutation p-values should never be zero", 2010; on mIoU, no mean over images: [ours].
+
+    Args:
+        ours: counts (images, pairs, 3, K) of one attack.
+        theirs: likewise of the other, of the same images and labels.
+        averaged: places of the pairs that the mean is over; none is no mean.
+
+    Returns:
+        (pairs + 1,), the last of the mean, or (pairs,); NaN where a pair has no mIoU.
+    """
+    totals, changes = (ours.sum(0), theirs.sum(0)), (theirs - ours).astype(np.float64)
+    seen = differences(totals[0][None], totals[1][None], averaged)[0]
+    drawn, extreme = 0, np.zeros(len(seen))
+    for swaps in _swaps(len(ours)):
+        moved = np.tensordot(swaps, changes, 1)
+        found = differences(totals[0] + moved, totals[1] - moved, averaged)
+        # Rounding must not make what is as extreme as seen look less so.
+        extreme += (np.abs(found) >= np.abs(seen) - 1e-12).sum(0)
+        drawn += len(swaps)
+    p = extreme / drawn if _exact(len(ours)) else (1 + extreme) / (1 + drawn)
+    return np.where(np.isnan(seen), np.nan, p)
+
+
+def differences(ours: Counts, theirs: Counts, averaged: Sequence[int]) -> Floats:
+    """Return the mIoU of theirs minus that of ours, pair by pair and then in the mean over some.
+
+    Args:
+        ours: summed counts (draws, pairs, 3, K).
+        theirs: likewise.
+        averaged: places of the pairs that the mean is over; none is no mean.
+
+    Returns:
+        (draws, pairs + 1), or (draws, pairs).
+    """
+    by_pair: Floats = mean_iou(theirs) - mean_iou(ours)
+    if not averaged:
+        return by_pair
+    return np.concatenate([by_pair, by_pair[:, averaged].mean(-1, keepdims=True)], -1)
+
+
+def _swaps(images: int) -> Iterator[Floats]:
+    """Yield which images are swapped, (draws, images) of 0 and 1: every way, or some drawn."""
+    if _exact(images):
+        every = np.arange(2**images)[:, None] >> np.arange(images) & 1
+        yield from np.array_split(every.astype(np.float64), 1 + len(every) // _AT_ONCE)
+        return
+    generator = np.random.default_rng(SEED)
+    for start in range(0, PERMUTATIONS, _AT_ONCE):
+        size = min(_AT_ONCE, PERMUTATIONS - start)
+        yield generator.integers(0, 2, (size, images)).astype(np.float64)
+
+
+def _exact(images: int) -> bool:
+    return bool(2**images <= PERMUTATIONS)

@@ -1,0 +1,142 @@
+"""The comparison of attacks on segmenters as tables of texts, for the page and for Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from project.report.comparison.tables import Cell, Table, Verdict, p_value, signed
+from project.report.matrix import matrix
+from project.report.segmentation.contrast import Contrast
+from project.report.segmentation.means import METRICS, Mean
+from project.report.segmentation.pairs import Judged, Pair
+from project.report.segmentation.permutation import PERMUTATIONS
+from project.resampling import RESAMPLES, Estimate
+
+_TITLES = {"miou": "mIoU ↓", "miou_drop": "drop ↑", "fooled_pixels": "pixels fooled ↑"}
+_FEWEST = 6
+"""Of N images, equal in all but one thing, the least p is 2 / 2^N: above 5 % with five."""
+
+
+def mean_table(data: Judged, found: Sequence[Mean]) -> Table:
+    """Return each attack's means over transfer pairs, and over white-box ones."""
+    groups = list(dict.fromkeys((one.group, one.pairs) for one in found))
+    cells = {(one.attack, one.group, one.metric): one.estimate for one in found}
+    note = (
+        "Means over pairs of source and victim. Transfer: the victim shares no network with the "
+        "source, so neither the source itself nor a member of an ensemble counts. mIoU from the "
+        f"pixels of all {data.images} images; drop: clean minus that, in points; pixels fooled: of "
+        f"those right when clean. BCa bootstrap 95 % intervals: {RESAMPLES} seeded resamples of "
+        "whole images, each drawn for all pairs together."
+    )
+    columns = [
+        f"{group}: {_TITLES[metric]} ({pairs} pair{'s' * (pairs > 1)})"
+        for group, pairs in groups
+        for metric in METRICS
+    ]
+    rows = [
+        (
+            attack,
+            [_percent(cells[attack, group, metric]) for group, _ in groups for metric in METRICS],
+        )
+        for attack in data.attacks
+    ]
+    return Table("Means over pairs", note, "attack", columns, rows)
+
+
+def overall_table(data: Judged, found: Sequence[Contrast], reference: str) -> Table:
+    """Return who is stronger in the mean over all transfer pairs."""
+    note = (
+        f"Mean mIoU over the {len(data.transfer)} transfer pairs, minus that of {reference}, in "
+        f"points: above 0 {reference} is stronger. BCa bootstrap 95 % interval over images, drawn "
+        f"for both attacks together. {_test(data)} Holm's correction is for {len(found)} attacks."
+    )
+    rows = [
+        (
+            one.attack,
+            [
+                Cell(_points(one.difference.value), verdict=_verdict(one)),
+                Cell("–" if math.isnan(one.difference.low) else _span(one.difference)),
+                Cell(p_value(one.p).removeprefix("p ")),
+                Cell(p_value(one.corrected).removeprefix("p ")),
+                Cell({"reference": reference, "other": one.attack, "neither": "–"}[one.winner]),
+            ],
+        )
+        for one in found
+    ]
+    columns = ["Δ mean mIoU", "95 % interval", "p", "p (Holm)", "stronger"]
+    return Table(f"Transfer against {reference}", note, "attack", columns, rows)
+
+
+def pair_table(data: Judged, found: Sequence[Contrast], reference: str) -> Table:
+    """Return who is stronger on each pair."""
+    cells = {(one.attack, one.pair): one for one in found}
+    note = (
+        f"The victim's mIoU, minus that under {reference}, in points, on each pair, as above; ◆ is "
+        f"white box. p by Holm for all {len(found)} tests. ✓ {reference} is stronger, ✗ the other "
+        "is, at 5 %; no mark: not shown."
+    )
+    attacks = list(dict.fromkeys(one.attack for one in found))
+    rows = [(attack, [_contrast(cells[attack, pair]) for pair in data.pairs]) for attack in attacks]
+    columns = [_arrow(pair) for pair in data.pairs]
+    return Table(f"Each pair against {reference}", note, "attack", columns, rows)
+
+
+def matrix_table(data: Judged, attack: str) -> Table:
+    """Return an attack's transfer matrix."""
+    shown = matrix(data.run, attack)
+    note = (
+        "mIoU, change from clean in points, 95 % interval; ◆ is white box, ◇ shares a network with "
+        "the source."
+    )
+    rows = [
+        (source, [Cell(c.main + " ◆" * c.white_box + " ◇" * c.kin, c.details) for c in cells])
+        for source, cells in [*shown.rows, ("clean", shown.clean)]
+    ]
+    return Table(f"Transfer of {attack}", note, "source ↓ victim →", shown.victims, rows)
+
+
+def _test(data: Judged) -> str:
+    """Say what the test is, and what it cannot say."""
+    swaps = 2**data.images
+    drawn = f"all {swaps}" if swaps <= PERMUTATIONS else f"{PERMUTATIONS} seeded"
+    text = (
+        f"p of a two-sided permutation test: {drawn} swaps of the two attacks' images, all pairs "
+        "of one image together."
+    )
+    if data.images < _FEWEST:
+        text += (
+            f" With {data.images} image{'s' * (data.images > 1)} no p can be below 5 %: nothing "
+            "can be shown here, whatever the difference."
+        )
+    return text
+
+
+def _contrast(one: Contrast) -> Cell:
+    details = () if math.isnan(one.difference.low) else (_span(one.difference),)
+    return Cell(
+        _points(one.difference.value), (*details, p_value(one.corrected)), verdict=_verdict(one)
+    )
+
+
+def _verdict(one: Contrast) -> Verdict:
+    return "" if one.winner == "neither" else one.winner
+
+
+def _arrow(pair: Pair) -> str:
+    return f"{pair.source} → {pair.victim}{' ◆' * (pair.source == pair.victim)}"
+
+
+def _percent(estimate: Estimate) -> Cell:
+    if math.isnan(estimate.low):
+        return Cell(signed(100 * estimate.value, 1))
+    ends = "–".join(signed(100 * end, 1) for end in estimate[1:])
+    return Cell(signed(100 * estimate.value, 1), (ends,))
+
+
+def _points(value: float) -> str:
+    return ("+" if value > 0 else "") + signed(100 * value, 2)
+
+
+def _span(estimate: Estimate) -> str:
+    return f"{_points(estimate.low)} … {_points(estimate.high)}"

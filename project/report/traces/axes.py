@@ -1,0 +1,101 @@
+"""Where traces go inside a chart: axes, and SVG paths.
+
+Positions are in the picture's own units, x to the right and y downwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+
+from project.report.traces.curves import Curve
+from project.resampling import Floats
+
+Point = tuple[float, float]
+WIDTH, HEIGHT = 250, 118
+LEFT, RIGHT, TOP, BOTTOM = 34.0, 246.0, 8.0, 98.0
+_SHARES = frozenset({"resisting", "transferable"})  # in [0, 1], shown in per cent
+
+
+@dataclass(frozen=True)
+class Axes:
+    """From steps and values to places.
+
+    Attributes:
+        low: the value at the bottom.
+        high: the value at the top.
+        step: how wide a step is.
+        scale: what values are multiplied with in texts.
+    """
+
+    low: float
+    high: float
+    step: float
+    scale: float = 1.0
+
+    def points(self, values: Floats) -> list[Point]:
+        """Return the places of a value per step."""
+        shares = (values - self.low) / (self.high - self.low)
+        return [
+            (LEFT + (k + 0.5) * self.step, BOTTOM - float(share) * (BOTTOM - TOP))
+            for k, share in enumerate(shares)
+        ]
+
+    def x_ticks(self, steps: int) -> list[tuple[float, str]]:
+        """Return places and numbers of the first, the middle and the last step."""
+        numbers = sorted({1, (steps + 1) // 2, steps})
+        return [(LEFT + (number - 0.5) * self.step, str(number)) for number in numbers]
+
+    def y_ticks(self) -> list[tuple[float, str]]:
+        """Return places and values of both ends and the middle."""
+        found = []
+        for share in (0.0, 0.5, 1.0):
+            value = self.scale * (self.low + share * (self.high - self.low))
+            rounded = float(f"{value:.2g}")
+            found.append((BOTTOM - share * (BOTTOM - TOP), f"{rounded:.12g}"))
+        return found
+
+
+def axes_of(curves: Sequence[Curve], steps: int) -> Axes:
+    """Return axes that hold all curves: shares from 0 to 100 %, else what the values span."""
+    width = (RIGHT - LEFT) / steps
+    if all(one.name in _SHARES for one in curves):
+        return Axes(0.0, 1.0, width, 100.0)
+    values = np.concatenate(
+        [np.ravel(v) for one in curves for v in (one.low, one.high, one.single)]
+    )
+    told = values[np.isfinite(values)]
+    low, high = (float(told.min()), float(told.max())) if told.size else (0.0, 0.0)
+    return Axes(low, high, width) if high > low else Axes(low - 0.5, low + 0.5, width)
+
+
+def shade(share: Floats, step: float) -> list[tuple[float, float, float]]:
+    """Return place, width and share of each run of steps with one share above 0."""
+    found, start = [], 0
+    for value, run in groupby(share.tolist()):
+        count = len(list(run))
+        if value > 0:
+            found.append((LEFT + start * step, count * step, value))
+        start += count
+    return found
+
+
+def band(lower: list[Point], upper: list[Point]) -> str:
+    """Return an SVG path around what lies between two lines, empty where there is nothing."""
+    edge = [point for point in [*upper, *lower[::-1]] if np.isfinite(point[1])]
+    return f"{path(edge)}Z" if edge else ""
+
+
+def path(points: Sequence[Point]) -> str:
+    """Return an SVG path through points; where one is NaN, the line is broken."""
+    parts, pen = [], "M"
+    for x, y in points:
+        if not np.isfinite(y):
+            pen = "M"
+            continue
+        parts.append(f"{pen}{x:.1f},{y:.1f}")
+        pen = "L"
+    return "".join(parts)

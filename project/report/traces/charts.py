@@ -1,0 +1,132 @@
+"""The charts of an attack's traces: which places and paths the template draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from project.report.run import Run
+from project.report.traces.axes import axes_of, band, path, shade
+from project.report.traces.curves import Curve, curve, second_stage
+from project.resampling import Floats
+from project.traces import Trace
+
+_TOGETHER = (("objective",), ("resisting", "transferable"), ("step_size",))
+_TITLES = {
+    ("objective",): "objective",
+    ("resisting", "transferable"): "P_T: pixels still right · P_H: pixels that transfer, %",
+    ("step_size",): "step size, in the threat model's units",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A trace inside a chart, as SVG paths."""
+
+    band: str
+    middle: str
+    single: list[str]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Traces over the steps on common axes.
+
+    Attributes:
+        title: what they are.
+        lines: one per trace.
+        shade: where images are in stage 2: place, width and share of them.
+        x_ticks: place and text.
+        y_ticks: likewise.
+    """
+
+    title: str
+    lines: list[Line]
+    shade: list[tuple[float, float, float]]
+    x_ticks: list[tuple[float, str]]
+    y_ticks: list[tuple[float, str]]
+
+
+@dataclass(frozen=True)
+class SourceTraces:
+    """The charts of one source, what is said of them, and of what never changes."""
+
+    source: str
+    told: str
+    charts: list[Chart]
+
+
+@dataclass(frozen=True)
+class AttackTraces:
+    """An attack's charts, a row per source."""
+
+    attack: str
+    staged: bool
+    sources: list[SourceTraces]
+
+
+def attack_traces(run: Run) -> list[AttackTraces]:
+    """Return the charts of all attacks that tell of their steps, in the run's order."""
+    found: dict[tuple[str, str], list[Trace]] = {}
+    for trace in run.traces:
+        found.setdefault((trace.attack, trace.source), []).append(trace)
+    shown = {sample.index for sample in run.gallery}
+    return [
+        AttackTraces(
+            attack=attack,
+            staged=any("stage" in t.values for s in sources for t in found[attack, s]),
+            sources=[_source(source, found[attack, source], shown) for source in sources],
+        )
+        for attack in run.attacks
+        if (sources := [s for s in run.sources(attack) if (attack, s) in found])
+    ]
+
+
+def _source(source: str, traces: list[Trace], shown: set[int]) -> SourceTraces:
+    names = {name for trace in traces for name in trace.values} - {"stage"}
+    grouped = {name for group in _TOGETHER for name in group}
+    groups = [*_TOGETHER, *((name,) for name in sorted(names - grouped))]
+    share = second_stage(traces)
+    told, charts = [_stages(share)] if share.any() else [], []
+    for group in groups:
+        curves = [curve(name, traces, shown) for name in group if name in names]
+        if len(curves) == 1 and curves[0].constant:
+            value = float(np.nanmax(curves[0].middle))
+            told.append(f"{_title(group)}: {value:.4g} throughout")
+        elif curves:
+            charts.append(_chart(_title(group), curves, share))
+    return SourceTraces(source, " · ".join(told), charts)
+
+
+def _stages(share: Floats) -> str:
+    """Say when the images are in stage 2."""
+    steps = len(share)
+    first = int(np.flatnonzero(share)[0]) + 1
+    return (
+        f"stage 2: from step {first} of {steps}, {100 * share.mean():.0f} % of all steps, "
+        f"{100 * share[-1]:.0f} % of the images at the end"
+    )
+
+
+def _title(group: tuple[str, ...]) -> str:
+    return _TITLES.get(group, " · ".join(group))
+
+
+def _chart(title: str, curves: Sequence[Curve], share: Floats) -> Chart:
+    axes = axes_of(curves, len(share))
+    return Chart(
+        title=title,
+        lines=[
+            Line(
+                band=band(axes.points(one.low), axes.points(one.high)),
+                middle=path(axes.points(one.middle)),
+                single=[path(axes.points(values)) for values in one.single],
+            )
+            for one in curves
+        ],
+        shade=shade(share, axes.step),
+        x_ticks=axes.x_ticks(len(share)),
+        y_ticks=axes.y_ticks(),
+    )

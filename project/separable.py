@@ -1,0 +1,30 @@
+"""Linear maps of images that act along columns and rows separately, as two matrix products.
+
+Convention
+    images  (N, C, H, W)
+    rows    (N or 1, H', H), what becomes of each column of pixels
+    columns (N or 1, W', W), what becomes of each row of pixels
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def along_axes(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    r"""Return $$R\,X\,C^\top$$ for each channel X of each image.
+
+    Each image is a product of its own: batched products round otherwise in other batches.
+
+    Args:
+        images: (N, C, H, W).
+        rows: R, (N or 1, H', H).
+        columns: C, (N or 1, W', W).
+
+    Returns:
+        (N, C, H', W'), differentiable.
+    """
+    every = (len(images), -1, -1)
+    triples = zip(images, rows.expand(every), columns.expand(every), strict=True)
+    return torch.stack([row @ image @ column.mT for image, row, column in triples])

@@ -1,0 +1,75 @@
+"""SEA: the worst of several Auto-PGD runs for each image."""
+
+import pytest
+import torch
+from torch import nn
+
+from project.attacks import APGD, SEA, CrossEntropy, JensenShannon, MaskedCrossEntropy, TwoStage
+from project.attacks.objectives import BalancedCrossEntropy
+from project.attacks.sea import SHRINKING
+from project.describe import describe
+from project.errors import InputError
+from tests.models import CurvedSegmenter, eight_bit_images, predicted
+
+EPS = 2 / 255
+
+
+@pytest.fixture
+def scene():
+    victim, images = CurvedSegmenter().eval(), eight_bit_images(6)
+    target = predicted(victim, images)
+    target[:, :3] = 255
+    target[2, 5:] = 255
+    return victim, images, target
+
+
+def runs(steps: int, targeted: bool = False) -> list[APGD]:
+    parts = [MaskedCrossEntropy(), BalancedCrossEntropy(), JensenShannon()]
+    return [
+        APGD(EPS, steps, objective=part, phases=SHRINKING, random_start=False, targeted=targeted)
+        for part in parts
+    ]
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+def test_each_image_gets_the_worst_of_the_three_losses(scene, targeted):
+    victim, images, target = scene
+    if targeted:
+        target = torch.where(target == 255, target, (target + 1) % 4)
+    results = [run.run(victim, images, target) for run in runs(10, targeted)]
+    shares = torch.stack([result.fooled for result in results])
+    found = SEA(EPS, 10, targeted=targeted).run(victim, images, target)
+    assert torch.equal(found.fooled, shares.amax(0))
+    choice = found.facts["choice"].long()
+    assert len(choice.unique()) > 1
+    for place, chosen in enumerate(choice.tolist()):
+        assert torch.equal(found.images[place], results[chosen].images[place])
+
+
+def test_result_is_inside_the_budget_though_the_search_was_outside(scene):
+    victim, images, target = scene
+    reached: list[float] = []
+
+    class Measured(nn.Module):
+        def forward(self, shown):
+            reached.append((shown - images).abs().max().item())
+            return victim(shown)
+
+    found = SEA(EPS, 10).run(Measured(), images, target)
+    assert max(reached) == pytest.approx(2 * EPS, abs=1e-6)
+    assert (found.images - images).abs().max() <= EPS + 1e-6
+    assert (found.float_images - images).abs().max() <= EPS + 1e-6
+
+
+def test_losses_are_a_choice_and_part_of_the_description(scene):
+    attack = SEA(EPS, 6, objectives=[CrossEntropy(), JensenShannon()])
+    assert [run.objective for run in attack.attacks] == attack.objectives
+    assert describe(attack)["objectives"] != describe(SEA(EPS, 6))["objectives"]
+    assert set(attack.run(*scene).facts["choice"].tolist()) <= {0, 1}
+
+
+def test_losses_that_apgd_cannot_compare_are_refused():
+    with pytest.raises(InputError, match="TwoStage change their meaning"):
+        SEA(objectives=[CrossEntropy(), TwoStage()])
+    with pytest.raises(InputError, match="at least two attacks, got 1"):
+        SEA(objectives=[CrossEntropy()])

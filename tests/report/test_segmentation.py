@@ -1,0 +1,320 @@
+"""Attacks on segmenters compared: means, intervals and the paired test, against slow references."""
+
+import csv
+import math
+import sys
+from itertools import product
+
+import numpy as np
+import pytest
+
+from project.pixel_counts import Cell, mean_iou
+from project.records import write_measures, write_rows
+from project.report import build_report
+from project.report.__main__ import main
+from project.report.comparison.paired import holm
+from project.report.headline import headlines
+from project.report.run import Run
+from project.report.segmentation import permutation, transfer_section
+from project.report.segmentation.contrast import contrasts
+from project.report.segmentation.means import means
+from project.report.segmentation.pairs import judged
+from project.report.segmentation.permutation import permutation_test
+from project.resampling import RESAMPLES, SEED
+from tests.report.segmented import counted, drawn_cells, run_of
+from tests.report.test_page import Page
+
+TRANSFER = [("a", "b"), ("b", "a")]
+
+
+def slow_miou(counts):
+    """Class by class, from summed counts (3, K)."""
+    scores = []
+    for correct, predicted, labelled in counts.T:
+        union = predicted + labelled - correct
+        if union > 0:
+            scores.append(correct / union)
+    return sum(scores) / len(scores)
+
+
+def slow_p(cells, one, other, pairs):
+    """All 2^N swaps of whole images, one after another."""
+    images = len(cells[one, *pairs[0]].index)
+
+    def difference(swapped):
+        found = []
+        for pair in pairs:
+            ours, theirs = cells[one, *pair].adversarial, cells[other, *pair].adversarial
+            first = sum(theirs[i] if swapped[i] else ours[i] for i in range(images))
+            second = sum(ours[i] if swapped[i] else theirs[i] for i in range(images))
+            found.append(slow_miou(second) - slow_miou(first))
+        return sum(found) / len(found)
+
+    seen = abs(difference([False] * images))
+    every = [abs(difference(swapped)) for swapped in product((False, True), repeat=images)]
+    return np.mean([found >= seen - 1e-12 for found in every])
+
+
+def stacked(cells, attack, pairs):
+    return np.stack([cells[attack, *pair].adversarial for pair in pairs], 1)
+
+
+def test_the_test_counts_all_swaps_of_whole_images_with_all_their_pairs():
+    cells = drawn_cells(seed=1, images=6)
+    ours, theirs = (stacked(cells, attack, TRANSFER) for attack in ("pgd", "transegpgd"))
+    found = permutation_test(ours, theirs, [0, 1])
+    expected = [slow_p(cells, "pgd", "transegpgd", pairs) for pairs in ([p] for p in TRANSFER)]
+    assert found[:2] == pytest.approx(expected)
+    assert found[2] == pytest.approx(slow_p(cells, "pgd", "transegpgd", TRANSFER))
+    assert permutation_test(theirs, ours, [0, 1]) == pytest.approx(found)
+
+
+def test_pairs_that_mirror_each_other_are_swapped_together():
+    # On each image the attacks differ much on either pair and not at all in the mean. Swapped pair
+    # by pair, the mean would vary; swapped together, it is 0 whatever is swapped.
+    strong, weak = np.array([[1, 5], [5, 5], [6, 4]]), np.array([[5, 1], [5, 5], [6, 4]])
+    ours = np.stack([np.stack([strong, weak])] * 4)
+    theirs = np.stack([np.stack([weak, strong])] * 4)
+    ours[:, 1], theirs[:, 1] = theirs[:, 0], ours[:, 0]
+    assert permutation_test(ours, theirs, [0, 1])[2] == 1.0
+
+
+def test_one_attack_that_is_stronger_on_every_image_has_the_least_p_there_is():
+    labelled = np.full((7, 1, 2), 10)
+    weak = np.stack([labelled - 1, labelled, labelled], 2)
+    strong = np.stack([labelled - np.arange(2, 9)[:, None, None], labelled, labelled], 2)
+    assert permutation_test(weak, strong, []).tolist() == [2 / 2**7]
+
+
+def test_attacks_that_are_the_same_cannot_be_told_apart():
+    cells = drawn_cells(images=8)
+    ours = stacked(cells, "pgd", TRANSFER)
+    assert permutation_test(ours, ours, [0, 1]).tolist() == [1.0, 1.0, 1.0]
+
+
+def test_drawn_swaps_come_near_all_of_them_and_are_the_same_every_time(monkeypatch):
+    cells = drawn_cells(seed=4, images=11)
+    ours, theirs = (stacked(cells, attack, TRANSFER) for attack in ("pgd", "transegpgd"))
+    exact = permutation_test(ours, theirs, [0, 1])
+    monkeypatch.setattr(permutation, "PERMUTATIONS", 1999)
+    found = permutation_test(ours, theirs, [0, 1])
+    assert np.abs(found - exact).max() < 0.05
+    assert (found * 2000 % 1 < 1e-9).all()
+    assert (found != exact).any()
+    assert np.array_equal(permutation_test(ours, theirs, [0, 1]), found)
+    assert found.min() >= 1 / 2000
+
+
+def test_a_pair_without_any_valid_pixel_has_no_p():
+    nothing = np.zeros((4, 1, 3, 2), dtype=int)
+    assert math.isnan(permutation_test(nothing, nothing, [])[0])
+
+
+def test_equal_attacks_are_told_apart_about_as_seldom_as_the_level_says():
+    rng, seldom = np.random.default_rng(0), []
+    for _ in range(120):
+        cells = drawn_cells(seed=rng.integers(2**31), images=8)
+        both = (stacked(cells, attack, TRANSFER) for attack in ("pgd", "transegpgd"))
+        seldom.append(permutation_test(*both, [0, 1])[-1] < 0.05)
+    assert np.mean(seldom) < 0.12
+
+
+def test_a_mean_over_pairs_and_its_interval_are_those_of_images_drawn_for_all_pairs_at_once():
+    cells = drawn_cells(seed=2, images=12)
+    data = judged(run_of(cells))
+    [found] = [
+        one.estimate
+        for one in means(data)
+        if (one.attack, one.group, one.metric) == ("pgd", "transfer", "miou")
+    ]
+    counts = stacked(cells, "pgd", TRANSFER)
+    assert found.value == np.mean([slow_miou(counts[:, k].sum(0)) for k in (0, 1)])
+    chosen = np.random.default_rng(SEED).integers(0, 12, (RESAMPLES, 12))
+    drawn = [np.mean([slow_miou(counts[c, k].sum(0)) for k in (0, 1)]) for c in chosen[:300]]
+    assert found.low < found.value < found.high
+    assert np.mean([found.low <= one <= found.high for one in drawn]) == pytest.approx(
+        0.95, abs=0.04
+    )
+
+
+def test_pairs_whose_victim_shares_a_network_with_the_source_are_in_no_mean_and_no_test():
+    cells = drawn_cells(names=("a", "b", "both"))
+    kin = {"both": ["a", "b"], "a": ["both"], "b": ["both"]}
+    data = judged(run_of(cells, kin=kin))
+    assert data.transfer == TRANSFER
+    assert data.white_box == [("a", "a"), ("b", "b"), ("both", "both")]
+    alone = judged(run_of({key: cell for key, cell in cells.items() if "both" not in key}))
+    transfer = [one for one in means(data) if one.group == "transfer"]
+    assert transfer == [one for one in means(alone) if one.group == "transfer"]
+    assert contrasts(data, "pgd")[0] == contrasts(alone, "pgd")[0]
+    assert not any(one.pair and set(one.pair) == {"a", "both"} for one in contrasts(data, "pgd")[1])
+    [headline, _] = headlines(run_of(cells, kin=kin), means(data))
+    white, other = headline.numbers
+    assert "3 pairs" in white.basis
+    assert "2 pairs" in other.basis
+    low, high = transfer[0].estimate[1:]
+    assert other.interval == f"{100 * low:.1f}–{100 * high:.1f} %"
+
+
+def test_the_difference_is_that_of_means_with_its_paired_interval_and_p_by_holm():
+    cells = drawn_cells(3, 10, ("pgd", "segpgd", "TranSeg-PGD"), strength={"TranSeg-PGD": 0.1})
+    data = judged(run_of(cells))
+    assert data.reference(None) == "TranSeg-PGD"
+    overall, by_pair = contrasts(data, "TranSeg-PGD")
+    estimates = {
+        one.attack: one.estimate.value
+        for one in means(data)
+        if (one.group, one.metric) == ("transfer", "miou")
+    }
+    for one in overall:
+        expected = estimates[one.attack] - estimates["TranSeg-PGD"]
+        assert one.difference.value == pytest.approx(expected)
+        assert one.difference.low < expected < one.difference.high
+    assert [one.corrected for one in overall] == holm([one.p for one in overall])
+    assert [one.corrected for one in by_pair] == holm([one.p for one in by_pair])
+    assert len(by_pair) == 2 * 4
+    assert {one.winner for one in overall} == {"reference"}
+    mirrored = contrasts(data, "pgd")[0]
+    [other] = [one for one in mirrored if one.attack == "TranSeg-PGD"]
+    assert other.winner == "other"
+    assert other.p == overall[0].p
+    assert other.difference.value == -overall[0].difference.value
+
+
+def test_a_paired_interval_is_narrower_than_what_images_have_in_common():
+    rng = np.random.default_rng(0)
+    labelled = np.full((30, 2), 100)
+    hard = rng.integers(20, 90, (30, 1))
+
+    def cell(right):
+        correct = np.clip(right + rng.integers(0, 3, (30, 2)), 0, 100)
+        counts = np.stack([correct, labelled, labelled], 1)
+        return Cell(np.arange(30), counts, np.stack([labelled] * 3, 1), 100 - correct.sum(1) // 2)
+
+    cells = {("pgd", "a", "b"): cell(hard), ("x", "a", "b"): cell(hard - 4)}
+    data = judged(run_of(cells))
+    [one], _ = contrasts(data, "x")
+    [alone] = [m.estimate for m in means(data) if (m.attack, m.metric) == ("pgd", "miou")]
+    assert one.difference.high - one.difference.low < 0.2 * (alone.high - alone.low)
+    assert one.winner == "reference"
+
+
+def test_the_reference_is_the_first_transegpgd_else_the_last_else_the_one_named():
+    data = judged(run_of(drawn_cells(attacks=("pgd", "mi_transegpgd", "transegpgd"))))
+    assert data.reference(None) == "mi_transegpgd"
+    assert judged(run_of(drawn_cells(attacks=("pgd", "segpgd")))).reference(None) == "segpgd"
+    assert data.reference("pgd") == "pgd"
+    with pytest.raises(ValueError, match="one of pgd, mi_transegpgd, transegpgd, got 'fgsm'"):
+        data.reference("fgsm")
+
+
+def test_with_five_images_the_table_says_that_nothing_can_be_shown():
+    few, more = (transfer_section(run_of(drawn_cells(images=n))) for n in (5, 6))
+    [note] = [t.note for t in few.tables if t.title.startswith("Transfer against")]
+    assert "With 5 images no p can be below 5 %" in note
+    assert not any("no p can be" in table.note for table in more.tables)
+    assert all(one.p >= 2 / 2**5 for one in [*few.overall, *few.by_pair])
+
+
+def test_a_single_image_has_numbers_and_no_interval():
+    section = transfer_section(run_of(drawn_cells(images=1)))
+    assert all(math.isnan(one.estimate.low) for one in section.means)
+    assert [one.p for one in section.overall] == [1.0]
+    assert all("nan" not in str(table) for table in section.tables)
+
+
+def test_one_attack_alone_has_means_and_no_test():
+    section = transfer_section(run_of(drawn_cells(attacks=("pgd",))))
+    assert [table.title for table in section.tables] == ["Means over pairs"]
+
+
+def test_cells_of_different_images_are_refused():
+    cells = drawn_cells()
+    odd = cells["pgd", "a", "b"]
+    cells["pgd", "a", "b"] = Cell(odd.index + 1, odd.adversarial, odd.clean, odd.fooled)
+    with pytest.raises(ValueError, match="must have judged the same images"):
+        judged(run_of(cells))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    run = run_of(drawn_cells(images=7))
+    rows = [
+        {
+            **dict(zip(("attack", "source", "victim"), key, strict=True)),
+            "index": place,
+            "task": "segmentation",
+            "fooled_pixels": int(cell.fooled[place]),
+            "clean_correct_pixels": int(cell.clean[place, 0].sum()),
+            **counted(cell, place),
+        }
+        for key, cell in run.cells.items()
+        for place in range(7)
+    ]
+    write_rows(tmp_path / "rows.parquet", rows[::-1])
+    write_measures(tmp_path / "metrics.csv", run.measures)
+    (tmp_path / "run.json").write_text('{"task": "segmentation", "command": "python x <&> y"}')
+    return tmp_path
+
+
+def test_counts_come_back_from_the_file_as_they_were(folder):
+    cells, expected = Run.read(folder).cells, drawn_cells(images=7)
+    assert cells.keys() == expected.keys()
+    for key, cell in cells.items():
+        for name in ("index", "adversarial", "clean", "fooled"):
+            assert np.array_equal(getattr(cell, name), getattr(expected[key], name))
+
+
+def test_the_files_hold_every_number_and_are_the_same_every_time(folder):
+    build_report(folder)
+    names = ("transfer.csv", "transfer.md", "transfer.svg", "transfer.png", "report.html")
+    first = [(folder / name).read_bytes() for name in names]
+    build_report(folder)
+    assert [(folder / name).read_bytes() for name in names] == first
+    with (folder / "transfer.csv").open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    assert {line["images"] for line in lines} == {"7"}
+    tables = [line["table"] for line in lines]
+    assert [tables.count(name) for name in ("cell", "mean", "contrast")] == [2 + 8, 2 * 2 * 3, 5]
+    [overall] = [x for x in lines if (x["table"], x["victim"]) == ("contrast", "all")]
+    assert (overall["reference"], overall["pairs"]) == ("transegpgd", "2")
+    [one], _ = contrasts(judged(Run.read(folder)), "transegpgd")
+    assert float(overall["value"]) == one.difference.value
+    assert float(overall["p"]) == float(overall["p_holm"]) == one.p
+    cells = drawn_cells(images=7)
+    for line in lines:
+        if (line["table"], line["metric"]) == ("cell", "miou"):
+            counts = cells[line["attack"], line["source"], line["victim"]].adversarial.sum(0)
+            assert float(line["value"]) == float(mean_iou(counts))
+
+
+def test_page_and_markdown_show_the_tables(folder):
+    page = Page(build_report(folder).read_text(encoding="utf-8"))
+    text = " ".join(page.text)
+    markdown = (folder / "transfer.md").read_text(encoding="utf-8")
+    for title in (
+        "Means over pairs",
+        "Transfer against transegpgd",
+        "Each pair against transegpgd",
+    ):
+        assert title in text
+        assert f"### {title}" in markdown
+    assert markdown.startswith("```sh\npython x <&> y\n```")
+    assert "### Transfer of pgd" in markdown
+
+
+def test_the_reference_can_be_named_on_the_command_line(folder, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["report", str(folder), "--reference", "pgd"])
+    main()
+    assert "Transfer against pgd" in (folder / "transfer.md").read_text(encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["report", str(folder), "--reference", "fgsm"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "one of pgd, transegpgd, got 'fgsm'" in capsys.readouterr().err
+
+
+def test_contrasts_need_no_transfer_pair():
+    cells = {key: cell for key, cell in drawn_cells().items() if key[1] == key[2] == "a"}
+    overall, by_pair = contrasts(judged(run_of(cells)), "pgd")
+    assert overall == []
+    assert [one.pair for one in by_pair] == [("a", "a")]

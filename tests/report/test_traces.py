@@ -1,0 +1,125 @@
+"""Traces as charts: what is summed up, where stage 2 is, and what is not drawn."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from project.report import build_report
+from project.report.gallery import Sample
+from project.report.run import Run
+from project.report.traces import attack_traces
+from project.report.traces.curves import curve, second_stage
+from project.traces import Trace, write_traces
+from tests.report.conftest import VICTIMS
+from tests.report.segmented import drawn_cells, run_of
+from tests.report.test_page import Page
+
+STEPS = 6
+
+
+def trace(index, attack="transegpgd", source="a", switch=3, **more):
+    """Stage 2 from step ``switch`` + 1 on."""
+    late = np.arange(STEPS) >= switch
+    values = {
+        "objective": np.linspace(0, 1 + index, STEPS),
+        "step_size": np.full(STEPS, 2 / 255),
+        "stage": 1.0 + late,
+        "resisting": np.linspace(1, 0.1, STEPS),
+        "transferable": np.where(late, 0.3, np.nan),
+        **more,
+    }
+    return Trace(attack, source, index, {n: v.astype(np.float32) for n, v in values.items()})
+
+
+def run_with(*traces):
+    run = run_of(drawn_cells())
+    gallery = [Sample("pgd", "a", 1, Path())]
+    return Run(Path(), run.facts, [], run.measures, gallery, run.cells, list(traces))
+
+
+def test_a_curve_is_the_median_and_the_quartiles_of_the_images_step_by_step():
+    traces = [trace(index) for index in range(5)]
+    found = curve("objective", traces, shown={1, 4})
+    values = np.stack([one.values["objective"] for one in traces]).astype(float)
+    for name, share in (("low", 25), ("middle", 50), ("high", 75)):
+        np.testing.assert_allclose(getattr(found, name), np.percentile(values, share, axis=0))
+    np.testing.assert_array_equal(found.single, values[[1, 4]])
+
+
+def test_steps_without_anything_to_tell_are_nan_and_do_not_count():
+    traces = [trace(0, switch=2), trace(1, switch=4), Trace("x", "a", 2, {})]
+    found = curve("transferable", traces, shown=())
+    assert np.isnan(found.middle[:2]).all()
+    assert found.middle[2:] == pytest.approx(0.3)
+
+
+def test_the_share_in_stage_2_is_counted_image_by_image():
+    traces = [trace(0, switch=2), trace(1, switch=4), trace(2, switch=4), trace(3, switch=6)]
+    assert second_stage(traces).tolist() == [0, 0, 0.25, 0.25, 0.75, 0.75]
+    assert second_stage([Trace("pgd", "a", 0, {"objective": np.ones(3)})]).tolist() == [0, 0, 0]
+
+
+def test_the_charts_say_whether_and_when_stage_2_acts():
+    [attack] = attack_traces(run_with(trace(0, switch=2), trace(1, switch=4)))
+    [source] = attack.sources
+    assert attack.staged
+    assert source.told.startswith(
+        "stage 2: from step 3 of 6, 50 % of all steps, 100 % of the images"
+    )
+    for chart in source.charts:
+        (left, width, half), (start, rest, all_of_them) = chart.shade
+        assert (half, all_of_them) == (0.5, 1.0)
+        assert start == pytest.approx(left + width)
+        assert (width, rest) == (pytest.approx(2 * 212 / 6), pytest.approx(2 * 212 / 6))
+
+
+def test_shares_stand_on_one_axis_from_0_to_100_and_a_constant_step_size_is_said_not_drawn():
+    [attack] = attack_traces(run_with(trace(0), trace(1)))
+    [source] = attack.sources
+    objective, shares = source.charts
+    assert [text for _, text in shares.y_ticks] == ["0", "50", "100"]
+    assert [text for _, text in objective.y_ticks] == ["0", "1", "2"]
+    assert len(shares.lines) == 2
+    assert [len(line.single) for line in shares.lines] == [1, 1]
+    assert "step size, in the threat model's units: 0.007843 throughout" in source.told
+
+
+def test_a_step_size_that_changes_and_traces_that_are_new_have_charts_of_their_own():
+    traces = [
+        trace(index, step_size=np.linspace(1, 2, STEPS), radius=np.linspace(3, 1, STEPS))
+        for index in range(3)
+    ]
+    [attack] = attack_traces(run_with(*traces))
+    titles = [chart.title for chart in attack.sources[0].charts]
+    assert titles[-2:] == ["step size, in the threat model's units", "radius"]
+
+
+def test_attacks_without_stages_have_charts_without_shade_in_the_runs_order():
+    plain = [
+        Trace("pgd", source, 0, {"objective": np.linspace(0, 1, 4), "step_size": np.ones(4)})
+        for source in "ba"
+    ]
+    found = attack_traces(run_with(trace(0), *plain))
+    assert [(one.attack, one.staged) for one in found] == [("pgd", False), ("transegpgd", True)]
+    assert [source.source for source in found[0].sources] == ["a", "b"]
+    [chart] = found[0].sources[0].charts
+    assert chart.shade == []
+    assert chart.lines[0].middle.startswith("M60.5,98.0L")
+    assert chart.lines[0].middle.endswith("L219.5,8.0")
+
+
+def test_the_page_draws_traces_and_is_light(segmentation_run, tmp_path):
+    for name in ("rows.parquet", "metrics.csv", "run.json"):
+        shutil.copy(segmentation_run / name, tmp_path)
+    without = build_report(tmp_path).read_text(encoding="utf-8")
+    assert "steps" not in Page(without).attributes("id")
+    traces = [trace(index, source=source) for index in range(40) for source in VICTIMS[:2]]
+    write_traces(tmp_path / "traces.parquet", traces)
+    text = build_report(tmp_path).read_text(encoding="utf-8")
+    page = Page(text)
+    assert "steps" in page.attributes("id")
+    labels = [label for label in page.attributes("aria-label") if "transegpgd on" in label]
+    assert len(labels) == 2 * 2
+    assert len(text) - len(without) < 20_000
