@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from project import randomness
+from project.clipping import clip
 from project.colour import chroma, chroma_to_rgb
 from project.errors import InputError
 from project.quantise import from_levels, to_8bit
@@ -98,7 +99,7 @@ class Linf(ThreatModel):
 
     def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
         """Add the noise."""
-        return (images + perturbation).clamp(0, 1)
+        return clip(images + perturbation)
 
     def project(self, images: Tensor, perturbation: Tensor) -> Tensor:
         """Clip to the ball, then to the range of an image."""
@@ -144,7 +145,7 @@ class L2(ThreatModel):
 
     def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
         """Add the noise."""
-        return (images + perturbation).clamp(0, 1)
+        return clip(images + perturbation)
 
     def project(self, images: Tensor, perturbation: Tensor) -> Tensor:
         """Shrink into the ball, then clip to the range of an image (which shrinks it further)."""
@@ -234,7 +235,7 @@ class ChromaFlow(Flow):
     def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
         """Warp the images' chroma along the flow."""
         still = chroma(images)
-        return (images + chroma_to_rgb(warp(still, perturbation) - still)).clamp(0, 1)
+        return clip(images + chroma_to_rgb(warp(still, perturbation) - still))
 
 
 class Masked(ThreatModel):

@@ -53,7 +53,7 @@ from project.attacks.transforms import (
 )
 from project.attacks.universal import Universal
 
-ATTACKS_VERSION = 2
+ATTACKS_VERSION = 3
 """Part of every store key: raised whenever equal arguments come to give other images."""
 
 __all__ = [

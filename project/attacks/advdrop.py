@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from project.attacks.attack import Attack, Perturbed
 from project.attacks.presets import chosen_preset
 from project.attacks.verdict import fooled_share, query
+from project.clipping import clip
 from project.dct import block_dct, block_idct
 from project.errors import InputError
 from project.losses import cross_entropy, mean_over_valid, valid_elements
@@ -168,7 +169,7 @@ def rendered(
     """
     multiples = rounding(coefficients / table)
     levels = block_idct(multiples * table, size) + 128
-    return levels.clamp(0, 255) / 255
+    return clip(levels, 0, 255) / 255
 
 
 def soft_round(values: Tensor, softness: float) -> Tensor:

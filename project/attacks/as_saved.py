@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from project.clipping import clip
 from project.quantise import to_8bit
 
 
@@ -18,5 +19,5 @@ def as_saved(images: Tensor, perturbation: Tensor) -> Tensor:
         images: (N, 3, H, W) in [0, 1].
         perturbation: of the same shape; what leaves [0, 1] is cut.
     """
-    floats = (images + perturbation).clamp(0, 1)
+    floats = clip(images + perturbation)
     return to_8bit(floats.detach()) + (floats - floats.detach())

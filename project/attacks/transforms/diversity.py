@@ -69,7 +69,7 @@ class Diversity(InputTransform):
 
 def _drawn(length: int, scale: Tensor, size: Tensor, place: Tensor) -> ResizedAxis:
     """Return an axis by draws from [0, 1); scale 1 leaves the image as it is."""
-    canvas = (scale * length - 1e-9).ceil()  # 1.1 · 70 is a little more than 77
+    canvas = (scale * length - 1e-9).ceil()  # 1.1 · 50 is a little more than 55
     resized = length + (size * (canvas - length)).floor()
     offset = (place * (canvas - resized + 1)).floor()
     return ResizedAxis(length, canvas, resized, offset)
