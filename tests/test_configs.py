@@ -32,12 +32,17 @@ FOR_SEGMENTERS = {
     "transegpgd",
     "transfer_segmentation",
 }
-ATTACKS = sorted(path for path in (CONFIGS / "attacks").glob("*.yaml") if path.stem not in OTHERS)
+FOLDERS_FOR_SEGMENTERS = {"ablation", "transfer"}
+ATTACKS = sorted(path for path in (CONFIGS / "attacks").rglob("*.yaml") if path.stem not in OTHERS)
 VICTIMS = sorted((CONFIGS / "victims").glob("*.yaml"))
 
 
 def by_name(path: Path) -> str:
-    return path.stem
+    return str(path.relative_to(CONFIGS).with_suffix(""))
+
+
+def for_segmenters(path: Path) -> bool:
+    return path.stem in FOR_SEGMENTERS or path.parent.name in FOLDERS_FOR_SEGMENTERS
 
 
 def attacks_of(path: Path) -> dict[str, Attack]:
@@ -72,7 +77,7 @@ def victims_of(path: Path) -> dict[str, Victim]:
 @pytest.mark.parametrize("path", ATTACKS, ids=by_name)
 def test_config_of_attacks_runs_a_batch(path):
     images = eight_bit_images(2)
-    victim = CurvedSegmenter() if path.stem in FOR_SEGMENTERS else SpatialClassifier()
+    victim = CurvedSegmenter() if for_segmenters(path) else SpatialClassifier()
     target = predicted(victim, images)
     attacks = attacks_of(path).values()
     for attack in attacks:

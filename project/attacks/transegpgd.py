@@ -29,7 +29,7 @@ class Preset:
 
 PRESETS = {
     "paper": Preset(0.1, 0.1, 0.5, "uniform", "correct", "adversarial_clean"),
-    "tuned": Preset(0.5, 0.5, 0.5, "cosine", "correct", "clean_adversarial"),
+    "tuned": Preset(0.5, 0.7, 0.5, "cosine", "correct", "adversarial_clean"),
 }
 
 

@@ -284,3 +284,17 @@ def test_fraction_says_how_many_steps_stage_1_takes(scene, switch, second):
 def test_weights_outside_0_to_1_are_rejected(wrong):
     with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
         TranSegPGD(**wrong)
+
+
+def test_presets_of_transegpgd_set_what_the_paper_leaves_open_and_arguments_win():
+    paper, tuned = TranSegPGD(), TranSegPGD(preset="tuned")
+    assert (paper.gamma, paper.beta, paper.stage_switch) == (0.1, 0.1, 0.5)
+    assert (paper.step_schedule, paper.hard_weight) == ("uniform", "correct")
+    assert (tuned.gamma, tuned.beta, tuned.step_schedule) == (0.5, 0.7, "cosine")
+    mixed = TranSegPGD(preset="tuned", beta=0.2)
+    assert (mixed.gamma, mixed.beta, mixed.objective.beta) == (0.5, 0.2, 0.2)
+
+
+def test_unknown_preset_of_transegpgd_is_named_with_the_known_ones():
+    with pytest.raises(ValueError, match="preset must be one of paper, tuned, got 'best'"):
+        TranSegPGD(preset="best")
