@@ -11,11 +11,10 @@ victim more often (VMI, SI, Admix, SSA) are divided by how often they ask it.
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
 from statistics import median
 
 import torch
+from timing import Work, interleaved
 from torch import nn
 
 from project.attacks import (
@@ -44,20 +43,6 @@ CONTESTANTS: dict[str, tuple[PGD, float]] = {
     "SI, 2 copies": (PGD(steps=STEPS, transforms=[ScaleInvariant(2)]), 2),
     "SSA, 2 copies": (PGD(steps=STEPS, transforms=[Spectrum(2)]), 2),
 }
-Work = Callable[[], object]
-
-
-def seconds(work: Work, device: torch.device) -> float:
-    """Return how long something takes: CPU time, or wall time around a synchronised GPU."""
-    if device.type == "cpu":
-        start = time.process_time()
-        work()
-        return time.process_time() - start
-    torch.cuda.synchronize(device)
-    start = time.perf_counter()
-    work()
-    torch.cuda.synchronize(device)
-    return time.perf_counter() - start
 
 
 def works(victim: nn.Module, count: int, size: int, device: torch.device) -> dict[str, Work]:
@@ -83,12 +68,7 @@ def main() -> None:
     device = torch.device(options.device)
     victim = TimmVictim("resnet18", pretrained=False).to(device).eval().requires_grad_(False)
     work = works(victim, options.images, options.size, device)
-    for each in work.values():
-        each()
-    pairs: dict[str, list[tuple[float, float]]] = {name: [] for name in work}
-    for _ in range(options.rounds):
-        for name, each in work.items():
-            pairs[name].append((seconds(work["bare"], device), seconds(each, device)))
+    pairs = interleaved(work, work["bare"], options.rounds, device)
     bare = median(before for measured in pairs.values() for before, _ in measured)
     print(f"{options.images} × {options.size}², {device}: {1000 * bare / STEPS:.1f} ms a step")
     for name, (_, asked) in CONTESTANTS.items():

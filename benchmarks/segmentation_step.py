@@ -14,11 +14,11 @@ GPU, the peak of a step above what was there before it.
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from statistics import median
 
 import torch
+from timing import Work, interleaved
 from torch import Tensor, nn
 
 from project.attacks import PGD, CosPGD, GradientAttack, SegPGD, TranSegPGD
@@ -36,7 +36,6 @@ CONTESTANTS: dict[str, GradientAttack] = {
     "balanced cross-entropy": PGD(objective=BalancedCrossEntropy()),
     "Jensen-Shannon": PGD(objective=JensenShannon()),
 }
-Work = Callable[[], object]
 
 
 def step_of(attack: GradientAttack, victim: nn.Module, images: Tensor, target: Tensor) -> Work:
@@ -45,19 +44,6 @@ def step_of(attack: GradientAttack, victim: nn.Module, images: Tensor, target: T
     perturbation = torch.full_like(images, 1 / 255)
     landscape.slope(perturbation, 1)
     return lambda: landscape.slope(perturbation, 2)
-
-
-def seconds(work: Work, device: torch.device) -> float:
-    """Return how long something takes: CPU time, or wall time around a synchronised GPU."""
-    if device.type == "cpu":
-        start = time.process_time()
-        work()
-        return time.process_time() - start
-    torch.cuda.synchronize(device)
-    start = time.perf_counter()
-    work()
-    torch.cuda.synchronize(device)
-    return time.perf_counter() - start
 
 
 def saved_bytes(work: Work) -> int:
@@ -87,12 +73,7 @@ def report(name: str, victim: nn.Module, images: Tensor, target: Tensor, rounds:
     device = images.device
     works = {key: step_of(attack, victim, images, target) for key, attack in CONTESTANTS.items()}
     pgd = works["PGD"]
-    for work in works.values():
-        work()
-    pairs: dict[str, list[tuple[float, float]]] = {key: [] for key in works}
-    for _ in range(rounds):
-        for key, work in works.items():
-            pairs[key].append((seconds(pgd, device), seconds(work, device)))
+    pairs = interleaved(works, pgd, rounds, device)
     reference = median(before for measured in pairs.values() for before, _ in measured)
     print(f"\n{name}: a step of PGD takes {1000 * reference:.1f} ms")
     for key, work in works.items():

@@ -1,0 +1,36 @@
+"""Timing contestants against a reference, each right after it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+import torch
+
+Work = Callable[[], object]
+
+
+def seconds(work: Work, device: torch.device) -> float:
+    """Return how long something takes: CPU time, or wall time around a synchronised GPU."""
+    if device.type == "cpu":
+        start = time.process_time()
+        work()
+        return time.process_time() - start
+    torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    work()
+    torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def interleaved(
+    works: Mapping[str, Work], reference: Work, rounds: int, device: torch.device
+) -> dict[str, list[tuple[float, float]]]:
+    """Return (reference, contestant) in seconds, a pair per round, after one run unmeasured."""
+    for work in works.values():
+        work()
+    pairs: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            pairs[name].append((seconds(reference, device), seconds(work, device)))
+    return pairs
