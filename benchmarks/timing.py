@@ -10,17 +10,19 @@ import torch
 Work = Callable[[], object]
 
 
-def seconds(work: Work, device: torch.device) -> float:
-    """Return how long something takes: CPU time, or wall time around a synchronised GPU."""
+def now(device: torch.device) -> float:
+    """Return the process's CPU time in seconds, or wall time with the GPU synchronised."""
     if device.type == "cpu":
-        start = time.process_time()
-        work()
-        return time.process_time() - start
+        return time.process_time()
     torch.cuda.synchronize(device)
-    start = time.perf_counter()
+    return time.perf_counter()
+
+
+def seconds(work: Work, device: torch.device) -> float:
+    """Return how long something takes."""
+    start = now(device)
     work()
-    torch.cuda.synchronize(device)
-    return time.perf_counter() - start
+    return now(device) - start
 
 
 def interleaved(

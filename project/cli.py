@@ -14,6 +14,8 @@ from jsonargparse._loaders_dumpers import get_yaml_default_loader
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
+import project.attacks
+import project.callbacks
 import project.data  # classes are known by their short name once they are imported
 import project.training
 import project.victims

@@ -86,6 +86,21 @@ def kl_divergence(logits: Tensor, reference: Tensor) -> Tensor:
     return log_p.exp_().mul_(difference).sum(1)
 
 
+def differentiable_kl(logits: Tensor, reference: Tensor) -> Tensor:
+    r"""Return $$KL(p \| q)$$ like :func:`kl_divergence`, with gradient to both, in full precision.
+
+    Of equal logits value and gradient are 0; half precision would leave noise of either.
+    """
+    log_p = F.log_softmax(full_precision(logits), 1)
+    log_q = F.log_softmax(full_precision(reference), 1)
+    return (log_p.exp() * (log_p - log_q)).sum(1)
+
+
+def full_precision(logits: Tensor) -> Tensor:
+    """Return logits as float32 where autocast made them less, for what cancels in few digits."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
 def mean_over_valid(values: Tensor, valid: Tensor) -> Tensor:
     """Average each image over its valid elements.
 

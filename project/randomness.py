@@ -13,11 +13,16 @@ import torch
 from torch import Tensor
 
 
-def generator(*key: int | str) -> torch.Generator:
-    """Return a CPU generator seeded by a hash of ``key``."""
+def derived_seed(*key: int | str) -> int:
+    """Return a seed, 0 … 2^63 - 1, that is a hash of ``key``."""
     text = "\x1f".join(f"{type(part).__name__}:{part}" for part in key)
     seed = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
-    return torch.Generator().manual_seed(seed & (2**63 - 1))
+    return seed & (2**63 - 1)
+
+
+def generator(*key: int | str) -> torch.Generator:
+    """Return a CPU generator seeded by a hash of ``key``."""
+    return torch.Generator().manual_seed(derived_seed(*key))
 
 
 def uniform(shape: Sequence[int], index: Tensor, *key: int | str) -> Tensor:

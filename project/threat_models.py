@@ -64,6 +64,10 @@ class ThreatModel(ABC):
     def size(self, perturbation: Tensor) -> Tensor:
         """Return each perturbation's size, (N,)."""
 
+    @abstractmethod
+    def scaled(self, factor: float) -> ThreatModel:
+        """Return the same kind of threat model with ``factor`` times the budget."""
+
     def round(self, images: Tensor, adversarial: Tensor) -> Tensor:
         """Round perturbed images to 8 bits without leaving the threat model.
 
@@ -108,6 +112,10 @@ class Linf(ThreatModel):
     def ascent(self, gradient: Tensor) -> Tensor:
         """Return the gradient's sign."""
         return gradient.sign()
+
+    def scaled(self, factor: float) -> Linf:
+        """Return the ball of ``factor`` times the radius."""
+        return Linf(factor * self.eps)
 
     def size(self, perturbation: Tensor) -> Tensor:
         """Return the largest absolute value."""
@@ -163,6 +171,10 @@ class L2(ThreatModel):
         """Return the root mean square of an image's values in a vector of norm 1."""
         return float(images[0].numel() ** -0.5)
 
+    def scaled(self, factor: float) -> L2:
+        """Return the ball of ``factor`` times the radius."""
+        return L2(factor * self.eps)
+
     def size(self, perturbation: Tensor) -> Tensor:
         """Return the Euclidean norm."""
         norm: Tensor = torch.linalg.vector_norm(perturbation.flatten(1), dim=1)
@@ -216,6 +228,10 @@ class Flow(ThreatModel):
     def ascent(self, gradient: Tensor) -> Tensor:
         """Return the gradient's sign."""
         return gradient.sign()
+
+    def scaled(self, factor: float) -> Flow:
+        """Return the same kind of flow with ``factor`` times the bound."""
+        return type(self)(factor * self.bound)
 
     def size(self, perturbation: Tensor) -> Tensor:
         """Return the largest displacement along an axis, in pixels."""
@@ -277,6 +293,10 @@ class Masked(ThreatModel):
     def step_value(self, images: Tensor) -> float:
         """Return what the inner model does."""
         return self.inner.step_value(images)
+
+    def scaled(self, factor: float) -> Masked:
+        """Return the scaled inner model inside the same mask."""
+        return Masked(self.inner.scaled(factor), self.mask)
 
     def size(self, perturbation: Tensor) -> Tensor:
         """Return the size of the part inside the mask."""

@@ -18,6 +18,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from project.records import Measure
 from project.report.gallery import Sample
+from project.report.masking import Finding, flagged_sentences, read_findings
 from project.report.pictures import strip
 from project.report.run import Run
 
@@ -27,6 +28,7 @@ _FILES = (
     *("rows.parquet", "metrics.csv", "run.json", "report.html"),
     *("traces.parquet", "comparison.csv", "comparison.md", "pareto.svg"),
     *("transfer.csv", "transfer.md", "transfer.svg", "transfer.png"),
+    *("masking.csv", "masking.md"),
 )
 
 
@@ -95,26 +97,46 @@ def logged_in() -> bool:
 
 
 def track_run(loggers: Iterable[Logger], run: Path) -> None:
-    """Log a finished run's folder: config, transfer matrix, measures, gallery and files.
+    """Log a finished run's folder: config, transfer matrix, measures, gallery, checks and files.
 
     Args:
         loggers: of the trainer; those that are not W&B's are passed over.
         run: the folder, see :mod:`project.report`.
     """
-    experiments: list[Any] = [x.experiment for x in loggers if isinstance(x, WandbLogger)]
-    experiments = [experiment for experiment in experiments if not experiment.disabled]
-    if not experiments:
+    found = experiments(loggers)
+    if not found:
         return
-    finished = Run.read(run)
+    finished, checks = Run.read(run), read_findings(run)
     tables = {"transfer": transfer_table(finished), "measures": measures_table(finished)}
-    for experiment in experiments:
+    if checks:
+        tables["masking"] = findings_table(checks)
+    for experiment in found:
         experiment.config.update({"run": _facts(finished)}, allow_val_change=True)
         experiment.log(tables | heat_maps(run) | dict(pictures(finished)))
-        artifact = wandb.Artifact(f"run-{experiment.id}", type="evaluation")
-        for name in _FILES:
-            if (run / name).is_file():
-                artifact.add_file(str(run / name), name)
-        experiment.log_artifact(artifact)
+        log_files(experiment, "evaluation", run, _FILES)
+        warn(experiment, flagged_sentences(run))
+
+
+def experiments(loggers: Iterable[Logger]) -> list[Any]:
+    """Return the W&B runs among a trainer's loggers, without disabled ones."""
+    found: list[Any] = [x.experiment for x in loggers if isinstance(x, WandbLogger)]
+    return [experiment for experiment in found if not experiment.disabled]
+
+
+def log_files(experiment: Any, kind: str, folder: Path, names: Iterable[str]) -> None:
+    """Log those of some files of a folder that there are, as one artifact."""
+    artifact = wandb.Artifact(f"run-{experiment.id}", type=kind)
+    for name in names:
+        if (folder / name).is_file():
+            artifact.add_file(str(folder / name), name)
+    experiment.log_artifact(artifact)
+
+
+def warn(experiment: Any, flagged: list[str]) -> None:
+    """Put the number of flagged checks into the summary; online, tell whoever watches the run."""
+    experiment.summary["masking/flagged"] = len(flagged)
+    if flagged and not experiment.offline:
+        experiment.alert("Gradients may be masked", "\n".join(flagged), level="WARN")
 
 
 def transfer_table(run: Run) -> wandb.Table:
@@ -137,6 +159,11 @@ def transfer_table(run: Run) -> wandb.Table:
 def measures_table(run: Run) -> wandb.Table:
     """Return metrics.csv as a table."""
     return wandb.Table(columns=list(Measure._fields), data=[list(m) for m in run.measures])
+
+
+def findings_table(checks: list[Finding]) -> wandb.Table:
+    """Return masking.csv as a table."""
+    return wandb.Table(columns=list(Finding._fields), data=[list(one) for one in checks])
 
 
 def heat_maps(folder: Path) -> dict[str, wandb.Image]:

@@ -19,12 +19,16 @@ from tests.models import CurvedSegmenter, SpatialClassifier, eight_bit_images, p
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 # Some need files of saliency (tests/saliency has them), LPIPS's weights, a fitted perturbation
-# (tests/attacks/test_universal.py), or an encoder inside the victim (tests/attacks/test_fspgd.py).
+# (tests/attacks/test_universal.py), an encoder inside the victim (tests/attacks/test_fspgd.py), or
+# thousands of queries (tests/attacks/test_auto_attack.py).
 OTHERS = {"fspgd", "saliency_tracer", "ssta_lpips", "ssta_maps", "imperceptible_lpips", "universal"}
+OTHERS |= {"auto_attack", "auto_attack_members", "square"}
 FOR_SEGMENTERS = {
     "aimed",
     "cospgd",
+    "masking_segmentation",
     "minimal_norm",
+    "robust_segmentation",
     "sea",
     "segmentation",
     "segpgd",

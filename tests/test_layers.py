@@ -14,7 +14,7 @@ LAYERS = {
 }
 """Every other part of the project is in layer 0; the scripts are in the highest."""
 LAYER = {part: layer for layer, parts in LAYERS.items() for part in parts}
-READABLE = {"report", "records", "traces", "pixel_counts", "resampling"}
+READABLE = {"report", "records", "history", "traces", "pixel_counts", "resampling"}
 """What the report may import: itself, and what reads files and counts without a model."""
 
 

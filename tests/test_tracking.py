@@ -8,9 +8,12 @@ import wandb
 from lightning.pytorch.loggers import CSVLogger
 from wandb.proto.wandb_internal_pb2 import Record
 
+from project.callbacks.training_tracking import track_samples, track_training
 from project.records import Measure, write_measures, write_rows
 from project.report import build_report
+from project.report.masking import read_findings
 from project.report.run import Run
+from project.report.training import build_training_report
 from project.traces import write_traces
 from project.tracking import (
     MirageWandbLogger,
@@ -18,8 +21,10 @@ from project.tracking import (
     resolved,
     track_run,
     transfer_table,
+    warn,
 )
 from tests.report.conftest import make_run
+from tests.report.test_training import make_training
 
 MEASURES = [
     Measure("", "", "a", "clean_accuracy", 0.9, 0.8, 0.95, 9, 10),
@@ -168,11 +173,58 @@ def test_an_offline_run_holds_metrics_tables_pictures_and_files(tmp_path):
     assert names == {
         *("rows.parquet", "metrics.csv", "run.json", "report.html", "traces.parquet"),
         *("comparison.csv", "comparison.md", "pareto.svg", "transfer.svg", "transfer.png"),
+        *("masking.csv", "masking.md"),
     }
+    assert history["masking/nrows"] == len(read_findings(folder))
     assert history["transfer_heat_map/_type"] == "image-file"
     [update] = [u for r in found for u in r.config.update if u.key == "run"]
     assert json.loads(update.value_json)["title"] == "A run of classification"
     assert [r.exit.exit_code for r in found if r.HasField("exit")] == [0]
+
+
+class Experiment:
+    """What a W&B run has, as far as warnings go."""
+
+    def __init__(self, offline: bool) -> None:
+        self.offline = offline
+        self.summary: dict[str, int] = {}
+        self.alerts: list[tuple[str, str]] = []
+
+    def alert(self, title: str, text: str, level: str) -> None:
+        self.alerts.append((title, text))
+
+
+def test_what_is_flagged_is_summed_up_and_told_online_alone():
+    online, offline, quiet = Experiment(False), Experiment(True), Experiment(False)
+    for experiment in (online, offline):
+        warn(experiment, ["a may hide its gradients: x.", "b may: y."])
+    warn(quiet, [])
+    assert online.summary == offline.summary == {"masking/flagged": 2}
+    assert quiet.summary == {"masking/flagged": 0}
+    assert online.alerts == [("Gradients may be masked", "a may hide its gradients: x.\nb may: y.")]
+    assert offline.alerts == quiet.alerts == []
+
+
+def test_a_training_leaves_strips_of_its_samples_and_its_files(tmp_path):
+    folder = make_training(tmp_path / "run", epochs=2)
+    build_training_report(folder)
+    logger = MirageWandbLogger(name="training", save_dir=str(tmp_path / "save"))
+    track_samples([logger, CSVLogger(tmp_path)], folder, epoch=1)
+    track_training([logger], folder)
+    logger.finalize("success")
+    found = finished_records(tmp_path / "save")
+    history = {
+        "/".join(item.nested_key): json.loads(item.value_json)
+        for record in found
+        for item in record.history.item
+    }
+    assert history["samples/count"] == 1
+    assert history["samples/captions"] == ["epoch 1, image 7"]
+    [artifact] = [r.artifact for r in found if r.artifact.type == "training"]
+    assert {entry.path for entry in artifact.manifest.contents} == {
+        *("history.csv", "run.json", "report.html"),
+        *("slices/epoch_00000.npz", "slices/epoch_00001.npz"),
+    }
 
 
 def test_the_next_logger_starts_a_run_of_its_own(tmp_path):

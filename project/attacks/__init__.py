@@ -10,10 +10,13 @@ from project.attacks.aims import Aim, FixedClass, NearestWrongClass, TargetMaps
 from project.attacks.alma_prox import ALMAProx
 from project.attacks.apgd import APGD
 from project.attacks.attack import Attack, AttackResult
+from project.attacks.auto_attack import AutoAttack
 from project.attacks.best_of import BestOf
+from project.attacks.cascade import Cascade
 from project.attacks.chroma_shift import ChromaShift
 from project.attacks.cospgd import CosPGD
 from project.attacks.dag import DAG
+from project.attacks.fab import FAB
 from project.attacks.flow import FlowAttack
 from project.attacks.fspgd import FSPGD
 from project.attacks.gradient import GradientAttack
@@ -23,8 +26,10 @@ from project.attacks.objectives import (
     BalancedCrossEntropy,
     CosineWeighted,
     CrossEntropy,
+    DLRTowards,
     FeatureSimilarity,
     JensenShannon,
+    KullbackLeibler,
     Margin,
     MaskedCrossEntropy,
     Objective,
@@ -41,8 +46,10 @@ from project.attacks.rules import (
 )
 from project.attacks.sea import SEA
 from project.attacks.segpgd import SegPGD
+from project.attacks.square import Square
 from project.attacks.ssta import SSTA
 from project.attacks.stadv import StAdv
+from project.attacks.targeted_apgd import TargetedAPGD
 from project.attacks.transegpgd import TranSegPGD
 from project.attacks.transforms import (
     Admix,
@@ -61,6 +68,7 @@ __all__ = [
     "ATTACKS_VERSION",
     "DAG",
     "DLR",
+    "FAB",
     "FGSM",
     "FSPGD",
     "MIFGSM",
@@ -75,12 +83,15 @@ __all__ = [
     "Aimed",
     "Attack",
     "AttackResult",
+    "AutoAttack",
     "BalancedCrossEntropy",
     "BestOf",
+    "Cascade",
     "ChromaShift",
     "CosPGD",
     "CosineWeighted",
     "CrossEntropy",
+    "DLRTowards",
     "Diversity",
     "FeatureSimilarity",
     "FixedClass",
@@ -89,6 +100,7 @@ __all__ = [
     "GradientRule",
     "InputTransform",
     "JensenShannon",
+    "KullbackLeibler",
     "Margin",
     "MaskedCrossEntropy",
     "Momentum",
@@ -99,8 +111,10 @@ __all__ = [
     "ScaleInvariant",
     "SegPGD",
     "Spectrum",
+    "Square",
     "StAdv",
     "TargetMaps",
+    "TargetedAPGD",
     "TranSegPGD",
     "TranslationInvariant",
     "TwoStage",

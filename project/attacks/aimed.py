@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from project.attacks.aims import Aim
-from project.attacks.attack import Attack, Perturbed
+from project.attacks.attack import Attack, Perturbed, Traits
 from project.attacks.verdict import fooled_share, query
 from project.errors import InputError
 from project.losses import VOID, valid_elements
@@ -45,6 +47,23 @@ class Aimed(Attack):
         """Let attack and aim look samples up."""
         self.attack.attach(samples)
         self.aim.attach(samples)
+
+    def reseeded(self, seed: int) -> Self:
+        """Return it with an attack of other draws."""
+        reseeded = super().reseeded(seed)
+        reseeded.attack = self.attack.reseeded(seed)
+        return reseeded
+
+    def scaled(self, factor: float) -> Self:
+        """Return it with an attack of a scaled budget."""
+        scaled = copy.copy(self)
+        scaled.attack = self.attack.scaled(factor)
+        return scaled
+
+    def traits(self) -> Traits:
+        """Tell what the attack is that leads to the aim."""
+        traits = self.attack.traits()
+        return traits | {"method": f"{self.name}({traits['method']})"}
 
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from project.attacks.attack import Attack, Perturbed
 from project.attacks.auto_ascent import ascend
+from project.attacks.flaws import flaw_facts
 from project.attacks.landscape import Landscape
 from project.attacks.objectives import CrossEntropy, Objective
 from project.attacks.objectives.judged import Judged
@@ -54,6 +57,8 @@ class APGD(Attack):
         targeted: whether the target is wanted.
         seed: the key of all draws.
     """
+
+    kind = "gradient"
 
     def __init__(
         self,
@@ -103,6 +108,12 @@ class APGD(Attack):
             traces += told
         return self._result(images, perturbation, count, traces)
 
+    def scaled(self, factor: float) -> Self:
+        """Return the same attack with ``factor`` times its budget."""
+        scaled = copy.copy(self)
+        scaled.eps = factor * self.eps
+        return scaled
+
     def attach(self, samples: Samples) -> None:
         """Let the transforms look samples up."""
         for transform in self.transforms:
@@ -146,12 +157,14 @@ class APGD(Attack):
     ) -> Perturbed:
         threat = norm_ball(self.norm, self.eps)
         float_images = threat.apply(images, perturbation)
+        stacked = {name: torch.stack([told[name] for told in traces], 1) for name in traces[0]}
         return Perturbed(
             images=threat.round(images, float_images),
             float_images=float_images,
             perturbation=perturbation,
             steps=count,
-            traces={name: torch.stack([told[name] for told in traces], 1) for name in traces[0]},
+            facts=flaw_facts(stacked),
+            traces=stacked,
             threat_model=threat,
         )
 

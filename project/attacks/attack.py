@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +16,9 @@ from project.errors import InputError
 from project.losses import valid_elements
 from project.samples import Samples
 from project.threat_models import ThreatModel
+
+Kind = Literal["gradient", "black_box", "flow", "ensemble", "other"]
+Traits = dict[str, str | float | int]
 
 
 @dataclass(frozen=True)
@@ -66,8 +71,15 @@ class Attack(ABC):
     ``torch.inference_mode``; that the result is detached, made of 8-bit values and inside the
     threat model. Methods never reduce over the batch: an image's result does not depend on its
     batch mates.
+
+    Attributes:
+        kind: how it searches: along noise's gradients, by asking only, along a flow's gradients,
+            by several attacks, or otherwise.
+        targeted: whether the target is wanted.
+        seed: the key of all draws.
     """
 
+    kind: ClassVar[Kind] = "other"
     targeted: bool
     seed: int
 
@@ -118,6 +130,33 @@ class Attack(ABC):
 
     def attach(self, samples: Samples) -> None:
         """Let parts that need more than the images (mask files) look samples up by index."""
+
+    def reseeded(self, seed: int) -> Self:
+        """Return the same attack with other draws, as training wants in each epoch."""
+        reseeded = copy.copy(self)
+        reseeded.seed = seed
+        return reseeded
+
+    def scaled(self, factor: float) -> Self:
+        """Return the same attack with ``factor`` times its budget, and steps as much shorter.
+
+        Raises:
+            ValueError: if it has no budget that can be scaled.
+        """
+        raise InputError(
+            f"{self.name} has no budget that can be scaled. Leave the curriculum out, or train "
+            "with a gradient attack such as PGD."
+        )
+
+    def traits(self) -> Traits:
+        """Tell in a few words what the attack is, so that attacks can be compared.
+
+        Returns:
+            ``kind``, ``method`` (the class; of a wrapper, what it wraps in brackets) and, as far
+            as the attack has them, ``norm`` and ``eps`` of its ball and ``steps``.
+        """
+        names = [name for name in ("norm", "eps", "steps") if hasattr(self, name)]
+        return {"kind": self.kind, "method": self.name} | {n: getattr(self, n) for n in names}
 
     @property
     def name(self) -> str:

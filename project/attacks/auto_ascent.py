@@ -25,6 +25,8 @@ class Point:
         value: of the objective there.
         fooled: the share of valid elements at the aim.
         number: how many steps led there, int64.
+        zero_gradient: whether the gradient is 0 everywhere; see :mod:`project.attacks.flaws`.
+        bad_gradient: whether it was NaN or infinite somewhere.
     """
 
     perturbation: Tensor
@@ -32,6 +34,17 @@ class Point:
     value: Tensor
     fooled: Tensor
     number: Tensor
+    zero_gradient: Tensor
+    bad_gradient: Tensor
+
+    def told(self) -> dict[str, Tensor]:
+        """Return what traces tell of a step that starts here, (N,) each."""
+        return {
+            "objective": self.value,
+            "fooled": self.fooled,
+            "zero_gradient": self.zero_gradient,
+            "bad_gradient": self.bad_gradient,
+        }
 
     def replaced(self, where: Tensor, other: Point) -> Point:
         """Return the other's images at (N,) bool ``where``, else these."""
@@ -67,15 +80,14 @@ def ascend(
 
     Returns:
         The best places: those that fool most and, among equals, have the greatest value. And the
-        traces of each step, (N,) each: ``objective`` and ``fooled`` where it started, and
-        ``step_size``.
+        traces of each step, (N,) each: ``objective``, ``fooled`` and the gradient's flaws where
+        it started, and ``step_size``.
     """
     point = highest = best = _look(landscape, start, 0)
     sizes = StepSizes(rules.step_size, point.value, steps, rho)
     before, traces = start, []
     for number in range(1, steps + 1):
-        told = {"objective": point.value, "fooled": point.fooled, "step_size": sizes.sizes}
-        traces.append(told)
+        traces.append(point.told() | {"step_size": sizes.sizes})
         gradient = rules(point.gradient, point.perturbation, number)
         moved = _moved(landscape, point.perturbation, before, gradient, sizes.sizes)
         before = point.perturbation
@@ -89,7 +101,8 @@ def ascend(
 def _look(landscape: Landscape, perturbation: Tensor, number: int) -> Point:
     slope = landscape.slope(perturbation, number + 1)
     count = torch.full((len(perturbation),), number, device=perturbation.device)
-    return Point(perturbation, slope.gradient, slope.value, slope.traces["fooled"], count)
+    told = [slope.traces[name] for name in ("zero_gradient", "bad_gradient")]
+    return Point(perturbation, slope.gradient, slope.value, slope.traces["fooled"], count, *told)
 
 
 def _moved(

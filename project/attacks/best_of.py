@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,8 @@ class BestOf(Attack):
         distance: what counts as change; see :class:`~project.attacks.Refined`.
     """
 
+    kind = "ensemble"
+
     def __init__(self, attacks: Sequence[Attack], distance: Closeness = "mse") -> None:
         if len(attacks) < 2:
             raise InputError(f"BestOf chooses among at least two attacks, got {len(attacks)}.")
@@ -45,6 +48,12 @@ class BestOf(Attack):
         require(self.distance)
         for attack in self.attacks:
             attack.attach(samples)
+
+    def reseeded(self, seed: int) -> Self:
+        """Return it with attacks of other draws."""
+        reseeded = super().reseeded(seed)
+        reseeded.attacks = [attack.reseeded(seed) for attack in self.attacks]
+        return reseeded
 
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor

@@ -44,6 +44,7 @@ class FlowAttack(Attack):
         seed: the key of all draws.
     """
 
+    kind = "flow"
     carrier: Flow
     """What moves (the image, or a part of it), and how far at most in the end."""
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from project.attacks.attack import Attack, Perturbed
+from project.attacks.attack import Attack, Perturbed, Traits
+from project.attacks.flaws import flaw_facts
 from project.attacks.landscape import Landscape
 from project.attacks.objectives import Objective
 from project.attacks.rules import GradientRule, RuleBook
@@ -16,7 +19,7 @@ from project.attacks.transforms import InputTransform
 from project.errors import InputError
 from project.randomness import Draws
 from project.samples import Samples
-from project.threat_models import ThreatModel
+from project.threat_models import L2, Linf, ThreatModel
 
 
 class GradientAttack(Attack):
@@ -38,6 +41,8 @@ class GradientAttack(Attack):
         targeted: whether the target is wanted.
         seed: the key of all draws.
     """
+
+    kind = "gradient"
 
     def __init__(
         self,
@@ -102,10 +107,21 @@ class GradientAttack(Attack):
             draws=draws,
         )
 
+    def traits(self) -> Traits:
+        """Tell what the attack is; norm and eps are the threat model's, which may be scaled."""
+        return super().traits() | _ball(self.threat_model)
+
     def attach(self, samples: Samples) -> None:
         """Let the transforms look samples up."""
         for transform in self.transforms:
             transform.attach(samples)
+
+    def scaled(self, factor: float) -> Self:
+        """Return the same attack with ``factor`` times its budget, and steps as much shorter."""
+        scaled = copy.copy(self)
+        scaled.threat_model = self.threat_model.scaled(factor)
+        scaled.step_size = factor * self.step_size
+        return scaled
 
     def _start(self, images: Tensor, index: Tensor) -> Tensor:
         if not self.random_start:
@@ -117,12 +133,13 @@ class GradientAttack(Attack):
     ) -> Perturbed:
         float_images = self.threat_model.apply(images, perturbation)
         stacked = _stacked(traces)
+        flaws = flaw_facts(stacked)
         return Perturbed(
             images=self.threat_model.round(images, float_images),
             float_images=float_images,
             perturbation=perturbation,
             steps=torch.full((len(images),), self.steps, device=images.device),
-            facts=self.objective.facts(stacked),
+            facts=self.objective.facts(stacked) | flaws,
             traces=stacked,
             threat_model=self.threat_model,
         )
@@ -133,6 +150,12 @@ def _stacked(traces: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     names = dict.fromkeys(name for trace in traces for name in trace)
     nothing = torch.full_like(traces[0]["step_size"], torch.nan)
     return {name: torch.stack([t.get(name, nothing).float() for t in traces], 1) for name in names}
+
+
+def _ball(threat_model: ThreatModel) -> Traits:
+    if isinstance(threat_model, Linf | L2):
+        return {"norm": "linf" if isinstance(threat_model, Linf) else "l2", "eps": threat_model.eps}
+    return {}
 
 
 def _spread(factor: Tensor, images: Tensor) -> Tensor:

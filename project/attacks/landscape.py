@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from project.attacks.answer import Answer, ask
+from project.attacks.flaws import mended
 from project.attacks.objectives import Objective
 from project.attacks.step import Memory, Step
 from project.attacks.transforms import InputTransform, View, all_views
-from project.losses import VOID
+from project.losses import VOID, valid_elements
 from project.randomness import Draws
 from project.threat_models import ThreatModel
 from project.victims.ensemble import asked
@@ -24,8 +25,9 @@ class Slope(NamedTuple):
 
     Attributes:
         value: (N,), to be climbed also by targeted attacks: theirs is the negated objective.
-        gradient: of ``value`` with respect to the perturbation, in its shape.
-        traces: (N,) each, what the objective tells.
+        gradient: of ``value`` with respect to the perturbation, in its shape, finite.
+        traces: (N,) each, what the objective tells, and the gradient's
+            :data:`~project.attacks.flaws.Flaws`.
     """
 
     value: Tensor
@@ -74,6 +76,7 @@ class Landscape:
         self.draws = draws
         self._memories: dict[nn.Module, Memory] = {}
         self._clean = cache(self._clean_answer)
+        self._labelled = valid_elements(target).view(len(target), -1).any(1)
 
     def slope(self, perturbation: Tensor, number: int) -> Slope:
         """Return the objective and its gradient at step ``number``."""
@@ -100,7 +103,8 @@ class Landscape:
             for view in all_views(self.transforms, draws.keyed("view"))
         )
         (gradient,) = torch.autograd.grad(images, perturbation, average.gradient)
-        return average._replace(gradient=gradient)
+        gradient, flaws = mended(gradient, self._labelled)
+        return average._replace(gradient=gradient, traces=average.traces | flaws)
 
     def _look(
         self, images: Tensor, member: nn.Module, view: View, number: int, memory: Memory

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from project.attacks.attack import Attack, Perturbed
+from project.attacks.attack import Attack, Perturbed, Traits
 from project.attacks.best_of import BestOf
 from project.attacks.closeness import Closeness, closeness, require
 from project.attacks.verdict import fooled_share, query
@@ -79,6 +80,17 @@ class Refined(Attack):
         """Let the attack know the data set, and see that the distance can be had."""
         require(self.distance)
         self.attack.attach(samples)
+
+    def reseeded(self, seed: int) -> Self:
+        """Return it with an attack of other draws."""
+        reseeded = super().reseeded(seed)
+        reseeded.attack = self.attack.reseeded(seed)
+        return reseeded
+
+    def traits(self) -> Traits:
+        """Tell what the attack is that is refined."""
+        traits = self.attack.traits()
+        return traits | {"method": f"{self.name}({traits['method']})"}
 
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor

@@ -16,10 +16,13 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from project.attacks.attack import Traits
+from project.callbacks.attacking import AttackCallback
 from project.callbacks.console import summary_table
 from project.evaluation import CLEAN, TransferEvaluation, kin
 from project.records import replace_file, write_measures, write_rows
 from project.report import build_report
+from project.report.masking import flagged_sentences
 from project.store import StoredSample
 from project.traces import write_traces
 from project.tracking import track_run
@@ -29,6 +32,7 @@ _RESULTS = (
     *("rows.parquet", "metrics.csv", "run.json", "traces.parquet", "report.html", "gallery"),
     *("comparison.csv", "comparison.md", "pareto.svg"),
     *("transfer.csv", "transfer.md", "transfer.svg", "transfer.png"),
+    *("masking.csv", "masking.md"),
 )
 _PACKAGES = ("mirage-attacks", "torch", "lightning", "torchmetrics", "timm", "lpips")
 
@@ -110,6 +114,8 @@ class RunFolder(L.Callback):
         print("\n" + summary_table(pl_module.measures, facts["task"]))
         for notice in facts["notices"]:
             print(f"note: {notice}")
+        for sentence in flagged_sentences(folder):
+            print(f"warning: {sentence}")
         print(f"report: {report}")
 
     def _facts(self, trainer: L.Trainer, module: TransferEvaluation) -> dict[str, Any]:
@@ -127,7 +133,15 @@ class RunFolder(L.Callback):
             | {package: version(package) for package in _PACKAGES},
             "weights": {name: _weights(victim) for name, victim in module.victims.items()},
             "kin": kin(module.victims),
+            "attacks": _traits(trainer),
         }
+
+
+def _traits(trainer: L.Trainer) -> dict[str, Traits]:
+    """Return what the run's attacks are, by name."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    found = [callback for callback in callbacks if isinstance(callback, AttackCallback)]
+    return {name: attack.traits() for one in found for name, attack in one.attacks.items()}
 
 
 def _weights(victim: Victim) -> str:

@@ -8,6 +8,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 from project.data.augmentation import Augmentation, ResizedCrop, ScaledCrop
 from project.data.camvid import CamVidData
 from project.data.cityscapes import CityscapesData
+from project.data.cutouts import CutoutData
 from project.data.datamodule import AttackDataModule
 from project.data.dealing import DealtBatchSampler
 from project.data.frame import CentreCrop, Frame, Native, PadToSquare, Stretch
@@ -26,6 +27,7 @@ __all__ = [
     "CamVidData",
     "CentreCrop",
     "CityscapesData",
+    "CutoutData",
     "DataError",
     "DealtBatchSampler",
     "Frame",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import torch
@@ -15,11 +15,13 @@ from torch.utils.data import DataLoader, default_collate
 from project.data.augmentation import Augmentation, Augmented
 from project.data.dealing import DealtBatchSampler, EpochSampler
 from project.data.frame import Frame, Native
+from project.data.resuming import ResumableLoader, TrainingBatches
 from project.data.sample_set import SampleSet
 from project.data.verify import OnError, verify_samples
 from project.errors import InputError
 
 Batch = dict[str, Tensor]
+Loader = TypeVar("Loader", bound=DataLoader[Batch])
 
 
 class AttackDataModule(LightningDataModule, ABC):
@@ -31,6 +33,8 @@ class AttackDataModule(LightningDataModule, ABC):
     Attributes:
         passes: what each test dataloader is for, one loader over the same samples per entry. The
             attack callback sets it to one name per (source, attack) before loaders are made.
+        replays: how many times in a row each training batch comes, with the same augmentation;
+            training for free sets it before loaders are made.
         notices: what a report must say about the data, such as samples left out.
         train_split: the split that training uses; None: there is nothing to train on.
         val_split: the split that validation during training uses.
@@ -48,6 +52,7 @@ class AttackDataModule(LightningDataModule, ABC):
     """
 
     passes: Sequence[str] = ("clean",)
+    replays: int = 1
     train_split: str | None = "train"
     val_split: str | None = "val"
 
@@ -81,6 +86,8 @@ class AttackDataModule(LightningDataModule, ABC):
         self.seed = seed
         self.notices: list[str] = []
         self._training: SampleSet | None = None
+        self._training_loader: ResumableLoader | None = None
+        self._resumed: dict[str, Any] | None = None
         self._evaluation: dict[str | None, SampleSet] = {}
         self._verified: set[int] = set()
         self._current = eval_split
@@ -137,6 +144,7 @@ class AttackDataModule(LightningDataModule, ABC):
             DataError: if samples cannot be used; see :func:`verify_samples`.
         """
         self._check_trainer()
+        self._resumed = None  # what a checkpoint says comes after
         self._current = self.val_split if stage in ("fit", "validate") else self.eval_split
         needed = [self.train_samples] if stage == "fit" else []
         for samples in [*needed, self.samples]:
@@ -149,10 +157,23 @@ class AttackDataModule(LightningDataModule, ABC):
         rank, world_size = self._place()
         dataset = Augmented(self.train_samples, self.augment, self.seed)
         sampler = EpochSampler(len(dataset), self.seed, rank, world_size)
-        drop_last = len(sampler) >= self.batch_size
-        return self._loader(
-            dataset, batch_size=self.batch_size, sampler=sampler, drop_last=drop_last
-        )
+        batches = TrainingBatches(sampler, self.batch_size, self.replays)
+        self._training_loader = self._loader(ResumableLoader, dataset, batch_sampler=batches)
+        if self._resumed is not None:
+            self._training_loader.load_state_dict(self._resumed)
+        return self._training_loader
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the training's place in its epoch, for a checkpoint."""
+        return {} if self._training_loader is None else self._training_loader.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Have the training loader go on from a checkpoint's place.
+
+        Lightning gives loaders their state itself, but not where a schedule has asked for the
+        number of steps before: https://github.com/Lightning-AI/pytorch-lightning/issues/20550.
+        """
+        self._resumed = state_dict
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Every sample of the validation split once, whole batches dealt to ranks."""
@@ -170,10 +191,10 @@ class AttackDataModule(LightningDataModule, ABC):
     def _evaluation_loader(self, samples: SampleSet) -> DataLoader[Batch]:
         rank, world_size = self._place()
         batches = DealtBatchSampler(len(samples), self.batch_size, rank, world_size)
-        return self._loader(samples, batch_sampler=batches)
+        return self._loader(DataLoader, samples, batch_sampler=batches)
 
-    def _loader(self, dataset: Any, **dealing: Any) -> DataLoader[Batch]:
-        return DataLoader(
+    def _loader(self, kind: type[Loader], dataset: Any, **dealing: Any) -> Loader:
+        return kind(
             dataset,
             num_workers=self.num_workers,
             collate_fn=collate,

@@ -8,6 +8,7 @@ Folder
     transfer.svg, transfer.png  the heat map, written with the page
     comparison.csv, …           likewise, see project.report.comparison
     transfer.csv, …             likewise, see project.report.segmentation
+    masking.csv, masking.md     likewise, see project.report.masking
 """
 
 from project.report.page import build_report

@@ -4,12 +4,14 @@ import argparse
 from pathlib import Path
 
 from project.report.page import build_report
+from project.report.training.page import build_training_report
+from project.report.training.run import is_training
 
 
 def main() -> None:
     """Build the report of the folder named on the command line and say where it is."""
     parser = argparse.ArgumentParser(prog="python -m project.report", description=__doc__)
-    parser.add_argument("run", type=Path, help="the run's folder, with rows.parquet in it")
+    parser.add_argument("run", type=Path, help="the folder of a run of attack.py or train.py")
     parser.add_argument(
         "--reference",
         help="attack that the others are tested against; by default the first SSTA, or of attacks "
@@ -17,7 +19,10 @@ def main() -> None:
     )
     given = parser.parse_args()
     try:
-        print(build_report(given.run, given.reference))
+        if is_training(given.run):
+            print(build_training_report(given.run))
+        else:
+            print(build_report(given.run, given.reference))
     except (OSError, ValueError) as error:
         parser.exit(2, f"{error}\n")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image
 
@@ -80,8 +82,8 @@ def exhibits(run: Run) -> Gallery:
         },
         shown=sum(map(len, chosen.values())),
         available=len(run.gallery),
-        flow_legend=_uri(flow_legend(), exact=True),
-        classes=_class_colours(run, [sample for found in chosen.values() for sample in found]),
+        flow_legend=data_uri(flow_legend(), exact=True),
+        classes=class_colours(run.facts, [s for found in chosen.values() for s in found]),
     )
 
 
@@ -92,15 +94,15 @@ def _exhibit(run: Run, sample: Sample, rows: list[Row]) -> Exhibit:
         source=sample.source,
         index=sample.index,
         name=first["name"] or str(sample.index),
-        truth="" if first["target"] is None else class_name(run, first["target"]),
-        pictures=[_shown(picture) for picture in sample.pictures()],
+        truth="" if first["target"] is None else class_name(run.facts, first["target"]),
+        pictures=[shown(picture) for picture in sample.pictures()],
         verdicts=[_verdict(run, row) for row in ordered],
     )
 
 
-def class_name(run: Run, index: int) -> str:
+def class_name(facts: Mapping[str, Any], index: int) -> str:
     """Return a class's name, or its number where run.json names no classes."""
-    names = run.facts.get("class_names") or []
+    names = facts.get("class_names") or []
     return str(names[index]) if 0 <= index < len(names) else f"class {index}"
 
 
@@ -109,20 +111,21 @@ def _verdict(run: Run, row: Row) -> Verdict:
         right, fooled = row["clean_correct_pixels"] or 0, row["fooled_pixels"] or 0
         share = percent(fooled / right) if right else "–"
         return Verdict(row["victim"], f"{share} of its right pixels fooled", fooled > 0)
-    now = class_name(run, row["prediction"]) if row["prediction"] is not None else "–"
+    now = class_name(run.facts, row["prediction"]) if row["prediction"] is not None else "–"
     sure = f", {percent(row['confidence'])} for the truth" if row["confidence"] is not None else ""
     before = "" if row["clean_correct"] else " (wrong when clean)"
     return Verdict(row["victim"], f"{now}{sure}{before}", bool(row["fooled"]))
 
 
-def _shown(picture: Picture) -> Shown:
+def shown(picture: Picture, largest_side: int = LARGEST_SIDE) -> Shown:
+    """Return a picture as it goes inside a page, at most so many pixels wide and high."""
     image = picture.image
-    image.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.LANCZOS)
+    image.thumbnail((largest_side, largest_side), Image.Resampling.LANCZOS)
     exact = picture.kind in ("clean", "adversarial")
-    return Shown(picture.kind, picture.label, _uri(image, exact), image.width, image.height)
+    return Shown(picture.kind, picture.label, data_uri(image, exact), image.width, image.height)
 
 
-def _uri(image: Image.Image, exact: bool) -> str:
+def data_uri(image: Image.Image, exact: bool) -> str:
     """Return a picture as a data URI: the images themselves to the bit, what explains them lossy.
 
     Differences are noise, which costs several times as much without loss.
@@ -132,7 +135,8 @@ def _uri(image: Image.Image, exact: bool) -> str:
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _class_colours(run: Run, samples: list[Sample]) -> list[tuple[str, str]]:
+def class_colours(facts: Mapping[str, Any], samples: Iterable[Sample]) -> list[tuple[str, str]]:
+    """Return the names and colours of the classes that the overlays of some samples show."""
     found = sorted(set[int]().union(*(sample.classes() for sample in samples)))
     colours = palette()
-    return [(class_name(run, k), "#" + bytes(colours[k]).hex()) for k in found]
+    return [(class_name(facts, k), "#" + bytes(colours[k]).hex()) for k in found]

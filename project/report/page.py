@@ -6,22 +6,20 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment
 
 from project.records import replace_file
 from project.report.comparison import Section, comparison_section
 from project.report.exhibits import exhibits
 from project.report.headline import headlines
 from project.report.heat_map import heat_map, write_heat_map
+from project.report.masking import MaskingSection, masking_section
 from project.report.matrix import matrix
 from project.report.run import Run
 from project.report.segmentation import TransferSection, transfer_section
+from project.report.templates import TOLD, environment
 from project.report.traces import HEIGHT, WIDTH, attack_traces
 from project.report.visibility import both_rates, set_distances, visibility
-
-_HERE = Path(__file__).parent
-_TOLD = ("command", "seeds", "versions", "weights", "config")  # in run.json, shown as they are
 
 
 def build_report(run: Path, reference: str | None = None) -> Path:
@@ -29,7 +27,8 @@ def build_report(run: Path, reference: str | None = None) -> Path:
 
     The page needs no network and no other file. The heat map and, where attacks can be compared,
     the comparison's files are written beside it: see :mod:`project.report.comparison` for
-    classifiers and :mod:`project.report.segmentation` for segmenters.
+    classifiers and :mod:`project.report.segmentation` for segmenters; and
+    :mod:`project.report.masking` for what must be checked of both.
 
     Args:
         run: the folder, with rows.parquet, metrics.csv, run.json, and perhaps traces.parquet and
@@ -45,40 +44,33 @@ def build_report(run: Path, reference: str | None = None) -> Path:
         ValueError: if the reference is none of the attacks.
         OSError: if the page cannot be written; an older one is still there.
     """
-    finished, environment = Run.read(run), _environment()
+    finished, templates = Run.read(run), environment()
     comparison, transfer = None, None
     if finished.task == "classification":
-        comparison = comparison_section(finished, environment, reference)
+        comparison = comparison_section(finished, templates, reference)
     else:
         transfer = transfer_section(finished, reference)
-    for section in (comparison, transfer):
+    masking = masking_section(finished)
+    for section in (comparison, transfer, masking):
         if section:
             section.write(run, finished.facts.get("command"))
     path = run / "report.html"
-    replace_file(path, _render(finished, environment, comparison, transfer).encode())
+    page = _render(finished, templates, comparison, transfer, masking)
+    replace_file(path, page.encode())
     return path
-
-
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 def _render(
     run: Run,
-    environment: Environment,
+    templates: Environment,
     comparison: Section | None,
     transfer: TransferSection | None,
+    masking: MaskingSection | None,
 ) -> str:
-    return environment.get_template("report.html").render(
+    return templates.get_template("report.html").render(
         title=run.facts.get("title") or "Mirage",
         task=run.task,
-        facts={name: run.facts.get(name) for name in _TOLD},
+        facts={name: run.facts.get(name) for name in TOLD},
         counts=_counts(run),
         headlines=headlines(run, transfer.means if transfer else []),
         matrices=[matrix(run, attack) for attack in run.attacks],
@@ -89,13 +81,12 @@ def _render(
         heat_map=_drawn(run),
         comparison=comparison,
         transfer=transfer,
+        masking=masking,
         traces=attack_traces(run),
         chart_width=WIDTH,
         chart_height=HEIGHT,
         notices=run.facts.get("notices") or [],
         gallery=exhibits(run),
-        style=Markup((_HERE / "report.css").read_text(encoding="utf-8")),
-        script=Markup((_HERE / "report.js").read_text(encoding="utf-8")),
     )
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import ModuleDict
 from torchmetrics.classification import MulticlassAccuracy
 
+from project.training.batch_norm_policy import BatchNorm
+from project.training.robust import RobustLoss
 from project.training.victim_training import Optimizer, Schedule, Stage, VictimTraining
 from project.victims import Victim
 
@@ -13,12 +16,16 @@ from project.victims import Victim
 class ClassifierTraining(VictimTraining):
     """Cross-entropy training; logs ``val/accuracy`` and ``test/accuracy`` over the whole set.
 
+    With adversarial images in the batches also ``val/robust_accuracy``, ``test/robust_accuracy``.
+
     Args:
         victim: a classification victim.
         learning_rate: the schedule's peak.
         weight_decay: on matrices and kernels only.
         optimizer: AdamW, or SGD with Nesterov momentum.
         schedule: course of the learning rate.
+        robust: the loss of batches with adversarial images; None trains on the clean ones.
+        batch_norm: whose statistics eval mode uses.
         label_smoothing: weight of the uniform distribution in the target, in [0, 1).
     """
 
@@ -32,6 +39,8 @@ class ClassifierTraining(VictimTraining):
         weight_decay: float = 0.01,
         optimizer: Optimizer = "adamw",
         schedule: Schedule = "one_cycle",
+        robust: RobustLoss | None = None,
+        batch_norm: BatchNorm = "both",
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(
@@ -40,17 +49,26 @@ class ClassifierTraining(VictimTraining):
             weight_decay=weight_decay,
             optimizer=optimizer,
             schedule=schedule,
+            robust=robust,
+            batch_norm=batch_norm,
         )
         self.label_smoothing = label_smoothing
-        self.val_accuracy = MulticlassAccuracy(victim.num_classes, average="micro")
-        self.test_accuracy = MulticlassAccuracy(victim.num_classes, average="micro")
+        # Registered under fixed names, so that Lightning moves, sums and resets them.
+        self.accuracies = ModuleDict(
+            {
+                name: MulticlassAccuracy(victim.num_classes, average="micro")
+                for name in ("val_clean", "val_robust", "test_clean", "test_robust")
+            }
+        )
 
     def criterion(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the mean cross-entropy of logits (N, K)."""
         return F.cross_entropy(logits, target, label_smoothing=self.label_smoothing)
 
-    def measure(self, stage: Stage, logits: Tensor, target: Tensor) -> None:
-        """Add a batch to the stage's accuracy."""
-        accuracy = self.val_accuracy if stage == "val" else self.test_accuracy
+    def measure(self, stage: Stage, logits: Tensor, target: Tensor, robust: bool) -> None:
+        """Add a batch to one of the stage's accuracies."""
+        accuracy = self.accuracies[f"{stage}_{'robust' if robust else 'clean'}"]
+        assert isinstance(accuracy, MulticlassAccuracy)
         accuracy(logits, target)
-        self.log(f"{stage}/accuracy", accuracy, prog_bar=True, batch_size=len(target))
+        name = f"{stage}/{'robust_' if robust else ''}accuracy"
+        self.log(name, accuracy, prog_bar=True, batch_size=len(target))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import segmentation_models_pytorch as smp
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import ModuleDict
 
 from project.losses import VOID
 from project.metrics.segmentation import Confusion, mean_iou
+from project.training.batch_norm_policy import BatchNorm
+from project.training.robust import RobustLoss
 from project.training.victim_training import Optimizer, Schedule, Stage, VictimTraining
 from project.victims import Victim
 
@@ -15,7 +18,8 @@ from project.victims import Victim
 class SegmenterTraining(VictimTraining):
     """Cross-entropy (and Dice) training over valid pixels; logs ``val/miou`` and ``test/miou``.
 
-    Both come from one confusion matrix over the whole set, not from a mean over batches.
+    With adversarial images in the batches also ``val/robust_miou`` and ``test/robust_miou``. Each
+    comes from one confusion matrix over the whole set, not from a mean over batches.
 
     Args:
         victim: a segmentation victim.
@@ -23,6 +27,8 @@ class SegmenterTraining(VictimTraining):
         weight_decay: on matrices and kernels only.
         optimizer: AdamW, or SGD with Nesterov momentum.
         schedule: course of the learning rate.
+        robust: the loss of batches with adversarial images; None trains on the clean ones.
+        batch_norm: whose statistics eval mode uses.
         label_smoothing: weight of the uniform distribution in the target, in [0, 1).
         dice_weight: weight of the Dice loss, added to the cross-entropy; helps rare classes.
     """
@@ -37,6 +43,8 @@ class SegmenterTraining(VictimTraining):
         weight_decay: float = 0.01,
         optimizer: Optimizer = "adamw",
         schedule: Schedule = "one_cycle",
+        robust: RobustLoss | None = None,
+        batch_norm: BatchNorm = "both",
         label_smoothing: float = 0.0,
         dice_weight: float = 0.0,
     ) -> None:
@@ -46,12 +54,18 @@ class SegmenterTraining(VictimTraining):
             weight_decay=weight_decay,
             optimizer=optimizer,
             schedule=schedule,
+            robust=robust,
+            batch_norm=batch_norm,
         )
         self.label_smoothing = label_smoothing
         self.dice_weight = dice_weight
         self.dice = smp.losses.DiceLoss("multiclass", ignore_index=VOID)
-        self.val_confusion = Confusion(victim.num_classes)
-        self.test_confusion = Confusion(victim.num_classes)
+        self.confusions = ModuleDict(
+            {
+                name: Confusion(victim.num_classes)
+                for name in ("val_clean", "val_robust", "test_clean", "test_robust")
+            }
+        )
 
     def criterion(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss of logits (N, K, H, W), a mean over valid pixels; 0 without any."""
@@ -67,9 +81,9 @@ class SegmenterTraining(VictimTraining):
             loss = loss + self.dice_weight * self.dice(logits, target)
         return loss
 
-    def measure(self, stage: Stage, logits: Tensor, target: Tensor) -> None:
-        """Add a batch to the stage's confusion matrix."""
-        self._confusion(stage).update(logits, target)
+    def measure(self, stage: Stage, logits: Tensor, target: Tensor, robust: bool) -> None:
+        """Add a batch to one of the stage's confusion matrices."""
+        self._confusion(f"{stage}_{'robust' if robust else 'clean'}").update(logits, target)
 
     def on_validation_epoch_end(self) -> None:
         """Log the mean IoU of the whole validation set."""
@@ -79,11 +93,17 @@ class SegmenterTraining(VictimTraining):
         """Log the mean IoU of the whole test set."""
         self._conclude("test")
 
-    def _confusion(self, stage: Stage) -> Confusion:
-        return self.val_confusion if stage == "val" else self.test_confusion
+    def _confusion(self, name: str) -> Confusion:
+        confusion = self.confusions[name]
+        assert isinstance(confusion, Confusion)
+        return confusion
 
     def _conclude(self, stage: Stage) -> None:
-        confusion = self._confusion(stage)
-        # compute() has summed over ranks: all hold the same number, and its mean is that number.
-        self.log(f"{stage}/miou", mean_iou(confusion.compute()), prog_bar=True, sync_dist=True)
-        confusion.reset()
+        for kind, prefix in (("clean", ""), ("robust", "robust_")):
+            confusion = self._confusion(f"{stage}_{kind}")
+            if not confusion.update_called:
+                continue
+            # compute() has summed over ranks: all hold the same number, and its mean is that.
+            miou = mean_iou(confusion.compute())
+            self.log(f"{stage}/{prefix}miou", miou, prog_bar=True, sync_dist=True)
+            confusion.reset()

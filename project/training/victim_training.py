@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from itertools import chain
 from typing import Any, Literal
 
 import torch
@@ -10,7 +11,11 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from project.errors import InputError
+from project.training.batch_norm_policy import BatchNorm, make_policy
 from project.training.optimisation import make_optimizer, make_schedule
+from project.training.robust import RobustLoss
+from project.training.robust.robust_loss import Kind, Learner
+from project.training.shared_buffers import share_buffers
 from project.training.training import Batch, Training
 from project.victims import Task, Victim
 
@@ -30,9 +35,14 @@ class VictimTraining(Training):
         weight_decay: on matrices and kernels only.
         optimizer: AdamW, or SGD with Nesterov momentum.
         schedule: course of the learning rate over all steps of the run.
+        robust: the loss of batches with adversarial images, which the callback
+            ``AdversarialBatches`` puts there; None trains on the clean ones.
+        batch_norm: whose statistics eval mode uses, those of ``both`` kinds of images, of
+            ``clean`` or of ``adversarial`` ones; ``dual`` gives clean ones layers of their own in
+            training, see :class:`~project.training.batch_norm_policy.DualBatchNorm`.
 
     Raises:
-        ValueError: if the victim does another task.
+        ValueError: if the victim does another task, or has no BatchNorm to double.
     """
 
     task: Task
@@ -45,6 +55,8 @@ class VictimTraining(Training):
         weight_decay: float = 0.01,
         optimizer: Optimizer = "adamw",
         schedule: Schedule = "one_cycle",
+        robust: RobustLoss | None = None,
+        batch_norm: BatchNorm = "both",
     ) -> None:
         super().__init__()
         if victim.task != self.task:
@@ -58,6 +70,9 @@ class VictimTraining(Training):
         self.weight_decay = weight_decay
         self.optimizer: Optimizer = optimizer
         self.schedule: Schedule = schedule
+        self.robust = robust
+        self.batch_norm: BatchNorm = batch_norm
+        self.batch_norm_policy = make_policy(batch_norm, self.victim)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the victim's logits of images in [0, 1]."""
@@ -65,29 +80,50 @@ class VictimTraining(Training):
         return logits
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the scalar to minimise: the place to use ``batch["adversarial"]``."""
-        return self.criterion(self(batch["image"]), batch["target"])
+        """Return the scalar to minimise."""
+        if self.robust is None:
+            loss = self.criterion(self.answer(batch["image"], "clean"), batch["target"])
+        else:
+            learner = Learner(self.answer, self.criterion, self.victim, self.current_epoch)
+            loss = self.robust(learner, batch)
+        self.batch_norm_policy.check()
+        return loss
+
+    def on_after_backward(self) -> None:
+        """Have all processes see the same victim from here on."""
+        share_buffers(self.victim)
+
+    def answer(self, images: Tensor, kind: Kind) -> Tensor:
+        """Return the logits of images of one kind in a training forward pass."""
+        logits: Tensor = self.batch_norm_policy(self.victim, images, kind)
+        return logits
 
     @abstractmethod
     def criterion(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the mean loss of logits (N, K, …) for a target (N, …)."""
 
     @abstractmethod
-    def measure(self, stage: Stage, logits: Tensor, target: Tensor) -> None:
-        """Add a batch to the stage's metrics."""
+    def measure(self, stage: Stage, logits: Tensor, target: Tensor, robust: bool) -> None:
+        """Add a batch to the stage's metrics of clean or of adversarial images."""
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Measure one clean batch."""
-        self.measure("val", self(batch["image"]), batch["target"])
+        """Measure one batch, and its adversarial images if there are any."""
+        self._evaluate("val", batch)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Measure one clean batch."""
-        self.measure("test", self(batch["image"]), batch["target"])
+        """Measure one batch, and its adversarial images if there are any."""
+        self._evaluate("test", batch)
+
+    def _evaluate(self, stage: Stage, batch: Batch) -> None:
+        self.measure(stage, self(batch["image"]), batch["target"], robust=False)
+        if "adversarial" in batch:
+            self.measure(stage, self(batch["adversarial"]), batch["target"], robust=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimiser with a schedule that steps with it."""
+        parameters = chain(self.victim.parameters(), self.batch_norm_policy.parameters())
         optimizer = make_optimizer(
-            self.victim.parameters(), self.optimizer, self.learning_rate, self.weight_decay
+            parameters, self.optimizer, self.learning_rate, self.weight_decay
         )
         steps = int(self.trainer.estimated_stepping_batches)
         scheduler: Any = make_schedule(optimizer, self.schedule, steps)

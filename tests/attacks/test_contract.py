@@ -10,6 +10,7 @@ import project.attacks
 from project.attacks import (
     APGD,
     DAG,
+    FAB,
     FGSM,
     FSPGD,
     MIFGSM,
@@ -21,26 +22,32 @@ from project.attacks import (
     ALMAProx,
     Attack,
     AttackResult,
+    AutoAttack,
     BestOf,
+    Cascade,
     ChromaShift,
     CosPGD,
     Diversity,
     FixedClass,
     FlowAttack,
     GradientAttack,
+    KullbackLeibler,
     NearestWrongClass,
     Nesterov,
     Refined,
     ScaleInvariant,
     SegPGD,
     Spectrum,
+    Square,
     StAdv,
+    TargetedAPGD,
     TranSegPGD,
     TranslationInvariant,
     TwoStage,
     Universal,
     Variance,
 )
+from project.errors import InputError
 from tests.attacks.fitted import universal_file
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 
@@ -51,12 +58,15 @@ DROPPED = (12 * 64) ** 0.5 / 2
 
 @dataclass
 class Row:
-    """An attack, and the size that its perturbation may have."""
+    """An attack, the size that its perturbation may have, and what it can attack."""
 
     attack: Attack
     norm: str
     bound: float
+    tasks: tuple[str, ...] = ("classification", "segmentation")
 
+
+CLASSIFIERS = ("classification",)
 
 ROWS = {
     "fgsm": Row(FGSM(EPS), "linf", EPS),
@@ -65,6 +75,7 @@ ROWS = {
     "pgd_uneven": Row(PGD(0.03, step_size=0.011, steps=8), "linf", 0.03),
     "pgd_l2": Row(PGD(1.5, step_size=0.5, steps=12, norm="l2"), "l2", 1.5),
     "pgd_targeted": Row(PGD(EPS, steps=8, targeted=True), "linf", EPS),
+    "pgd_away_from_clean": Row(PGD(EPS, steps=8, objective=KullbackLeibler()), "linf", EPS),
     "mifgsm": Row(MIFGSM(EPS, steps=4), "linf", EPS),
     "pgd_looking_around": Row(
         PGD(EPS, steps=8, rules=[Variance(2), Nesterov()], transforms=[ScaleInvariant(2)]),
@@ -91,6 +102,14 @@ ROWS = {
     "apgd_l2": Row(APGD(1.5, steps=10, norm="l2"), "l2", 1.5),
     "apgd_targeted": Row(APGD(EPS, steps=10, targeted=True), "linf", EPS),
     "sea": Row(SEA(EPS, steps=10), "linf", EPS),
+    "targeted_apgd": Row(TargetedAPGD(EPS, steps=5, classes=2), "linf", EPS),
+    "square": Row(Square(EPS, queries=20), "linf", EPS),
+    "square_l2": Row(Square(1.5, queries=20, norm="l2"), "l2", 1.5),
+    "fab": Row(FAB(EPS, steps=10), "linf", EPS, CLASSIFIERS),
+    "fab_l2": Row(FAB(1.5, steps=10, norm="l2"), "l2", 1.5, CLASSIFIERS),
+    "cascade": Row(Cascade([FGSM(EPS), Square(EPS, queries=20)]), "linf", EPS),
+    "auto_attack": Row(AutoAttack(1 / 255, steps=5, queries=10), "linf", 1 / 255, CLASSIFIERS),
+    "auto_attack_l2": Row(AutoAttack(0.2, "l2", "fast", steps=5), "l2", 0.2, CLASSIFIERS),
     "dag": Row(DAG(0.5, steps=10), "linf", float("inf")),
     "alma_prox": Row(ALMAProx(0.5, steps=25), "linf", float("inf")),
     "transegpgd": Row(TranSegPGD(EPS, steps=20), "linf", EPS),
@@ -115,7 +134,9 @@ ROWS = {
 ABSTRACT = {Attack, FlowAttack, GradientAttack}
 
 every_attack = pytest.mark.parametrize("name", ROWS)
-both_tasks = pytest.mark.parametrize("task", ["classification", "segmentation"])
+every_attack_and_task = pytest.mark.parametrize(
+    ("name", "task"), [(name, task) for name, row in ROWS.items() for task in row.tasks]
+)
 
 
 def scene(task: str, count: int = 4) -> tuple[nn.Module, Tensor, Tensor]:
@@ -142,8 +163,7 @@ def test_every_public_attack_has_a_row():
     assert public - ABSTRACT == {type(row.attack) for row in ROWS.values()}
 
 
-@every_attack
-@both_tasks
+@every_attack_and_task
 def test_result_is_detached_in_range_and_made_of_8_bit_values(name: str, task: str):
     _, result = attack_result(name, task)
     assert not result.images.requires_grad
@@ -154,8 +174,7 @@ def test_result_is_detached_in_range_and_made_of_8_bit_values(name: str, task: s
     assert result.images.max() <= 1
 
 
-@every_attack
-@both_tasks
+@every_attack_and_task
 def test_8_bit_result_stays_in_the_threat_model(name: str, task: str):
     row = ROWS[name]
     images, result = attack_result(name, task)
@@ -169,8 +188,7 @@ def test_8_bit_result_stays_in_the_threat_model(name: str, task: str):
     assert change.abs().max() > 0
 
 
-@every_attack
-@both_tasks
+@every_attack_and_task
 def test_result_does_not_depend_on_batch_mates(name: str, task: str):
     victim, images, target = scene(task)
     victim, images = victim.double(), images.double()
@@ -229,8 +247,7 @@ def test_victim_in_train_mode_is_attacked_in_eval_mode(name: str):
     assert torch.equal(ROWS[name].attack(victim.train(), images, target), expected)
 
 
-@every_attack
-@both_tasks
+@every_attack_and_task
 def test_attack_works_inside_inference_mode(name: str, task: str):
     victim, images, target = scene(task)
     expected = ROWS[name].attack(victim, images, target)
@@ -289,16 +306,23 @@ def test_a_mask_for_a_classifier_is_rejected(name: str):
         ROWS[name].attack(victim, images, target)
 
 
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.tasks == CLASSIFIERS])
+def test_attack_for_classifiers_refuses_a_segmenter(name: str):
+    attack = ROWS[name].attack
+    with pytest.raises(InputError, match=f"^{attack.name} looks for .* a segmenter with SEA"):
+        attack(*scene("segmentation"))
+
+
 @pytest.mark.parametrize(
     "name",
     [
         name
         for name, row in ROWS.items()
-        # Those who look at a layer do not look at labels; smoothed gradients and moved pixels are
-        # of other victims than this one. They have another optimum.
+        # Those who look at a layer or at the clean prediction do not look at labels; smoothed
+        # gradients and moved pixels are of other victims than this one. They have another optimum.
         if isinstance(row.attack, GradientAttack)
         and row.attack.objective.layer is None
-        and name != "pgd_everything"
+        and name not in ("pgd_everything", "pgd_away_from_clean")
     ],
 )
 def test_noise_attack_reaches_the_optimum_of_a_linear_model(name: str):

@@ -14,10 +14,12 @@ from project.attacks import (
     CosineWeighted,
     CrossEntropy,
     Diversity,
+    DLRTowards,
     FeatureSimilarity,
     GradientRule,
     InputTransform,
     JensenShannon,
+    KullbackLeibler,
     Margin,
     MaskedCrossEntropy,
     Momentum,
@@ -51,6 +53,8 @@ OBJECTIVES = [
     MaskedCrossEntropy(),
     BalancedCrossEntropy(),
     JensenShannon(),
+    DLRTowards(1),
+    KullbackLeibler(),
 ]
 RULES = [Momentum(), Nesterov(), Variance(2), TranslationInvariant(5)]
 TRANSFORMS = [Diversity(0.7, 1.4), ScaleInvariant(2), admix(), Spectrum(2)]

@@ -64,7 +64,7 @@ def test_training_visits_every_sample_once_in_an_order_of_the_epoch():
     loader = shapes().train_dataloader()
     orders = []
     for epoch in range(2):
-        loader.sampler.set_epoch(epoch)
+        loader.batch_sampler.sampler.set_epoch(epoch)
         orders.append([index for batch in indices(loader) for index in batch])
     assert sorted(orders[0]) == sorted(orders[1]) == list(range(20))
     assert orders[0] != orders[1]
@@ -83,7 +83,7 @@ def test_augmentation_depends_on_seed_epoch_and_index_alone(workers):
     def images(batch_size, num_workers, epoch=0, seed=0):
         data = shapes(augment=augment, batch_size=batch_size, num_workers=num_workers, seed=seed)
         loader = data.train_dataloader()
-        loader.sampler.set_epoch(epoch)
+        loader.batch_sampler.sampler.set_epoch(epoch)
         return {
             int(index): image
             for batch in loader

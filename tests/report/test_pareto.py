@@ -10,7 +10,7 @@ from project.report.comparison import comparison_section
 from project.report.comparison.pareto import by_budget, pareto
 from project.report.comparison.pareto_plot import COLOURS, panels
 from project.report.comparison.plot import Box, LogScale, place_labels, spread, tick_text
-from project.report.page import _environment as environment
+from project.report.templates import environment
 from tests.report.rows import data_of, rows_of, run_of
 
 NO_NUMBER = re.compile(r"(?<![a-z])(nan|inf|None)(?![a-z])")

@@ -12,8 +12,10 @@ from tests.test_configs import parts
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FRAGMENTS = sorted((CONFIGS / "victims").glob("*.yaml"))
-# Those of tracer train a saliency network and those of universal a perturbation: no victims.
+# Those of tracer train a saliency network and those of universal a perturbation: no victims. The
+# last two go on top of a recipe.
 OTHERS = {"duts_tracer", "shapes_tracer", "universal_camvid", "universal_shapes"}
+OTHERS |= {"dashboard", "resumable"}
 RECIPES = sorted(path for path in (CONFIGS / "train").glob("*.yaml") if path.stem not in OTHERS)
 
 

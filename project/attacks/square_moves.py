@@ -1,0 +1,171 @@
+"""What the Square attack tries: noise that differs in a square."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from project.randomness import Draws
+from project.threat_models import L2
+
+
+class SquareMoves(ABC):
+    """How noise of a norm starts, and how it is changed in a square.
+
+    Args:
+        eps: the budget, in units of the [0, 1] range.
+    """
+
+    def __init__(self, eps: float) -> None:
+        self.eps = eps
+
+    @abstractmethod
+    def start(self, images: Tensor, draws: Draws) -> Tensor:
+        """Return the noise to start from, (N, C, H, W)."""
+
+    @abstractmethod
+    def next(self, noise: Tensor, area: float, draws: Draws) -> Tensor:
+        """Return noise (N, C, H, W) that is changed in a square of each image.
+
+        Args:
+            noise: (N, C, H, W).
+            area: the square's share of the image, in (0, 1].
+            draws: of the samples, for this step.
+        """
+
+
+class LinfMoves(SquareMoves):
+    """Every value at the bound: vertical stripes first, then squares of one sign per channel."""
+
+    def start(self, images: Tensor, draws: Draws) -> Tensor:
+        """Return stripes of one pixel's width."""
+        channels, width = images.shape[1], images.shape[3]
+        signs = _signs(draws.keyed("stripes"), images, channels, 1, width)
+        return (self.eps * signs).expand_as(images)
+
+    def next(self, noise: Tensor, area: float, draws: Draws) -> Tensor:
+        """Return noise with a new sign in each channel of a square."""
+        side = square_side(area, noise, least=1)
+        signs = _signs(draws.keyed("signs"), noise, noise.shape[1], 1, 1)
+        return torch.where(_Window(side, noise, draws).inside, self.eps * signs, noise)
+
+
+class L2Moves(SquareMoves):
+    """Noise on the sphere, in bumps: a new bump takes the length of what another square loses."""
+
+    def start(self, images: Tensor, draws: Draws) -> Tensor:
+        """Return five rows of bumps, of one sign per bump and channel."""
+        channels, height, width = images.shape[1:]
+        side = max(1, min(height // 5, width))
+        rows, columns = height // side, width // side
+        signs = _signs(draws.keyed("tiles"), images, channels, rows, columns)
+        turned = (_signs(draws.keyed("turns"), images, 1, rows, columns) > 0)[..., None, None]
+        shape = bumps(side).to(images)
+        tiles = torch.where(turned, shape.T, shape) * signs[..., None, None]
+        noise = torch.zeros_like(images)
+        tiled = tiles.transpose(3, 4).flatten(4, 5).flatten(2, 3)
+        noise[:, :, : rows * side, : columns * side] = tiled
+        return self._whole(noise)
+
+    def next(self, noise: Tensor, area: float, draws: Draws) -> Tensor:
+        r"""Return noise with a bump in one square, and nothing in another.
+
+        In the first, each channel's noise, at unit length, and a bump of random sign are added;
+        the sum gets the length of both squares' noise, and a share of what the budget leaves.
+        """
+        side = square_side(area, noise, least=3)
+        window, other = (_Window(side, noise, draws.keyed(name)) for name in ("to", "from"))
+        both = _length(noise * (window.inside | other.inside), (2, 3))
+        unused = (self.eps**2 - _length(noise, (1, 2, 3)).square()).clamp(min=0)
+        signs = _signs(draws.keyed("signs"), noise, noise.shape[1], 1, 1)
+        turned = _signs(draws.keyed("turn"), noise, 1, 1, 1) > 0
+        old = noise * window.inside
+        new = window.filled(bumps(side).to(noise), turned) * signs + _unit(old, (2, 3))
+        new = _unit(new, (2, 3)) * (both.square() + unused / noise.shape[1]).sqrt()
+        kept = noise.masked_fill(other.inside, 0)
+        return self._whole(torch.where(window.inside, new, kept))
+
+    def _whole(self, noise: Tensor) -> Tensor:
+        return self.eps * L2(self.eps).ascent(noise)
+
+
+class _Window:
+    """A square of each image, at a place of its own.
+
+    Attributes:
+        inside: (N, 1, H, W) bool.
+    """
+
+    def __init__(self, side: int, noise: Tensor, draws: Draws) -> None:
+        place = draws.keyed("place").uniform(2).to(noise.device)
+        height, width = noise.shape[2:]
+        down = torch.arange(height, device=noise.device) - _corner(place[:, :1], height - side)
+        right = torch.arange(width, device=noise.device) - _corner(place[:, 1:], width - side)
+        self._down, self._right = down[:, :, None], right[:, None, :]
+        within = [(offset >= 0) & (offset < side) for offset in (self._down, self._right)]
+        self.inside = (within[0] & within[1])[:, None]
+
+    def filled(self, shape: Tensor, turned: Tensor) -> Tensor:
+        """Return a shape (side, side) put into each square, (N, 1, H, W), 0 outside.
+
+        Args:
+            shape: what to put.
+            turned: (N, 1, 1, 1) bool, where its transpose is put.
+        """
+        down, right = (offset.clamp(0, len(shape) - 1) for offset in (self._down, self._right))
+        put = torch.where(turned[:, 0], shape[right, down], shape[down, right])
+        return put[:, None] * self.inside
+
+
+def square_side(area: float, noise: Tensor, least: int) -> int:
+    """Return the side of a square of a share of the image, that fits into it."""
+    height, width = noise.shape[2:]
+    return min(max(round(math.sqrt(area * height * width)), least), height, width)
+
+
+def bumps(side: int) -> Tensor:
+    r"""Return two bumps side by side, one up and one down, of unit length together.
+
+    Each fills half of the square and is, at Chebyshev distance r from its middle,
+    $$\sum_{k > r} 1 / k^2$$, k up to half the square's side plus one, at unit length.
+
+    Source: Andriushchenko et al., "Square Attack", ECCV 2020 [code].
+
+    Returns:
+        (side, side) float64; the first rows are up.
+    """
+    if side < 2:
+        return torch.ones(side, side, dtype=torch.float64)
+    half = side // 2
+    both = torch.cat([_bump(half, side), -_bump(side - half, side)])
+    return both / math.sqrt(2)
+
+
+def _bump(height: int, width: int) -> Tensor:
+    down = (torch.arange(height) - height // 2).abs()[:, None]
+    right = (torch.arange(width) - width // 2).abs()[None]
+    count = max(height, width) // 2 + 1
+    terms = 1 / torch.arange(1, count + 1, dtype=torch.float64).square()
+    bump = terms.flip(0).cumsum(0).flip(0)[torch.maximum(down, right)]
+    unit: Tensor = bump / bump.norm()
+    return unit
+
+
+def _corner(place: Tensor, last: int) -> Tensor:
+    """Return 0 … last from uniform draws."""
+    return (place * (last + 1)).long().clamp(max=last)
+
+
+def _signs(draws: Draws, like: Tensor, *shape: int) -> Tensor:
+    return torch.where(draws.uniform(*shape).to(like) < 0.5, -1.0, 1.0).to(like)
+
+
+def _length(values: Tensor, axes: tuple[int, ...]) -> Tensor:
+    return values.square().sum(axes, keepdim=True).sqrt()
+
+
+def _unit(values: Tensor, axes: tuple[int, ...]) -> Tensor:
+    return values / _length(values, axes).clamp(min=1e-12)

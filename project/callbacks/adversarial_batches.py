@@ -1,0 +1,150 @@
+"""The callback that puts adversarial images into the batches of a training."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Literal, get_args
+
+import lightning as L
+
+from project.attacks import Attack
+from project.callbacks.combining import all_of, attacked, mean_loss, share_wrong, worst_of
+from project.callbacks.curriculum import Curriculum
+from project.callbacks.moved_samples import MovedSamples
+from project.data.datamodule import AttackDataModule, Batch
+from project.errors import InputError
+from project.randomness import Draws, derived_seed
+from project.training import VictimTraining
+
+Combine = Literal["max", "average", "random"]
+
+
+class AdversarialBatches(L.Callback):
+    """Attack the victim in training: ``adversarial`` (N, 3, H, W) goes into every batch.
+
+    What is attacked is the victim as it is, in eval mode, and it is left as it was. The draws of a
+    training batch belong to (epoch, sample), those of validation and test to the sample alone, so
+    neither depends on the number of processes or on where a run was interrupted. Logs
+    ``train/attack_strength``, the share of the budget in use.
+
+    Args:
+        attacks: by name, what trains; untargeted.
+        validation: what validation and test attack with, None is ``attacks`` too. Always at the
+            whole budget; of several, each image meets the one that makes most of it wrong.
+        combine: what trains where there are several attacks: ``max``, for each image the one of
+            the greatest mean loss; ``average``, all of them, in a batch that is as many times
+            larger; ``random``, one per batch, the same on all processes, so that none waits.
+        curriculum: lets the budget grow; None is the whole budget from the start.
+
+    Raises:
+        ValueError: if there is no attack, or a targeted one, or one that cannot grow though there
+            is a curriculum.
+    """
+
+    def __init__(
+        self,
+        attacks: dict[str, Attack],
+        validation: dict[str, Attack] | None = None,
+        combine: Combine = "max",
+        curriculum: Curriculum | None = None,
+    ) -> None:
+        if not attacks or validation == {}:
+            raise InputError("training on adversarial images needs at least one attack, got none.")
+        if combine not in get_args(Combine):
+            raise InputError(
+                f"combine must be one of {', '.join(get_args(Combine))}, got {combine!r}."
+            )
+        _refuse_targeted(attacks)
+        _refuse_targeted(validation or {})
+        self.attacks = attacks
+        self.validation = validation
+        self.combine: Combine = combine
+        self.curriculum = curriculum
+        self._judges = list(deepcopy(validation or attacks).values())  # they know other samples
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Let the attacks know the data, and see that they can grow."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if not (isinstance(pl_module, VictimTraining) and isinstance(data, AttackDataModule)):
+            raise TypeError(
+                "AdversarialBatches works on a VictimTraining and one of the project's data "
+                f"modules, got {type(pl_module).__name__} and {type(data).__name__}."
+            )
+        for attack in self._judges:
+            attack.attach(data.samples)
+        if stage != "fit":
+            return
+        self.prepare(self.attacks, data)
+
+    def prepare(self, attacks: dict[str, Attack], data: AttackDataModule) -> None:
+        """Let attacks that train, now or later, know the training set, and see that they can."""
+        _refuse_targeted(attacks)
+        samples = data.train_samples
+        for attack in attacks.values():
+            attack.attach(samples if data.augment is None else MovedSamples(samples))
+            if self.curriculum is not None:
+                attack.scaled(self.curriculum.start)  # or say at once that it cannot be
+
+    def fall_back(self, attacks: dict[str, Attack]) -> None:
+        """Train on other, prepared attacks from now on; validation keeps its own."""
+        self.attacks = attacks
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Attack a batch with draws of this epoch."""
+        assert isinstance(pl_module, VictimTraining)
+        strength = self._strength(trainer)
+        pl_module.log("train/attack_strength", strength)
+        attacks = self._attacks_of(batch, strength, trainer.current_epoch, batch_idx)
+        with trainer.precision_plugin.forward_context():
+            found = attacked(pl_module.victim, batch, attacks)
+            if self.combine == "average":
+                batch.update(all_of(found, batch))
+            else:
+                worst = worst_of(found, pl_module.victim, batch["target"], mean_loss)
+                batch["adversarial"] = worst
+
+    def on_validation_batch_start(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Attack a batch with draws that never change."""
+        assert isinstance(pl_module, VictimTraining)
+        victim = pl_module.victim
+        with trainer.precision_plugin.forward_context():
+            found = attacked(victim, batch, self._judges)
+            batch["adversarial"] = worst_of(found, victim, batch["target"], share_wrong)
+
+    on_test_batch_start = on_validation_batch_start
+
+    def _strength(self, trainer: L.Trainer) -> float:
+        if self.curriculum is None:
+            return 1.0
+        return self.curriculum.factor(trainer.global_step / trainer.estimated_stepping_batches)
+
+    def _attacks_of(
+        self, batch: Batch, strength: float, epoch: int, batch_idx: int
+    ) -> list[Attack]:
+        """Return what attacks one training batch: all attacks, or the one that is drawn."""
+        attacks = list(self.attacks.values())
+        if self.combine == "random":
+            seeds = [attack.seed for attack in attacks]
+            draws = Draws(batch["index"], "which attack", *seeds, epoch, batch_idx)
+            attacks = [attacks[draws.shared(len(attacks))]]
+        if strength != 1:
+            attacks = [attack.scaled(strength) for attack in attacks]
+        return [attack.reseeded(derived_seed(attack.seed, epoch)) for attack in attacks]
+
+
+def _refuse_targeted(attacks: dict[str, Attack]) -> None:
+    targeted = [name for name, attack in attacks.items() if attack.targeted]
+    if targeted:
+        raise InputError(
+            "the attacks of a training lead away from the labels, got targeted ones: "
+            f"{', '.join(targeted)}. Wrap each in Aimed, with an aim such as NearestWrongClass."
+        )

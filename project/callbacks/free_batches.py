@@ -1,0 +1,125 @@
+"""Adversarial training for free: the backward pass that trains also makes the images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+import torch
+
+from project.attacks import Attack
+from project.callbacks.adversarial_batches import AdversarialBatches
+from project.data.datamodule import AttackDataModule, Batch
+from project.errors import InputError
+from project.threat_models import Linf
+
+
+class FreeAdversarialBatches(L.Callback):
+    r"""Train on each batch several times in a row, and attack it by the same backward passes.
+
+    $$\delta \leftarrow \Pi_\epsilon(\delta + \epsilon \, \mathrm{sign} \nabla_\delta L)$$: the
+    gradient of the training's loss reaches the weights and, at no extra pass, the perturbation.
+    ``adversarial`` (N, 3, H, W) are the perturbed images, in [0, 1] but not rounded. What is
+    attacked is the victim in train mode, as the method has it: there BatchNorm couples the images
+    of a batch, and nothing else does. An epoch has ``replays`` times as many steps, so divide
+    ``max_epochs`` by it.
+
+    Source: Shafahi et al., "Adversarial Training for Free!", NeurIPS 2019, algorithm 1 [paper].
+    There a batch begins with the perturbation of the batch before; here each image begins with
+    noise of its own, keyed by (epoch, sample), so that it does not depend on the order of the data
+    or on the number of processes [ours]. It is as a random start that the old perturbation helps:
+    Wong et al., "Fast is better than free", ICLR 2020, section 4.1.
+
+    Args:
+        validation: by name, what validation and test attack with.
+        eps: ε, in units of the [0, 1] range; also the size of a step [paper].
+        replays: m, how often each batch comes, at least 2; 8 is the paper's for CIFAR-10, 4 its
+            choice for ImageNet.
+        seed: the key of the random starts.
+
+    Raises:
+        ValueError: if replays is less than 2, since nothing would be attacked.
+    """
+
+    def __init__(
+        self,
+        validation: dict[str, Attack],
+        eps: float = 8 / 255,
+        replays: int = 8,
+        seed: int = 0,
+    ) -> None:
+        if replays < 2:
+            raise InputError(
+                f"replays must be at least 2, got {replays}: the first pass over a batch has only "
+                "noise to show. For one attack per batch use AdversarialBatches."
+            )
+        self.validation = validation
+        self.eps = eps
+        self.replays = replays
+        self.seed = seed
+        self._threat = Linf(eps)
+        self._judge = AdversarialBatches(validation)
+        self._shown: tuple[int, list[int]] | None = None
+        self._images = torch.empty(0)
+        self._perturbation = torch.empty(0)
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Have each batch repeated, before the loaders are made."""
+        self._judge.setup(trainer, pl_module, stage)
+        if stage != "fit":
+            return
+        if trainer.accumulate_grad_batches != 1:
+            raise InputError(
+                "the replays of a batch must be steps of their own, got accumulate_grad_batches "
+                f"{trainer.accumulate_grad_batches}. Set it to 1, and batch_size as needed."
+            )
+        data: AttackDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        data.replays = self.replays
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Perturb the images by what the last pass over them found, or by noise."""
+        images, index = batch["image"], batch["index"]
+        shown = (trainer.current_epoch, index.tolist())
+        if shown != self._shown:
+            self._shown = shown
+            self._perturbation = self._threat.random(
+                images, index, self.seed, type(self).__name__, trainer.current_epoch
+            )
+        self._images = images
+        self._perturbation = self._perturbation.to(images).detach().requires_grad_()
+        batch["adversarial"] = self._threat.apply(images, self._perturbation)
+
+    def on_after_backward(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Step along the gradient that the training's backward pass left."""
+        gradient = self._perturbation.grad
+        if gradient is None:
+            raise InputError(
+                "training for free needs a loss of the adversarial images, got one that ignores "
+                "them. Set model.robust to AdversarialLoss."
+            )
+        moved = self._perturbation.detach() + self.eps * self._threat.ascent(gradient)
+        self._perturbation = self._threat.project(self._images, moved)
+
+    def on_validation_batch_start(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Attack a batch with draws that never change."""
+        self._judge.on_validation_batch_start(trainer, pl_module, batch, batch_idx)
+
+    on_test_batch_start = on_validation_batch_start
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the perturbation of the batch at hand, with which its replays go on."""
+        return {"shown": self._shown, "perturbation": self._perturbation.detach()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with a perturbation; a process that has another batch starts that one anew."""
+        self._shown = state_dict["shown"]
+        self._perturbation = state_dict["perturbation"]

@@ -1,0 +1,69 @@
+"""The scalars of a training run over its steps: ``history.csv``, a line per number.
+
+Columns
+    step     batches that have been trained on before, 0, 1, …
+    epoch    0, 1, …
+    metric   as logged, such as ``train/loss`` or ``val/robust_accuracy``
+    value    the number
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from project.records import replace_file
+
+
+class Point(NamedTuple):
+    """One number of one metric."""
+
+    step: int
+    epoch: int
+    metric: str
+    value: float
+
+
+class History:
+    """All points of a run, one per step and metric; a later one takes the place of an earlier.
+
+    Args:
+        points: to begin with.
+    """
+
+    def __init__(self, points: Iterable[Point] = ()) -> None:
+        self._points = {(point.step, point.metric): point for point in points}
+
+    @property
+    def points(self) -> list[Point]:
+        """All points in the order of their steps."""
+        return sorted(self._points.values(), key=lambda point: point.step)
+
+    def add(self, step: int, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Add the metrics of one step."""
+        for metric, value in metrics.items():
+            self._points[step, metric] = Point(step, epoch, metric, float(value))
+
+    def until(self, step: int) -> History:
+        """Return what was known after so many steps, where a run that was cut off goes on."""
+        return History(point for point in self.points if point.step <= step)
+
+    def write(self, path: Path) -> None:
+        """Write all points, floats with all their digits; replaces the file as a whole."""
+        text = io.StringIO()
+        lines = csv.writer(text, lineterminator="\n")
+        lines.writerow(Point._fields)
+        lines.writerows(self.points)
+        replace_file(path, text.getvalue().encode())
+
+    @classmethod
+    def read(cls, path: Path) -> History:
+        """Read what :meth:`write` wrote."""
+        with path.open(newline="", encoding="utf-8") as file:
+            return cls(
+                Point(int(line["step"]), int(line["epoch"]), line["metric"], float(line["value"]))
+                for line in csv.DictReader(file)
+            )

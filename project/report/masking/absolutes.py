@@ -1,0 +1,79 @@
+"""The checks of a victim on its own: what every attack must reach, and what no gradient may be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from project.report.masking.finding import Finding
+from project.report.masking.outcome import Board, counted, strongest
+from project.report.numbers import percent
+from project.report.run import Row, Run
+
+UNBOUNDED = 0.5
+"""A maximum norm from which any image can be made mid-grey, so that nothing is left to be right
+about (Carlini et al., 2019, section 5.1)."""
+REACHED = 0.99
+"""Of what is right when clean, the share that an unbounded attack must fool [ours]."""
+MOST_ZERO = 0.01
+"""The share of steps that may find a gradient of zeros: float32 has none by accident [ours]."""
+_NOT_TOLD = "needs rows that tell of their gradients"
+CONFIGS = "configs/attacks/masking.yaml (for segmenters masking_segmentation.yaml)"
+"""What has the attacks that all checks need."""
+
+
+def unbounded(board: Board, victim: str) -> Finding:
+    """Ask whether an attack that may paint any image fools every image."""
+    attacks = [
+        one
+        for one in board.white_box(victim, "gradient")
+        if (ball := one.traits.budget) and ball.norm == "linf" and ball.eps >= UNBOUNDED
+    ]
+    if not attacks:
+        said = f"needs a gradient attack with a budget of linf {UNBOUNDED} or more"
+        return Finding("unbounded", victim, "not checked", said, f"{CONFIGS} has one.")
+    best = strongest(attacks)
+    said = f"{best}, {percent(best.share)}"
+    if best.share >= REACHED:
+        return Finding("unbounded", victim, "passed", f"any image falls without a bound: {said}")
+    said = f"images withstand an attack without a bound, which is impossible: {said}"
+    advice = "Give it more steps and larger ones; if it still fails, its gradients are of no use."
+    return Finding("unbounded", victim, "flagged", said, advice)
+
+
+def gradients(run: Run, victim: str) -> Finding:
+    """Ask whether attacks found gradients of zeros, or with values that are no number."""
+    own = [
+        row
+        for (_, source), rows in run.white_box.items()
+        if source == victim
+        for row in rows
+        if counted(row).right
+    ]
+    told = [row for row in own if row.get("zero_gradient") is not None]
+    if not told:
+        advice = "Run attack.py again; gradient attacks tell since this version."
+        return Finding("gradients", victim, "not checked", _NOT_TOLD, advice)
+    zero, bad = _worst(told, "zero_gradient"), _worst(told, "bad_gradient")
+    said = f"all zero {_said(*zero)}, NaN or infinite {_said(*bad)}"
+    if zero[1] <= MOST_ZERO and bad[1] == 0:
+        return Finding("gradients", victim, "passed", f"the gradients are in order: {said}")
+    advice = (
+        "Look for rounding, saturated logits or masks on the way to the loss; attack with a margin "
+        "loss (DLR) and with Square."
+    )
+    return Finding("gradients", victim, "flagged", f"gradients lead nowhere: {said}", advice)
+
+
+def _worst(rows: Iterable[Row], column: str) -> tuple[str, float]:
+    """Return the attack with the greatest mean of a column, and that mean; NaN counts as 0."""
+    by_attack: dict[str, list[float]] = {}
+    for row in rows:
+        by_attack.setdefault(row["attack"], []).append(row.get(column) or 0.0)
+    means = {name: math.fsum(values) / len(values) for name, values in by_attack.items()}
+    worst = max(means, key=lambda name: means[name])
+    return worst, means[worst]
+
+
+def _said(attack: str, share: float) -> str:
+    return f"in {percent(share)} of {attack}'s steps" if share else "in none"

@@ -1,0 +1,102 @@
+"""The same validation images over the epochs, as the page shows them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from project.report.exhibits import Shown, class_name, shown
+from project.report.gallery import Picture, Sample
+from project.report.training.run import TrainingRun
+
+MOST_EPOCHS = 8  # side by side
+LARGEST_SIDE = 256  # pixels; there are many of them
+_CONSTANT = ("clean", "target")
+_LABELS = {
+    "prediction_clean": "prediction, clean",
+    "prediction_adversarial": "prediction, adversarial",
+}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image at one epoch.
+
+    Attributes:
+        epoch: counted from 0.
+        pictures: adversarial image, difference, and of a segmenter its classes.
+        text: what the victim says of it; empty of a segmenter.
+        fooled: whether the adversarial image is wrong.
+    """
+
+    epoch: int
+    pictures: list[Shown]
+    text: str
+    fooled: bool
+
+
+@dataclass(frozen=True)
+class Film:
+    """One image over the epochs."""
+
+    index: int
+    truth: str
+    clean: list[Shown]
+    frames: list[Frame]
+
+
+def films(run: TrainingRun) -> list[Film]:
+    """Return each kept image with a choice of epochs, the first and the last among them."""
+    epochs = _choice(sorted(run.samples))
+    indices = sorted({index for epoch in epochs for index in run.samples[epoch]})
+    return [
+        _film(run, {epoch: run.samples[epoch][k] for epoch in epochs if k in run.samples[epoch]}, k)
+        for k in indices
+    ]
+
+
+def _choice(epochs: list[int]) -> list[int]:
+    if len(epochs) <= MOST_EPOCHS:
+        return epochs
+    return [epochs[k * (len(epochs) - 1) // (MOST_EPOCHS - 1)] for k in range(MOST_EPOCHS)]
+
+
+def _film(run: TrainingRun, samples: dict[int, Sample], index: int) -> Film:
+    first = next(iter(samples.values()))
+    verdict = _verdict(first)
+    return Film(
+        index=index,
+        truth=class_name(run.facts, verdict["target"]) if verdict else "",
+        clean=[shown(p, LARGEST_SIDE) for p in first.pictures() if p.kind in _CONSTANT],
+        frames=[_frame(run, epoch, sample) for epoch, sample in samples.items()],
+    )
+
+
+def _frame(run: TrainingRun, epoch: int, sample: Sample) -> Frame:
+    verdict = _verdict(sample)
+    fooled = bool(verdict) and verdict["prediction_adversarial"] != verdict["target"]
+    names = [
+        class_name(run.facts, verdict[name])
+        for name in ("prediction_clean", "prediction_adversarial")
+        if verdict
+    ]
+    return Frame(
+        epoch=epoch,
+        pictures=[shown(picture, LARGEST_SIDE) for picture in _changing(sample)],
+        text=" → ".join(dict.fromkeys(names)),
+        fooled=fooled,
+    )
+
+
+def _changing(sample: Sample) -> Iterator[Picture]:
+    """Yield the pictures that are others at each epoch."""
+    for picture in sample.pictures():
+        if picture.kind not in _CONSTANT:
+            yield replace(picture, label=_LABELS.get(picture.kind, picture.label))
+
+
+def _verdict(sample: Sample) -> dict[str, int]:
+    path = sample.folder / "verdict.json"
+    found: dict[str, int] = json.loads(path.read_text()) if path.is_file() else {}
+    return found

@@ -1,0 +1,9 @@
+"""What robust training minimises: losses of batches that hold adversarial images."""
+
+from project.training.robust.adversarial import AdversarialLoss
+from project.training.robust.mart import MART
+from project.training.robust.robust_loss import RobustLoss
+from project.training.robust.trades import TRADES
+from project.training.robust.weight_perturbation import AWP
+
+__all__ = ["AWP", "MART", "TRADES", "AdversarialLoss", "RobustLoss"]

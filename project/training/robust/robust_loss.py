@@ -1,0 +1,42 @@
+"""The contract of a robust loss."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+
+from project.training.training import Batch
+
+Kind = Literal["clean", "adversarial"]
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What a robust loss may ask of the training it is a part of.
+
+    Attributes:
+        answer: returns the victim's logits (N, K, …) of images (N, 3, H, W) of one kind, with
+            gradient to the parameters; each call is one training forward pass, and how it moves
+            BatchNorm's statistics follows from the kind and the training's policy.
+        criterion: returns the mean loss of logits (N, K, …) for a target (N, …), a scalar; over
+            valid elements.
+        victim: whose weights ``answer`` uses.
+        epoch: of the training, from 0.
+    """
+
+    answer: Callable[[Tensor, Kind], Tensor]
+    criterion: Callable[[Tensor, Tensor], Tensor]
+    victim: nn.Module
+    epoch: int
+
+
+class RobustLoss(ABC):
+    """A loss of a batch {image, target, adversarial}."""
+
+    @abstractmethod
+    def __call__(self, learner: Learner, batch: Batch) -> Tensor:
+        """Return the scalar to minimise."""
