@@ -74,6 +74,11 @@ class AdversarialBatches(L.Callback):
             attack.attach(data.samples)
         if stage != "fit":
             return
+        if pl_module.robust is None:
+            raise InputError(
+                "adversarial images in training need a loss that uses them, got none. Set "
+                "model.robust, for example to AdversarialLoss, or leave the callback out."
+            )
         self.prepare(self.attacks, data)
 
     def prepare(self, attacks: dict[str, Attack], data: AttackDataModule) -> None:

@@ -84,6 +84,11 @@ class VictimTraining(Training):
         if self.robust is None:
             loss = self.criterion(self.answer(batch["image"], "clean"), batch["target"])
         else:
+            if "adversarial" not in batch:
+                raise InputError(
+                    f"{type(self.robust).__name__} needs adversarial images, got batches without. "
+                    "Add the callback AdversarialBatches to the trainer, or leave model.robust out."
+                )
             learner = Learner(self.answer, self.criterion, self.victim, self.current_epoch)
             loss = self.robust(learner, batch)
         self.batch_norm_policy.check()

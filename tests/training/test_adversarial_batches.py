@@ -258,6 +258,14 @@ def test_training_without_attacks_or_with_an_unknown_combination_is_refused():
         AdversarialBatches(attacks(), combine="mean")  # type: ignore[arg-type]
 
 
+def test_a_loss_without_adversarial_images_and_the_images_without_a_loss_are_refused():
+    data = make_data("classification")
+    with pytest.raises(ValueError, match="AdversarialLoss needs adversarial images, got batches"):
+        fit(make_training("classification", AdversarialLoss()), data, [])
+    with pytest.raises(ValueError, match="need a loss that uses them, got none"):
+        fit(make_training("classification", None), data, [AdversarialBatches(attacks())])
+
+
 def test_maps_of_photos_are_refused_where_augmentation_moves_the_photos():
     callback = AdversarialBatches({"ssta": SSTA(DataMasks(), steps=1)})
     training = make_training("segmentation", AdversarialLoss())
