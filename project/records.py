@@ -13,6 +13,7 @@ import csv
 import io
 import math
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
@@ -152,6 +153,14 @@ def replace_file(path: Path, content: bytes) -> None:
         raise OSError(error.errno, f"could not write {path}: {error.strerror}") from error
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def remove_path(path: Path) -> None:
+    """Remove a file or a folder with all that is in it, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:

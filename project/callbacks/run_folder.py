@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 import shlex
-import shutil
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +19,7 @@ from project.attacks.attack import Traits
 from project.callbacks.attacking import AttackCallback
 from project.callbacks.console import summary_table
 from project.evaluation import CLEAN, TransferEvaluation, kin
-from project.records import replace_file, write_measures, write_rows
+from project.records import remove_path, replace_file, write_measures, write_rows
 from project.report import build_report
 from project.report.masking import flagged_sentences
 from project.store import StoredSample
@@ -65,7 +64,7 @@ class RunFolder(L.Callback):
         self._shown = {samples.indices[place * len(samples) // count] for place in range(count)}
         if trainer.is_global_zero:
             for name in _RESULTS:
-                _remove(Path(self.folder) / name)
+                remove_path(Path(self.folder) / name)
         trainer.strategy.barrier()
 
     def on_test_batch_end(
@@ -161,10 +160,3 @@ def _save_images(folder: Path, clean: Tensor, crafted: StoredSample) -> None:
 
 def _save_classes(path: Path, classes: Tensor) -> None:
     Image.fromarray(classes.byte().cpu().numpy()).save(path)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

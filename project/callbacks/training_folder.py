@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 import shlex
-import shutil
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +18,7 @@ from project.callbacks.training_tracking import track_samples, track_training
 from project.data.datamodule import AttackDataModule, Batch
 from project.errors import InputError
 from project.history import History
-from project.records import replace_file
+from project.records import remove_path, replace_file
 from project.report.training import build_training_report, epochs_of
 from project.training import VictimTraining
 
@@ -91,7 +90,7 @@ class TrainingFolder(L.Callback):
         for name in _BY_EPOCH:
             for epoch, path in epochs_of(Path(self.folder) / name).items():
                 if epoch >= first:
-                    _remove(path)
+                    remove_path(path)
         self._write(trainer)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -169,10 +168,3 @@ class TrainingFolder(L.Callback):
             "versions": {"python": platform.python_version()}
             | {package: version(package) for package in _PACKAGES},
         }
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
