@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import copy
-from functools import partial
-from typing import Self
-
 import torch
 from torch import Tensor, nn
 
-from project.attacks.attack import Attack, Perturbed
+from project.attacks.attack import Perturbed
 from project.attacks.boundary import nearest_boundary
+from project.attacks.class_by_class import ClassByClass
 from project.attacks.smallest import Smallest
-from project.attacks.survivors import Survivors
 from project.attacks.verdict import fooled_share, query
 from project.attacks.wrong_class import wrong_class
 from project.errors import InputError
-from project.threat_models import Norm, norm_ball
+from project.threat_models import norm_ball
 
 _STRETCHES = 8
 
 
-class FAB(Attack):
+class FAB(ClassByClass):
     """FAB-T: the smallest noise that crosses the boundary to one of the best wrong classes.
 
     Class after class is tried, the best first, on the images that still resist; see
@@ -45,49 +41,21 @@ class FAB(Attack):
         seed: the key of all draws (none is made).
     """
 
-    kind = "gradient"
-    targeted = False
-
-    def __init__(
-        self,
-        eps: float = 8 / 255,
-        steps: int = 100,
-        norm: Norm = "linf",
-        classes: int = 9,
-        seed: int = 0,
-    ) -> None:
-        norm_ball(norm, eps)
-        if steps < 1 or classes < 1:
-            raise InputError(f"steps and classes must be at least 1, got {steps} and {classes}.")
-        self.eps = eps
-        self.steps = steps
-        self.norm = norm
-        self.classes = classes
-        self.seed = seed
-
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
     ) -> Perturbed:
         """Try class after class."""
         require_labels(target, self.name)
-        survivors = Survivors(victim, images, target, index, self.targeted)
-        for rank in range(1, min(self.classes, survivors.logits.shape[1] - 1) + 1):
-            survivors.face(partial(self._towards, victim, rank), rank)
-        return survivors.result("rank")
+        return super().perturb(victim, images, target, index)
 
-    def scaled(self, factor: float) -> Self:
-        """Return the same attack with ``factor`` times its budget."""
-        scaled = copy.copy(self)
-        scaled.eps = factor * self.eps
-        return scaled
-
-    def _towards(
-        self, victim: nn.Module, rank: int, images: Tensor, labels: Tensor, index: Tensor
+    def towards(
+        self, victim: nn.Module, rank: int, images: Tensor, target: Tensor, index: Tensor
     ) -> Perturbed:
+        """Seek the boundary to one class."""
         with torch.no_grad():
-            wanted = wrong_class(query(victim, images, labels), labels, rank)
-        found = nearest_boundary(victim, images, labels, wanted, self.norm, self.steps)
-        return self._saved(victim, images, labels, found)
+            wanted = wrong_class(query(victim, images, target), target, rank)
+        found = nearest_boundary(victim, images, target, wanted, self.norm, self.steps)
+        return self._saved(victim, images, target, found)
 
     def _saved(
         self, victim: nn.Module, images: Tensor, labels: Tensor, found: Smallest

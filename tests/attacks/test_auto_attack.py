@@ -143,8 +143,8 @@ def test_each_class_has_its_own_start_and_all_wrong_classes_are_tried(scene):
     tried = []
 
     class Watched(TargetedAPGD):
-        def _towards(self, rank):
-            tried.append(super()._towards(rank))
+        def _run(self, rank):
+            tried.append(super()._run(rank))
             return tried[-1]
 
     victim, images, target = scene
