@@ -50,7 +50,8 @@ def run_with(numbers=None, zero=0.0, bad=0.0, transfer=20, unit=rows_of, traits=
         for attack, count in counts.items()
     ]
     from_b = unit("pgd10", "a", fooled(transfer * of // 100, of), **gradients)
-    return run_of(*groups, [row | {"source": "b"} for row in from_b], attacks=traits)
+    task = "segmentation" if unit is as_pixels else "classification"
+    return run_of(*groups, [row | {"source": "b"} for row in from_b], task=task, attacks=traits)
 
 
 def as_pixels(attack, victim, letters, **columns):
@@ -87,7 +88,7 @@ def test_nothing_is_flagged_where_nothing_is_wrong(unit):
         ("larger budget", {"numbers": {"wide": 45}}),
         ("no gradient", {"numbers": {"square": 85}}),
         ("no gradient", {"transfer": 85}),
-        ("unbounded", {"numbers": {"any": 97}}),
+        ("unbounded", {"numbers": {"any": 94}}),
         ("gradients", {"zero": 0.02}),
         ("gradients", {"bad": 0.001}),
     ],
@@ -95,6 +96,17 @@ def test_nothing_is_flagged_where_nothing_is_wrong(unit):
 def test_a_planted_defect_is_flagged_and_nothing_else(unit, check, defect):
     expected = dict.fromkeys(CHECKS, "passed") | {check: "flagged"}
     assert verdicts(run_with(unit=unit, **defect)) == expected
+
+
+def test_a_few_pixels_may_be_left_without_a_bound_but_no_images():
+    assert verdicts(run_with({"any": 97}, unit=as_pixels))["unbounded"] == "passed"
+    assert verdicts(run_with({"any": 97}, unit=rows_of))["unbounded"] == "flagged"
+
+
+def test_who_is_ahead_without_a_bound_is_no_sign():
+    numbers = {"any": 96, "square": 100}
+    boundless = TRAITS | {"square": TRAITS["square"] | {"eps": 1.0}}
+    assert verdicts(run_with(numbers, unit=as_pixels, traits=boundless))["no gradient"] == "passed"
 
 
 def test_a_budget_without_any_gain_is_flagged_only_if_the_images_are_many():

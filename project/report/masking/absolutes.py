@@ -7,14 +7,13 @@ from collections.abc import Iterable
 
 from project.report.masking.finding import Finding
 from project.report.masking.outcome import Board, counted, strongest
+from project.report.masking.traits import UNBOUNDED
 from project.report.numbers import percent
 from project.report.run import Row, Run
 
-UNBOUNDED = 0.5
-"""A maximum norm from which any image can be made mid-grey, so that nothing is left to be right
-about (Carlini et al., 2019, section 5.1)."""
-REACHED = 0.99
-"""Of what is right when clean, the share that an unbounded attack must fool [ours]."""
+REACHED = {"images": 0.99, "pixels": 0.95}
+"""Of what is right when clean, the share that an unbounded attack must fool; of pixels less, since
+one noise serves all of an image, and those that are left pull little [ours]."""
 MOST_ZERO = 0.01
 """The share of steps that may find a gradient of zeros: float32 has none by accident [ours]."""
 _NOT_TOLD = "needs rows that tell of their gradients"
@@ -27,14 +26,14 @@ def unbounded(board: Board, victim: str) -> Finding:
     attacks = [
         one
         for one in board.white_box(victim, "gradient")
-        if (ball := one.traits.budget) and ball.norm == "linf" and ball.eps >= UNBOUNDED
+        if (ball := one.traits.budget) and ball.boundless
     ]
     if not attacks:
         said = f"needs a gradient attack with a budget of linf {UNBOUNDED} or more"
         return Finding("unbounded", victim, "not checked", said, f"{CONFIGS} has one.")
     best = strongest(attacks)
     said = f"{best}, {percent(best.share)}"
-    if best.share >= REACHED:
+    if best.share >= REACHED[best.unit]:
         return Finding("unbounded", victim, "passed", f"any image falls without a bound: {said}")
     said = f"images withstand an attack without a bound, which is impossible: {said}"
     advice = "Give it more steps and larger ones; if it still fails, its gradients are of no use."

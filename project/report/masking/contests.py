@@ -63,10 +63,13 @@ def _larger_budget(board: Board, victim: str) -> Iterator[Comparison]:
 
 
 def _without_gradient(board: Board, victim: str) -> Iterator[Comparison]:
-    """Compare what needs no gradient of the victim with the best attack that follows it."""
+    """Compare what needs no gradient of the victim with the best attack that follows it.
+
+    Without a bound anything falls to anything, and who is ahead says nothing.
+    """
     search = by_budget([*board.white_box(victim, "black_box"), *board.transferred(victim)])
     for ball, attacks in by_budget(board.white_box(victim, "gradient")).items():
-        for one in search.get(ball, []):
+        for one in [] if ball.boundless else search.get(ball, []):
             yield not_ahead(one, strongest(attacks))
 
 

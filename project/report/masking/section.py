@@ -17,9 +17,10 @@ NOTE = (
     "A victim is robust only if attacks that follow its gradient fail for want of a better "
     "direction, not for want of a gradient. Attacks are compared on the same images by the exact "
     f"sign test; a lead is flagged from {percent(MARGIN)} on and below p = {ALPHA} after Holm's "
-    f"correction for all comparisons of the run. Without a bound {percent(REACHED)} must fall, and "
-    f"at most {percent(MOST_ZERO)} of an attack's steps may find a gradient of zeros, none one "
-    "that is no number. Checks that are passed do not prove robustness."
+    f"correction for all comparisons of the run. Without a bound {percent(REACHED['images'])} "
+    f"must fall (of pixels {percent(REACHED['pixels'])}), and at most {percent(MOST_ZERO)} of an "
+    "attack's steps may find a gradient of zeros, none one that is no number. Checks that are "
+    "passed do not prove robustness."
 )
 _UNTOLD = (
     "This run does not tell what its attacks are (an older version wrote run.json), so attacks "

@@ -7,12 +7,21 @@ from typing import NamedTuple
 
 from project.report.run import Run
 
+UNBOUNDED = 0.5
+"""A maximum norm from which any image can be made mid-grey, so that nothing is left to be right
+about (Carlini et al., 2019, section 5.1)."""
+
 
 class Budget(NamedTuple):
     """A norm ball, the norm's name and its radius for images in [0, 1]."""
 
     norm: str
     eps: float
+
+    @property
+    def boundless(self) -> bool:
+        """Whether it allows any image to be made mid-grey."""
+        return self.norm == "linf" and self.eps >= UNBOUNDED
 
     def __str__(self) -> str:
         """Write it as the field does, the maximum norm in levels of 8 bits."""
