@@ -11,6 +11,7 @@ from project.attacks import Attack
 from project.callbacks.combining import all_of, attacked, mean_loss, share_wrong, worst_of
 from project.callbacks.curriculum import Curriculum
 from project.callbacks.moved_samples import MovedSamples
+from project.callbacks.scene import training_scene
 from project.data.datamodule import AttackDataModule, Batch
 from project.errors import InputError
 from project.randomness import Draws, derived_seed
@@ -64,17 +65,12 @@ class AdversarialBatches(L.Callback):
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Let the attacks know the data, and see that they can grow."""
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        if not (isinstance(pl_module, VictimTraining) and isinstance(data, AttackDataModule)):
-            raise TypeError(
-                "AdversarialBatches works on a VictimTraining and one of the project's data "
-                f"modules, got {type(pl_module).__name__} and {type(data).__name__}."
-            )
+        training, data = training_scene(self, trainer, pl_module)
         for attack in self._judges:
             attack.attach(data.samples)
         if stage != "fit":
             return
-        if pl_module.robust is None:
+        if training.robust is None:
             raise InputError(
                 "adversarial images in training need a loss that uses them, got none. Set "
                 "model.robust, for example to AdversarialLoss, or leave the callback out."

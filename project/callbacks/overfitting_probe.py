@@ -13,7 +13,8 @@ from project.attacks import Attack
 from project.callbacks.adversarial_batches import AdversarialBatches
 from project.callbacks.collapse_rule import CollapseRule
 from project.callbacks.held_out import HeldOut
-from project.data.datamodule import AttackDataModule, Batch
+from project.callbacks.scene import training_scene
+from project.data.datamodule import Batch
 from project.errors import InputError
 from project.training import VictimTraining
 from project.victims import Victim
@@ -87,12 +88,7 @@ class OverfittingProbe(L.Callback):
         """Find the training's attacks and let those of the probe know the held-out images."""
         if stage != "fit":
             return
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        if not (isinstance(pl_module, VictimTraining) and isinstance(data, AttackDataModule)):
-            raise TypeError(
-                "OverfittingProbe works on a VictimTraining and one of the project's data modules, "
-                f"got {type(pl_module).__name__} and {type(data).__name__}."
-            )
+        _, data = training_scene(self, trainer, pl_module)
         self._data = data
         self._training = _adversarial_batches(trainer)
         self._training.prepare(self.fallback or {}, data)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import platform
 import shlex
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from torch import Tensor
 from project.attacks.attack import Traits
 from project.callbacks.attacking import AttackCallback
 from project.callbacks.console import summary_table
+from project.callbacks.versions import versions
 from project.evaluation import CLEAN, TransferEvaluation, kin
 from project.records import remove_path, replace_file, write_measures, write_rows
 from project.report import build_report
@@ -128,8 +127,7 @@ class RunFolder(L.Callback):
             "command": shlex.join(["python", *sys.argv]),
             "config": config.read_text() if config.is_file() else "",
             "notices": [*data.notices, *module.notices],
-            "versions": {"python": platform.python_version()}
-            | {package: version(package) for package in _PACKAGES},
+            "versions": versions(*_PACKAGES),
             "weights": {name: _weights(victim) for name, victim in module.victims.items()},
             "kin": kin(module.victims),
             "attacks": _traits(trainer),

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import platform
 import shlex
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 
 from project.callbacks.history_logger import HistoryLogger
+from project.callbacks.scene import training_scene
 from project.callbacks.training_samples import SampleFolder
 from project.callbacks.training_tracking import track_samples, track_training
-from project.data.datamodule import AttackDataModule, Batch
+from project.callbacks.versions import versions
+from project.data.datamodule import Batch
 from project.errors import InputError
 from project.history import History
 from project.records import remove_path, replace_file
@@ -64,12 +64,7 @@ class TrainingFolder(L.Callback):
         """Choose the samples, and listen to what is logged."""
         if stage != "fit":
             return
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        if not (isinstance(pl_module, VictimTraining) and isinstance(data, AttackDataModule)):
-            raise InputError(
-                "TrainingFolder works on a VictimTraining and one of the project's data modules, "
-                f"got {type(pl_module).__name__} and {type(data).__name__}. Leave it out."
-            )
+        _, data = training_scene(self, trainer, pl_module)
         if self._logger not in trainer.loggers:
             trainer.loggers = [*trainer.loggers, self._logger]
         self._config = Path(trainer.log_dir or ".") / "config.yaml"  # every process must ask
@@ -165,6 +160,5 @@ class TrainingFolder(L.Callback):
             "parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
             "command": shlex.join(["python", *sys.argv]),
             "config": self._config.read_text() if self._config.is_file() else "",
-            "versions": {"python": platform.python_version()}
-            | {package: version(package) for package in _PACKAGES},
+            "versions": versions(*_PACKAGES),
         }
