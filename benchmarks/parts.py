@@ -3,9 +3,11 @@
 python benchmarks/parts.py [--rounds 9] [--images 4] [--size 224] [--device cuda]
 
 The victim is timm's ResNet-18 with random weights, so that this tells of cost and of nothing else.
-Each contestant is timed right after bare PGD (A B A C …), two steps at a time: the medians of the
-ratios are printed. On a CPU the clock is the process's own time at one thread. Parts that ask the
-victim more often (VMI, SI, Admix, SSA) are divided by how often they ask it.
+Each contestant is timed right after bare PGD (A B A C …), two steps at a time: least, median and
+greatest of the ratios are printed. On a CPU the clock is the process's own time at one thread.
+Parts that ask the victim more often (VMI, SI, Admix, SSA) are divided by how often they ask it.
+Early stop is that of an attack too weak for any image to fall: what looking costs.
+peers.py tells what PGD itself adds to its victim's passes.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import argparse
 from statistics import median
 
 import torch
-from timing import Work, interleaved
+from timing import Work, interleaved, spread
 from torch import nn
 
 from project.attacks import (
@@ -42,13 +44,15 @@ CONTESTANTS: dict[str, tuple[PGD, float]] = {
     "VMI, 2 samples": (PGD(steps=STEPS, rules=[Variance(2), MI]), 2),  # none in the last step
     "SI, 2 copies": (PGD(steps=STEPS, transforms=[ScaleInvariant(2)]), 2),
     "SSA, 2 copies": (PGD(steps=STEPS, transforms=[Spectrum(2)]), 2),
+    "early stop": (PGD(1e-6, 1e-6, STEPS, early_stop=True), 1),
 }
 
 
 def works(victim: nn.Module, count: int, size: int, device: torch.device) -> dict[str, Work]:
     """Return what runs each contestant."""
     images = torch.rand(count, 3, size, size).mul(255).round().div(255).to(device)
-    target, index = torch.arange(count, device=device), torch.arange(count)
+    with torch.no_grad():
+        target, index = victim(images).argmax(1), torch.arange(count)
     return {
         name: lambda attack=attack: attack.perturb(victim, images, target, index)
         for name, (attack, _) in CONTESTANTS.items()
@@ -72,8 +76,7 @@ def main() -> None:
     bare = median(before for measured in pairs.values() for before, _ in measured)
     print(f"{options.images} × {options.size}², {device}: {1000 * bare / STEPS:.1f} ms a step")
     for name, (_, asked) in CONTESTANTS.items():
-        ratio = median(own / before for before, own in pairs[name]) / asked
-        print(f"{name:16}{ratio:6.3f} × bare")
+        print(f"{name:16}{spread([own / before / asked for before, own in pairs[name]])} × bare")
 
 
 if __name__ == "__main__":

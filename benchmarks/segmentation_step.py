@@ -6,9 +6,9 @@ Two victims with random weights, so that this tells of cost and of nothing else:
 ResNet-18, and a null model (one 1×1 convolution), next to which the objectives themselves are seen.
 A step is a forward and a backward pass with the objective; clean logits, which stage 2 of
 TranSegPGD asks for once a run, are there before the clock starts. Each contestant is timed right
-after a step of PGD (A B A C …): the medians of the ratios are printed. On a CPU the clock is the
-process's own time at one thread. Memory is what autograd keeps for the backward pass and, on a
-GPU, the peak of a step above what was there before it.
+after a step of PGD (A B A C …): least, median and greatest ratio are printed. On a CPU the clock
+is the process's own time at one thread. Memory is what autograd keeps for the backward pass and, on
+a GPU, the peak of a step above what was there before it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable
 from statistics import median
 
 import torch
-from timing import Work, interleaved
+from timing import Work, interleaved, spread
 from torch import Tensor, nn
 
 from project.attacks import PGD, CosPGD, GradientAttack, SegPGD, TranSegPGD
@@ -77,11 +77,9 @@ def report(name: str, victim: nn.Module, images: Tensor, target: Tensor, rounds:
     reference = median(before for measured in pairs.values() for before, _ in measured)
     print(f"\n{name}: a step of PGD takes {1000 * reference:.1f} ms")
     for key, work in works.items():
-        ratio = median(own / before for before, own in pairs[key])
+        ratios = spread([own / before for before, own in pairs[key]])
         extra = 1000 * median(own - before for before, own in pairs[key])
-        line = (
-            f"{key:24}{ratio:6.3f} × PGD {extra:+7.2f} ms   saved {_ratio(saved_bytes, work, pgd)}"
-        )
+        line = f"{key:24}{ratios} × PGD {extra:+7.2f} ms   saved {_ratio(saved_bytes, work, pgd)}"
         if device.type == "cuda":
             line += f"   peak {_ratio(lambda step: peak_bytes(step, device), work, pgd)}"
         print(line)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
 
 import torch
 
@@ -36,3 +37,8 @@ def interleaved(
         for name, work in works.items():
             pairs[name].append((seconds(reference, device), seconds(work, device)))
     return pairs
+
+
+def spread(values: Sequence[float], digits: int = 3) -> str:
+    """Return the least, the median and the greatest of all rounds as text."""
+    return " – ".join(f"{value:.{digits}f}" for value in (min(values), median(values), max(values)))

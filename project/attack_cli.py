@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
@@ -13,10 +14,11 @@ from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 import project.attacks  # classes are known by their short name once they are imported
 import project.saliency
 import project.tracking  # noqa: F401
-from project.callbacks import AttackCallback, PassProgressBar, RunFolder
+from project.callbacks import AttackCallback, CostEstimate, EndingAtOnce, RunFolder, pass_progress
 from project.cli import MirageCLI
 from project.data import AttackDataModule
 from project.evaluation import TransferEvaluation
+from project.replacing import replace_file
 
 _ROOT = Path(__file__).parents[1]
 _CONFIGS = _ROOT / "configs"
@@ -44,10 +46,9 @@ class SaveRunConfig(SaveConfigCallback):
             for found in trainer.callbacks  # type: ignore[attr-defined]
             if isinstance(found, RunFolder)
         ]
+        content = self.parser.dump(self.config, skip_check=True).encode()
         for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
-            path = str(folder / "config.yaml")
-            self.parser.save(self.config, path, skip_check=True, overwrite=True, multifile=False)
+            replace_file(folder / "config.yaml", content)
         for logger in trainer.loggers:
             logger.log_hyperparams(self.config.as_dict())
 
@@ -56,12 +57,13 @@ class AttackCLI(MirageCLI):
     """Data × victims × attacks × sources, from composable YAML.
 
     Beside the trainer, the model and the data there are ``attack`` (the attacks, the sources, the
-    store), ``run`` (where the results go) and ``train_missing``.
+    store), ``estimate`` (what it will cost), ``run`` (where the results go) and ``train_missing``.
     """
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add what an experiment has beside trainer, model and data."""
         parser.add_lightning_class_args(AttackCallback, "attack")
+        parser.add_lightning_class_args(CostEstimate, "estimate")  # before the folder is cleared
         parser.add_lightning_class_args(RunFolder, "run")
         parser.add_argument(
             "--train_missing",
@@ -73,12 +75,20 @@ class AttackCLI(MirageCLI):
 
     def before_instantiate_classes(self) -> None:
         """Train the victims whose checkpoints are to be made on first use."""
-        if self.config.trainer.enable_progress_bar is not False:
-            self.trainer_defaults["callbacks"] = [PassProgressBar()]
         for stage in self.config.train_missing:
             train_together(
                 {made: config for made, config in stage.items() if not Path(made).is_file()}
             )
+
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        """Put the progress first, which names a pass before its first batch is attacked."""
+        chosen = self.config_init.trainer
+        if chosen.enable_progress_bar is not False:
+            kwargs["callbacks"] = [pass_progress(), *(chosen.callbacks or [])]
+        if self.config.estimate.only:  # leaves images in the store, and no other trace
+            self.save_config_callback = None
+            kwargs["logger"] = False
+        return super().instantiate_trainer(**kwargs)
 
 
 def train_together(configs: dict[str, str]) -> None:
@@ -116,10 +126,10 @@ def attack_main(args: list[str] | None = None) -> None:
     """
     args = sys.argv[1:] if args is None else args
     if any(argument.split("=")[0] in ("--config", "-c") for argument in args):
-        _run(args)
+        run_experiment(args)
         return
     for task, configs in _EMBEDDED.items():
-        _run(
+        run_experiment(
             [
                 *(f"--config={_CONFIGS / name}.yaml" for name in configs),
                 f"--run.folder=runs/shapes_{task}",
@@ -130,8 +140,15 @@ def attack_main(args: list[str] | None = None) -> None:
         )
 
 
-def _run(args: list[str]) -> None:
-    cli = AttackCLI(
+def run_experiment(args: list[str]) -> None:
+    """Run the experiment of a command line."""
+    cli = experiment(args)
+    cli.trainer.test(cli.model, datamodule=cli.datamodule, verbose=False)
+
+
+def experiment(args: list[str], kind: type[AttackCLI] = AttackCLI) -> AttackCLI:
+    """Return the experiment of a command line, with its classes built as the kind builds them."""
+    return kind(
         TransferEvaluation,
         datamodule_class=AttackDataModule,
         save_config_callback=SaveRunConfig,
@@ -140,8 +157,8 @@ def _run(args: list[str]) -> None:
             "logger": {"class_path": "project.tracking.MirageWandbLogger"},
             "enable_checkpointing": False,
             "enable_model_summary": False,
+            "callbacks": [EndingAtOnce()],
         },
         args=args,
         run=False,
     )
-    cli.trainer.test(cli.model, datamodule=cli.datamodule, verbose=False)

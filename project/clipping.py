@@ -17,4 +17,7 @@ def clip(values: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
         low: the smallest value.
         high: the greatest value.
     """
-    return torch.where((values >= low) & (values <= high), values, values.detach().clamp(low, high))
+    if not values.requires_grad:
+        return values.clamp(low, high)
+    cut = values.detach().clamp(low, high)
+    return torch.where(values == cut, values, cut)

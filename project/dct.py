@@ -39,9 +39,8 @@ def block_dct(images: Tensor) -> Tensor:
     filled = F.pad(images, (0, -width % BLOCK, 0, -height % BLOCK), mode="replicate")
     down, across = filled.shape[2] // BLOCK, filled.shape[3] // BLOCK
     blocks = filled.reshape(*filled.shape[:2], down, BLOCK, across, BLOCK).transpose(3, 4)
-    turned = cosines(BLOCK).to(images).mT
-    coefficients: Tensor = ((blocks @ turned).mT @ turned).mT
-    return coefficients
+    waves = _block_waves(images.dtype, images.device)
+    return (blocks.flatten(4) @ waves.mT).view(blocks.shape)
 
 
 def block_idct(coefficients: Tensor, size: Sequence[int]) -> Tensor:
@@ -54,10 +53,21 @@ def block_idct(coefficients: Tensor, size: Sequence[int]) -> Tensor:
     Returns:
         (N, C, H, W), differentiable.
     """
-    waves = cosines(BLOCK).to(coefficients)
-    blocks = ((coefficients @ waves).mT @ waves).mT
+    waves = _block_waves(coefficients.dtype, coefficients.device)
+    blocks = (coefficients.flatten(4) @ waves).view(coefficients.shape)
     images = blocks.transpose(3, 4).flatten(4, 5).flatten(2, 3)
     return images[..., : size[0], : size[1]]
+
+
+@cache
+def _block_waves(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return what takes a block, 64 values row by row, to its coefficients: (64, 64).
+
+    One large product is faster than two by the 8×8 matrix for each of many blocks, though it
+    multiplies four times as often.
+    """
+    waves = cosines(BLOCK)
+    return torch.kron(waves, waves).to(device, dtype)
 
 
 @cache

@@ -24,7 +24,7 @@ def valid_elements(target: Tensor) -> Tensor:
     Returns:
         bool, of the target's shape.
     """
-    return target != VOID if target.ndim > 1 else target.new_ones(target.shape).bool()
+    return target != VOID if target.ndim > 1 else torch.ones_like(target, dtype=torch.bool)
 
 
 def predicted_classes(logits: Tensor) -> Tensor:
@@ -111,7 +111,7 @@ def mean_over_valid(values: Tensor, valid: Tensor) -> Tensor:
     Returns:
         (N,), 0 for an image without any valid element.
     """
-    count = valid.flatten(1).sum(1) if valid.ndim > 1 else valid.long()
     kept = values.masked_fill(~valid, 0)
-    total = kept.flatten(1).sum(1) if values.ndim > 1 else kept
-    return total / count.clamp(min=1)
+    if values.ndim == 1:
+        return kept
+    return kept.flatten(1).sum(1) / valid.flatten(1).sum(1).clamp(min=1)

@@ -36,16 +36,18 @@ def uniform(shape: Sequence[int], index: Tensor, *key: int | str) -> Tensor:
     Returns:
         (N, *shape) float32 in [0, 1) on the CPU.
     """
-    return torch.stack(
-        [torch.rand(tuple(shape), generator=generator(*key, int(sample))) for sample in index]
-    )
+    draws = torch.empty(len(index), *shape)
+    for own, sample in zip(draws, index.tolist(), strict=True):
+        own.uniform_(generator=generator(*key, sample))
+    return draws
 
 
 def normal(shape: Sequence[int], index: Tensor, *key: int | str) -> Tensor:
     """Draw from N(0, 1), each sample from its own generator; see :func:`uniform`."""
-    return torch.stack(
-        [torch.randn(tuple(shape), generator=generator(*key, int(sample))) for sample in index]
-    )
+    draws = torch.empty(len(index), *shape)
+    for own, sample in zip(draws, index.tolist(), strict=True):
+        own.normal_(generator=generator(*key, sample))
+    return draws
 
 
 class Draws:
@@ -63,6 +65,10 @@ class Draws:
     def keyed(self, *key: int | str) -> Draws:
         """Return the draws for a part of the purpose."""
         return Draws(self.index, *self.key, *key)
+
+    def kept(self, rows: Tensor) -> Draws:
+        """Return the draws of some samples only, by their places or a mask (N,)."""
+        return Draws(self.index[rows.cpu()], *self.key)
 
     def uniform(self, *shape: int) -> Tensor:
         """Draw from U(0, 1), (N, *shape) on the CPU, each sample from its own generator."""

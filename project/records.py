@@ -12,9 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from numbers import Real
@@ -23,6 +21,8 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from project.replacing import replace_file
 
 KEY = ("attack", "source", "victim", "index")
 
@@ -132,27 +132,6 @@ def read_measures(path: Path) -> list[Measure]:
     """Read what :func:`write_measures` wrote."""
     with path.open(newline="", encoding="utf-8") as file:
         return [_measure(row) for row in csv.DictReader(file)]
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a crash at any instant, finds the old one or the new one.
-
-    Raises:
-        OSError: if the content cannot be written, as on a full disk; the old file is still there.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OSError(error.errno, f"could not write {path}: {error.strerror}") from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def remove_path(path: Path) -> None:

@@ -16,6 +16,7 @@ import io
 import json
 import re
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,16 @@ from PIL import Image, PngImagePlugin
 
 from project.describe import digest
 from project.errors import InputError
-from project.records import replace_file
+from project.replacing import remove_abandoned, replace_file
 
 _FORMAT = 1
 _CHUNK = "mirage"
+_WRITERS = 4  # threads; [ours]
 _TRACE = "trace_"  # before the name of a trace, among the names of the arrays
 
 
 class StoreError(InputError):
-    """The store is not what it should be, or cannot be written."""
+    """The store is not what it should be."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Store:
         slug = re.sub(r"[^\w.-]+", "_", label)
         self.folder = root / f"{slug}-{digest(description)[:16]}"
         self._check_manifest()
+        remove_abandoned(self.folder)
 
     def __contains__(self, index: int) -> bool:
         return self._image_path(index).is_file()
@@ -97,20 +100,15 @@ class Store:
             return None
 
     def save(self, indices: list[int], samples: list[StoredSample]) -> None:
-        """Write the samples of a batch.
+        """Write the samples of a batch, several at a time: compressing and flushing leave the GIL.
 
         Raises:
-            StoreError: if the disk does not take them; what was stored before is kept.
+            WriteError: if the disk does not take them; what was stored before is kept.
         """
-        try:
-            self._write_manifest()
-            for index, sample in zip(indices, samples, strict=True):
-                self._write(index, sample)
-        except OSError as error:
-            raise StoreError(
-                f"cannot write adversarial images to {self.folder}: {error}. Everything stored so "
-                "far is kept: make room (or point the store elsewhere) and run the same command."
-            ) from error
+        self._write_manifest()
+        pairs = list(zip(indices, samples, strict=True))
+        with ThreadPoolExecutor(_WRITERS) as writers:
+            list(writers.map(lambda pair: self._write(*pair), pairs))  # raises what a writer raises
 
     def _image_path(self, index: int) -> Path:
         return self.folder / f"{index:08d}.png"

@@ -7,6 +7,7 @@ colours, any of them inside a mask.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -20,6 +21,8 @@ from project.quantise import from_levels, to_8bit
 from project.warping import warp
 
 Norm = Literal["linf", "l2"]
+Pullback = Callable[[Tensor], Tensor]
+"""From the gradient with respect to perturbed images to that with respect to the perturbation."""
 
 # Lattice bounds may be off by float rounding; this part of 1/255 is far below one 8-bit step.
 _LATTICE_TOLERANCE = 1e-3
@@ -34,19 +37,45 @@ class ThreatModel(ABC):
 
     @abstractmethod
     def noise(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
-        """Draw from the budget, image by image, keyed by (key, sample index); may leave [0, 1]."""
+        """Draw from the budget, image by image, keyed by (key, sample index); may leave [0, 1].
+
+        Returns:
+            A new tensor, as of :meth:`ascent`, so that a loop may go on in its place.
+        """
 
     def random(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
         """Draw an allowed perturbation for each image, keyed by (key, sample index)."""
-        return self.project(images, self.noise(images, index, *key))
+        return self.project_(images, self.noise(images, index, *key))
 
     @abstractmethod
     def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
         """Return the perturbed images, (N, 3, H, W) in [0, 1]."""
 
-    @abstractmethod
+    def meet(self, images: Tensor, perturbation: Tensor) -> tuple[Tensor, Pullback]:
+        """Return what ``apply`` does, detached, and how a gradient gets back from there.
+
+        Args:
+            images: (N, 3, H, W).
+            perturbation: inside the range of an image, as ``project``, ``random`` and
+                ``within_range`` leave it; there noise is never cut.
+        """
+        with torch.enable_grad():
+            leaf = perturbation.detach().requires_grad_()
+            adversarial = self.apply(images, leaf)
+
+        def pull_back(gradient: Tensor) -> Tensor:
+            (pulled,) = torch.autograd.grad(adversarial, leaf, gradient)
+            return pulled
+
+        return adversarial.detach(), pull_back
+
     def project(self, images: Tensor, perturbation: Tensor) -> Tensor:
         """Return an allowed perturbation close to the given one."""
+        return self.project_(images, perturbation.clone())
+
+    @abstractmethod
+    def project_(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Project in place: a loop's time is that of its passes over memory, and of new memory."""
 
     def within_range(self, images: Tensor, perturbation: Tensor) -> Tensor:
         """Cut off what would leave [0, 1], whatever the budget; a flow never does."""
@@ -54,7 +83,11 @@ class ThreatModel(ABC):
 
     @abstractmethod
     def ascent(self, gradient: Tensor) -> Tensor:
-        """Return the direction of steepest ascent of unit size, in the sense of ``size``."""
+        """Return the direction of steepest ascent of unit ``size``, as a new tensor."""
+
+    def kept(self, rows: Tensor) -> ThreatModel:
+        """Return the threat model of some images only, by their places or a mask (N,)."""
+        return self
 
     def step_value(self, images: Tensor) -> float:
         """Return how much each value changes on average in a step of unit size."""
@@ -82,7 +115,28 @@ class ThreatModel(ABC):
         return to_8bit(adversarial)
 
 
-class Linf(ThreatModel):
+class Noise(ThreatModel):
+    """Perturbations that are added to the images, each value on its own."""
+
+    def within_range(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Clip the perturbed images to [0, 1]."""
+        return (images + perturbation).clamp_(0, 1).sub_(images)
+
+    def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Add the noise."""
+        return clip(images + perturbation)
+
+    def meet(self, images: Tensor, perturbation: Tensor) -> tuple[Tensor, Pullback]:
+        """Add the noise; the gradient stays as it is.
+
+        There is nothing to clip: noise p inside the range is c − x, rounded, of a c in [0, 1], or
+        less of it. Rounding is monotonic, so x + p is at least x − x = 0, and at most what
+        x + (1 − x) is rounded to, which is 1.
+        """
+        return images + perturbation.detach(), _unchanged
+
+
+class Linf(Noise):
     r"""Noise of at most ``eps`` in every value: $$\|\delta\|_\infty \le \epsilon$$.
 
     Args:
@@ -94,20 +148,12 @@ class Linf(ThreatModel):
 
     def noise(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
         """Draw from U(-eps, eps) in every value."""
-        noise = randomness.uniform(images.shape[1:], index, *key).to(images)
-        return (2 * noise - 1) * self.eps
+        noise = randomness.uniform(images.shape[1:], index, *key).to(images, non_blocking=True)
+        return noise.mul_(2).sub_(1).mul_(self.eps)
 
-    def within_range(self, images: Tensor, perturbation: Tensor) -> Tensor:
-        """Clip the perturbed images to [0, 1]."""
-        return (images + perturbation).clamp_(0, 1).sub_(images)
-
-    def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
-        """Add the noise."""
-        return clip(images + perturbation)
-
-    def project(self, images: Tensor, perturbation: Tensor) -> Tensor:
+    def project_(self, images: Tensor, perturbation: Tensor) -> Tensor:
         """Clip to the ball, then to the range of an image."""
-        return (images + perturbation.clamp(-self.eps, self.eps)).clamp_(0, 1).sub_(images)
+        return perturbation.clamp_(-self.eps, self.eps).add_(images).clamp_(0, 1).sub_(images)
 
     def ascent(self, gradient: Tensor) -> Tensor:
         """Return the gradient's sign."""
@@ -123,15 +169,15 @@ class Linf(ThreatModel):
 
     def round(self, images: Tensor, adversarial: Tensor) -> Tensor:
         """Round to the nearest 8-bit value inside the ball."""
-        low = ((images - self.eps) * 255 - _LATTICE_TOLERANCE).ceil_()
-        high = ((images + self.eps) * 255 + _LATTICE_TOLERANCE).floor_()
-        level = (adversarial * 255).round_().clamp(low, high)
-        # A ball narrower than one level may hold no 8-bit value at all: then keep the clean one.
-        level = torch.where(low > high, (images * 255).round(), level)
+        low = (images - self.eps).mul_(255).sub_(_LATTICE_TOLERANCE).ceil_()
+        high = (images + self.eps).mul_(255).add_(_LATTICE_TOLERANCE).floor_()
+        level = (adversarial * 255).round_().clamp_(low, high)
+        if 2 * self.eps * 255 < 1:  # then a ball may hold no 8-bit value at all: keep the clean one
+            level = torch.where(low > high, (images * 255).round_(), level)
         return from_levels(level.clamp_(0, 255))
 
 
-class L2(ThreatModel):
+class L2(Noise):
     r"""Noise of at most ``eps`` in Euclidean norm: $$\|\delta\|_2 \le \epsilon$$.
 
     Args:
@@ -145,27 +191,20 @@ class L2(ThreatModel):
         """Draw uniformly from the ball."""
         direction = self.ascent(randomness.normal(images.shape[1:], index, *key, "direction"))
         radius = randomness.uniform((), index, *key, "radius") ** (1 / images[0].numel())
-        return (_spread(radius, direction) * direction).to(images) * self.eps
+        noise = direction.mul_(_spread(radius, direction))
+        return noise.to(images, non_blocking=True) * self.eps
 
-    def within_range(self, images: Tensor, perturbation: Tensor) -> Tensor:
-        """Clip the perturbed images to [0, 1]."""
-        return (images + perturbation).clamp_(0, 1).sub_(images)
-
-    def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
-        """Add the noise."""
-        return clip(images + perturbation)
-
-    def project(self, images: Tensor, perturbation: Tensor) -> Tensor:
+    def project_(self, images: Tensor, perturbation: Tensor) -> Tensor:
         """Shrink into the ball, then clip to the range of an image (which shrinks it further)."""
         shrink = (self.eps / self.size(perturbation).clamp(min=1e-12)).clamp(max=1)
-        return (images + perturbation * _spread(shrink, images)).clamp_(0, 1).sub_(images)
+        return perturbation.mul_(_spread(shrink, images)).add_(images).clamp_(0, 1).sub_(images)
 
     def ascent(self, gradient: Tensor) -> Tensor:
         """Return the gradient divided by its norm (0 stays 0)."""
         largest = gradient.flatten(1).abs().amax(1).clamp(min=torch.finfo(gradient.dtype).tiny)
         # Squares of tiny values would vanish; of these, the norm is at least 1, or 0.
         scaled = gradient / _spread(largest, gradient)
-        return scaled / _spread(self.size(scaled).clamp(min=1), gradient)
+        return scaled.div_(_spread(self.size(scaled).clamp(min=1), gradient))
 
     def step_value(self, images: Tensor) -> float:
         """Return the root mean square of an image's values in a vector of norm 1."""
@@ -215,15 +254,15 @@ class Flow(ThreatModel):
         """Draw from U(-bound, bound); from U(-1, 1) where there is no bound."""
         bound = self.bound if self.bound < float("inf") else 1.0
         draw = randomness.uniform((2, *images.shape[2:]), index, *key)
-        return ((2 * draw - 1) * bound).to(images)
+        return draw.mul_(2).sub_(1).mul_(bound).to(images, non_blocking=True)
 
     def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
         """Warp the images along the flow."""
         return warp(images, perturbation)
 
-    def project(self, images: Tensor, perturbation: Tensor) -> Tensor:
+    def project_(self, images: Tensor, perturbation: Tensor) -> Tensor:
         """Clip every displacement."""
-        return perturbation.clamp(-self.bound, self.bound)
+        return perturbation.clamp_(-self.bound, self.bound)
 
     def ascent(self, gradient: Tensor) -> Tensor:
         """Return the gradient's sign."""
@@ -282,13 +321,22 @@ class Masked(ThreatModel):
         """Apply the part of the perturbation inside the mask."""
         return self.inner.apply(images, perturbation * self.mask)
 
-    def project(self, images: Tensor, perturbation: Tensor) -> Tensor:
+    def meet(self, images: Tensor, perturbation: Tensor) -> tuple[Tensor, Pullback]:
+        """Apply the part inside the mask, which cuts the gradient likewise."""
+        adversarial, pull_back = self.inner.meet(images, perturbation * self.mask)
+        return adversarial, lambda gradient: pull_back(gradient) * self.mask
+
+    def project_(self, images: Tensor, perturbation: Tensor) -> Tensor:
         """Project as the inner model does."""
-        return self.inner.project(images, perturbation)
+        return self.inner.project_(images, perturbation)
 
     def ascent(self, gradient: Tensor) -> Tensor:
         """Ascend inside the mask."""
         return self.inner.ascent(gradient * self.mask)
+
+    def kept(self, rows: Tensor) -> Masked:
+        """Return the masks of some images only."""
+        return Masked(self.inner.kept(rows), self.mask[rows])
 
     def step_value(self, images: Tensor) -> float:
         """Return what the inner model does."""
@@ -324,6 +372,10 @@ def _positive(budget: float) -> float:
     if not budget > 0:
         raise InputError(f"a budget must be greater than 0, got {budget}.")
     return budget
+
+
+def _unchanged(gradient: Tensor) -> Tensor:
+    return gradient
 
 
 def _spread(factors: Tensor, like: Tensor) -> Tensor:

@@ -8,8 +8,13 @@ Convention
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 from project.errors import InputError
 
@@ -40,13 +45,10 @@ def warp(images: Tensor, flow: Tensor) -> Tensor:
             f"flow must be (N, 2, H, W) = {(batch, 2, height, width)} to fit the images, "
             f"got {tuple(flow.shape)}."
         )
-    columns, x_part = _split(flow[:, 0], torch.arange(width, device=flow.device))
-    rows, y_part = _split(flow[:, 1], torch.arange(height, device=flow.device)[:, None])
-    right = (columns + 1).clamp(max=width - 1)
-    below = (rows + 1).clamp(max=height - 1)
-    top = torch.lerp(_pick(images, rows, columns), _pick(images, rows, right), x_part)
-    bottom = torch.lerp(_pick(images, below, columns), _pick(images, below, right), x_part)
-    return torch.lerp(top, bottom, y_part)
+    # Of images one column and one row larger, all four neighbours are at fixed distances.
+    larger = F.pad(images, (0, 1, 0, 1), mode="replicate")
+    moved: Tensor = _Sampling.apply(larger, flow)
+    return moved
 
 
 def smoothness(flow: Tensor) -> Tensor:
@@ -64,23 +66,113 @@ def smoothness(flow: Tensor) -> Tensor:
     Returns:
         (N,) in pixels, at least 2e-4 times the number of neighbouring pairs.
     """
-    across = (flow[..., :, 1:] - flow[..., :, :-1]).square().sum(1)
-    down = (flow[..., 1:, :] - flow[..., :-1, :]).square().sum(1)
-    return 2 * ((across + 1e-8).sqrt().sum((1, 2)) + (down + 1e-8).sqrt().sum((1, 2)))
+    unsmoothness: Tensor = _Unsmoothness.apply(flow)
+    return unsmoothness
 
 
-def _split(offset: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
-    """Split clamped coordinates into a whole pixel (int64) and the part of the way to the next.
+class _Sampling(Function):
+    """Bilinear samples, with the gradient in closed form.
+
+    Built of torch's own functions alone, it would keep six tensors of the images' size for the
+    gradient instead of two.
+    """
+
+    @staticmethod
+    def forward(context: Any, larger: Tensor, flow: Tensor) -> Tensor:
+        """Return samples (N, C, H, W) of images (N, C, H + 1, W + 1)."""
+        place, parts, inside = _split(flow)
+        shape = (*larger.shape[:2], *flow.shape[2:])
+        place = place.flatten(1).unsqueeze(1).expand(-1, shape[1], -1)
+        here, right, below, beyond = (
+            larger.flatten(2)[..., far:].gather(2, place).view(shape) for far in _far(shape[3])
+        )
+        x_part, y_part = parts.unsqueeze(2).unbind(1)
+        top, bottom = torch.lerp(here, right, x_part), torch.lerp(below, beyond, x_part)
+        moved = torch.lerp(top, bottom, y_part)
+        slope_x = right.sub_(here).lerp_(beyond.sub_(below), y_part)
+        kept = (place, parts) if context.needs_input_grad[0] else ()
+        context.save_for_backward(slope_x, bottom.sub_(top), inside, *kept)
+        return moved
+
+    @staticmethod
+    @once_differentiable
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Return the gradients of images and flow, as far as they are wanted."""
+        slope_x, slope_y, inside, *kept = context.saved_tensors
+        of_images = _spread(gradient, *kept) if kept else None
+        if not context.needs_input_grad[1]:
+            return of_images, None
+        slopes = [(gradient * slope).sum(1) for slope in (slope_x, slope_y)]
+        return of_images, torch.stack(slopes, 1).mul_(inside)
+
+
+class _Unsmoothness(Function):
+    """The flow loss, with the gradient in closed form: of flow's size, and computed at once."""
+
+    @staticmethod
+    def forward(context: Any, flow: Tensor) -> Tensor:
+        """Return the flow loss, (N,)."""
+        across, down = flow.diff(dim=3), flow.diff(dim=2)
+        widths, heights = _lengths(across), _lengths(down)
+        if context.needs_input_grad[0]:
+            slope = torch.zeros_like(flow)
+            across /= widths
+            down /= heights
+            slope[..., 1:] += across
+            slope[..., :-1] -= across
+            slope[..., 1:, :] += down
+            slope[..., :-1, :] -= down
+            context.save_for_backward(slope)
+        return 2 * (widths.sum((1, 2, 3)) + heights.sum((1, 2, 3)))
+
+    @staticmethod
+    @once_differentiable
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        """Return the gradient of the flow."""
+        (slope,) = context.saved_tensors
+        found: Tensor = slope * (2 * gradient).view(-1, 1, 1, 1)
+        return found
+
+
+def _split(flow: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Split coordinates, clamped to the image, into a whole pixel and the way to the next.
 
     The offset is split before the position is added, so that no bit of it is lost on large images.
+
+    Returns:
+        The whole pixels' places (N, H, W), int64, in images of width W + 1; the parts of the way
+        to the next column and row, (N, 2, H, W) in [0, 1); where nothing was clamped, bool.
     """
-    low = -position.to(offset.dtype)
-    offset = offset.clamp(low, low + (position.numel() - 1))
-    whole = offset.detach().floor()
-    return whole.long() + position, (offset - whole).unsqueeze(1)
+    height, width = flow.shape[2:]
+    columns, rows = (
+        torch.arange(width, device=flow.device),
+        torch.arange(height, device=flow.device),
+    )
+    position = torch.stack(torch.meshgrid(columns, rows, indexing="xy"))
+    # From the first pixel to the last: W - 1 - column is the column of the mirrored image.
+    offset = flow.clamp(-position.to(flow.dtype), position.flip(1, 2).to(flow.dtype))
+    inside = offset == flow
+    whole = offset.floor()
+    right, down = whole.long().add_(position).unbind(1)
+    return torch.add(right, down, alpha=width + 1), offset.sub_(whole), inside
 
 
-def _pick(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    channels, width = images.shape[1], images.shape[3]
-    index = (rows * width + columns).flatten(1).unsqueeze(1).expand(-1, channels, -1)
-    return images.flatten(2).gather(2, index).view_as(images)
+def _far(width: int) -> tuple[int, int, int, int]:
+    """Return how far a pixel's neighbours are in images of that width + 1: itself, right, below."""
+    return 0, 1, width + 1, width + 2
+
+
+def _spread(gradient: Tensor, place: Tensor, parts: Tensor) -> Tensor:
+    """Return the gradient of the larger images: each sample gives to its four neighbours."""
+    count, channels, height, width = gradient.shape
+    x_part, y_part = parts.unsqueeze(2).unbind(1)
+    above, below = gradient * (1 - y_part), gradient * y_part
+    found = gradient.new_zeros(count, channels, (height + 1) * (width + 1))
+    shares = (above * (1 - x_part), above * x_part, below * (1 - x_part), below * x_part)
+    for far, share in zip(_far(width), shares, strict=True):
+        found[..., far:].scatter_add_(2, place, share.flatten(2))
+    return found.view(count, channels, height + 1, width + 1)
+
+
+def _lengths(differences: Tensor) -> Tensor:
+    return (differences.square().sum(1, keepdim=True) + 1e-8).sqrt()

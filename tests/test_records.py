@@ -1,6 +1,4 @@
-import errno
 import math
-import os
 
 import numpy as np
 import pytest
@@ -79,21 +77,6 @@ def test_a_row_without_its_key_or_twice_or_not_a_number_is_refused(tmp_path):
     with pytest.raises(TypeError, match="column 'note' must hold numbers, got 'text'"):
         write_rows(path, [row(4, note="text")])
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_full_disk_leaves_the_old_rows_and_no_litter(tmp_path, monkeypatch):
-    path = tmp_path / "rows.parquet"
-    write_rows(path, [row(1)])
-    before = path.read_bytes()
-
-    def full(_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match=r"could not write .*rows.parquet: No space left on device"):
-        write_rows(path, [row(2)])
-    assert path.read_bytes() == before
-    assert [file.name for file in tmp_path.iterdir()] == ["rows.parquet"]
 
 
 def test_measures_come_back_digit_by_digit(tmp_path):

@@ -2,10 +2,12 @@
 
 import errno
 import os
+import time
 
 import numpy as np
 import pytest
 
+from project.replacing import WriteError
 from project.store import Store, StoredSample, StoreError
 
 DESCRIPTION = {"attack": {"class": "PGD", "eps": 8 / 255}, "source": "abc", "data": "def"}
@@ -107,7 +109,7 @@ def test_full_disk_keeps_what_is_stored_and_says_what_to_do(tmp_path, monkeypatc
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(StoreError, match=r"No space left.*make room.*run the same command"):
+    with pytest.raises(WriteError, match=r"00000003\.png: No space left.*run the same command"):
         store.save([2, 3], [sample(2), sample(3)])
     assert 1 in store
     assert 2 in store
@@ -132,3 +134,30 @@ def test_file_that_is_broken_in_any_way_is_attacked_again(tmp_path, name):
         path.write_bytes(whole[:end])
         with pytest.warns(UserWarning, match="its batch is attacked again"):
             assert store.load([1]) is None
+
+
+def test_what_a_killed_writer_left_goes_when_nobody_can_be_writing_it_any_more(tmp_path):
+    store = open_store(tmp_path)
+    store.save([1], [sample(1)])
+    kept = sorted(store.folder.iterdir())
+    old, fresh = (store.folder / f".00000002.png.{name}.part" for name in ("old", "fresh"))
+    for path, age in ((old, 3700), (fresh, 3500), *((path, 10**6) for path in kept)):
+        if path not in kept:
+            path.write_bytes(b"half")
+        os.utime(path, (time.time() - age,) * 2)
+    open_store(tmp_path)
+    assert sorted(store.folder.iterdir()) == sorted([*kept, fresh])
+    fresh.unlink()
+
+
+def test_the_same_samples_are_the_same_bytes_in_whatever_order_writers_come(tmp_path):
+    indices, samples = list(range(9)), [sample(seed) for seed in range(9)]
+    open_store(tmp_path / "whole").save(indices, samples)
+    for index, one in zip(indices, samples, strict=True):
+        open_store(tmp_path / "single").save([index], [one])
+    whole, single = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).glob("*/*")}
+        for name in ("whole", "single")
+    )
+    assert whole == single
+    assert len(whole) == 2 * 9 + 1

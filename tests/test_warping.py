@@ -79,6 +79,26 @@ def test_gradients_are_those_of_finite_differences(images):
     assert torch.autograd.gradcheck(smoothness, flow)
 
 
+@pytest.mark.parametrize("scale", [1.5, 20.0])
+def test_gradients_of_both_arguments_at_once_are_those_of_finite_differences(images, scale):
+    both = images.requires_grad_(), random_flow(scale).requires_grad_()
+    assert torch.autograd.gradcheck(warp, both)
+
+
+def test_a_flow_that_leaves_the_image_has_no_gradient_and_one_on_its_border_has(images):
+    flow = torch.zeros(2, 2, H, W, dtype=torch.float64)
+    flow[:, 0, :, 0] = -1.0
+    flow[:, 1, -1] = 0.5
+    flow.requires_grad_()
+    (gradient,) = torch.autograd.grad(warp(images, flow).sum(), flow)
+    assert (gradient[:, 0, :, 0] == 0).all()
+    assert (gradient[:, 1, -1] == 0).all()
+    across = images[..., 0, 1] - images[..., 0, 0]
+    still = torch.zeros(2, 2, H, W, dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(warp(images, still).sum(), still)
+    torch.testing.assert_close(gradient[:, 0, 0, 0], across.sum(1))
+
+
 def test_tiny_displacements_survive_on_large_images():
     ramp = torch.arange(4096.0)[None, None, None].expand(1, 1, 2, -1)
     flow = torch.zeros(1, 2, 2, 4096)

@@ -29,14 +29,25 @@ class ActiveSet:
         self.memory: Memory = {}
         self.solver = solver
 
+    def leave(self, done: Tensor | None) -> None:
+        """Let the images leave that are done or have come to rest.
+
+        Args:
+            done: (n,) bool; None: none is.
+        """
+        leaving = [rows for rows in (done, self.solver.resting) if rows is not None]
+        if not leaving:
+            return
+        staying = ~torch.stack(leaving).any(0)
+        if not bool(staying.all()):
+            self.keep(staying)
+
     def keep(self, staying: Tensor) -> None:
         """Let all other images leave.
 
         Args:
             staying: (n,) bool.
         """
-        if bool(staying.all()):
-            return
         self.rows, self.images = self.rows[staying], self.images[staying]
         self.target = self.target[staying]
         self.maps = None if self.maps is None else self.maps[staying]

@@ -106,7 +106,7 @@ class APGD(Attack):
             best, told = ascend(landscape, rules, start, steps, self.rho)
             perturbation, count = best.perturbation, count + best.number
             traces += told
-        return self._result(images, perturbation, count, traces)
+        return self._result(images, target, perturbation, count, traces)
 
     def scaled(self, factor: float) -> Self:
         """Return the same attack with ``factor`` times its budget."""
@@ -153,7 +153,12 @@ class APGD(Attack):
         return [*early, self.steps - sum(early)]
 
     def _result(
-        self, images: Tensor, perturbation: Tensor, count: Tensor, traces: list[dict[str, Tensor]]
+        self,
+        images: Tensor,
+        target: Tensor,
+        perturbation: Tensor,
+        count: Tensor,
+        traces: list[dict[str, Tensor]],
     ) -> Perturbed:
         threat = norm_ball(self.norm, self.eps)
         float_images = threat.apply(images, perturbation)
@@ -163,7 +168,7 @@ class APGD(Attack):
             float_images=float_images,
             perturbation=perturbation,
             steps=count,
-            facts=flaw_facts(stacked),
+            facts=flaw_facts(stacked, target),
             traces=stacked,
             threat_model=threat,
         )

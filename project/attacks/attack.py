@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from project.attacks.frozen import frozen
+from project.attacks.parts import joined, parts
 from project.attacks.verdict import fooled_share, query
 from project.errors import InputError
 from project.losses import valid_elements
@@ -84,7 +85,12 @@ class Attack(ABC):
     seed: int
 
     def __call__(
-        self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor | None = None
+        self,
+        victim: nn.Module,
+        images: Tensor,
+        target: Tensor,
+        index: Tensor | None = None,
+        max_batch: int | None = None,
     ) -> Tensor:
         """Attack a batch.
 
@@ -95,6 +101,9 @@ class Attack(ABC):
                 attack the wanted classes.
             index: (N,) int64, the samples' stable ids, to which randomness belongs; by default
                 0 … N-1, so pass it where a data set is attacked in batches.
+            max_batch: the most images attacked at a time, where a batch needs more memory than
+                there is; None is the whole batch. The result is the same, up to the last bits of a
+                victim whose sums depend on the size of its batch.
 
         Returns:
             (N, 3, H, W) adversarial images, detached, every value k/255.
@@ -104,23 +113,23 @@ class Attack(ABC):
         """
         images, target, index = self._checked(victim, images, target, index)
         with torch.inference_mode(False), torch.enable_grad(), frozen(victim):
-            return self.perturb(victim, images.clone(), target.clone(), index).images
+            batch = parts(images, target, index, max_batch)
+            found = [self.perturb(victim, *part).images for part in batch]
+        return found[0] if len(found) == 1 else torch.cat(found)
 
     def run(
-        self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor | None = None
+        self,
+        victim: nn.Module,
+        images: Tensor,
+        target: Tensor,
+        index: Tensor | None = None,
+        max_batch: int | None = None,
     ) -> AttackResult:
         """Attack a batch and judge the outcome; arguments and errors as in ``__call__``."""
         images, target, index = self._checked(victim, images, target, index)
         with torch.inference_mode(False), torch.enable_grad(), frozen(victim):
-            target = target.clone()
-            found = self.perturb(victim, images.clone(), target, index)
-            with torch.no_grad():
-                fooled = fooled_share(query(victim, found.images, target), target, self.targeted)
-                float_logits = query(victim, found.float_images, target)
-                fooled_float = fooled_share(float_logits, target, self.targeted)
-        return AttackResult(
-            **vars(found), success=fooled == 1, success_float=fooled_float == 1, fooled=fooled
-        )
+            batch = parts(images, target, index, max_batch)
+            return joined([self._judged(victim, *part) for part in batch])
 
     @abstractmethod
     def perturb(
@@ -162,6 +171,18 @@ class Attack(ABC):
     def name(self) -> str:
         """The name that randomness is keyed by: the class."""
         return type(self).__name__
+
+    def _judged(
+        self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
+    ) -> AttackResult:
+        found = self.perturb(victim, images, target, index)
+        with torch.no_grad():
+            fooled = fooled_share(query(victim, found.images, target), target, self.targeted)
+            float_logits = query(victim, found.float_images, target)
+            fooled_float = fooled_share(float_logits, target, self.targeted)
+        return AttackResult(
+            **vars(found), success=fooled == 1, success_float=fooled_float == 1, fooled=fooled
+        )
 
     def _checked(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor | None

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from project.attacks.auto_step import StepSizes
+from project.attacks.flaws import STEEPEST
 from project.attacks.landscape import Landscape
 from project.attacks.rules import RuleBook
 
@@ -25,8 +26,7 @@ class Point:
         value: of the objective there.
         fooled: the share of valid elements at the aim.
         number: how many steps led there, int64.
-        zero_gradient: whether the gradient is 0 everywhere; see :mod:`project.attacks.flaws`.
-        bad_gradient: whether it was NaN or infinite somewhere.
+        steepest: how steep the gradient is; see :mod:`project.attacks.flaws`.
     """
 
     perturbation: Tensor
@@ -34,16 +34,14 @@ class Point:
     value: Tensor
     fooled: Tensor
     number: Tensor
-    zero_gradient: Tensor
-    bad_gradient: Tensor
+    steepest: Tensor
 
     def told(self) -> dict[str, Tensor]:
         """Return what traces tell of a step that starts here, (N,) each."""
         return {
             "objective": self.value,
             "fooled": self.fooled,
-            "zero_gradient": self.zero_gradient,
-            "bad_gradient": self.bad_gradient,
+            STEEPEST: self.steepest,
         }
 
     def replaced(self, where: Tensor, other: Point) -> Point:
@@ -80,7 +78,7 @@ def ascend(
 
     Returns:
         The best places: those that fool most and, among equals, have the greatest value. And the
-        traces of each step, (N,) each: ``objective``, ``fooled`` and the gradient's flaws where
+        traces of each step, (N,) each: ``objective``, ``fooled`` and the gradient's steepness where
         it started, and ``step_size``.
     """
     point = highest = best = _look(landscape, start, 0)
@@ -101,8 +99,8 @@ def ascend(
 def _look(landscape: Landscape, perturbation: Tensor, number: int) -> Point:
     slope = landscape.slope(perturbation, number + 1)
     count = torch.full((len(perturbation),), number, device=perturbation.device)
-    told = [slope.traces[name] for name in ("zero_gradient", "bad_gradient")]
-    return Point(perturbation, slope.gradient, slope.value, slope.traces["fooled"], count, *told)
+    fooled, steepest = slope.traces["fooled"], slope.traces[STEEPEST]
+    return Point(perturbation, slope.gradient, slope.value, fooled, count, steepest)
 
 
 def _moved(

@@ -81,5 +81,5 @@ def _lead(victim: nn.Module, here: Tensor, labels: Tensor, wanted: Tensor) -> tu
     logits = query(victim, here, labels)
     other, own = logits.gather(1, torch.stack([wanted, labels], 1)).unbind(1)
     (slope,) = torch.autograd.grad((other - own).sum(), here)
-    slope, _ = mended(slope, torch.ones_like(labels, dtype=torch.bool))
+    slope, _ = mended(slope)
     return (other - own).detach(), slope

@@ -31,6 +31,8 @@ class CosPGD(GradientAttack):
         transforms: what the victim is shown instead of the images, for example diverse views.
         targeted: whether the target map is wanted.
         seed: the key of all draws.
+        early_stop: let each image leave at its first success, which transfers worse; see
+            :class:`~project.attacks.gradient.GradientAttack`.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class CosPGD(GradientAttack):
         transforms: Sequence[InputTransform] = (),
         targeted: bool = False,
         seed: int = 0,
+        early_stop: bool = False,
     ) -> None:
         super().__init__(
             norm_ball(norm, eps),
@@ -57,6 +60,7 @@ class CosPGD(GradientAttack):
             random_start=random_start,
             targeted=targeted,
             seed=seed,
+            early_stop=early_stop,
         )
         self.eps = eps
         self.norm = norm

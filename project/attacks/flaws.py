@@ -2,38 +2,48 @@
 
 from __future__ import annotations
 
+import math
+
+import torch
 from torch import Tensor
 
-Flaws = dict[str, Tensor]
-"""By name, (N,) bool each: ``zero_gradient``, exactly 0 everywhere; ``bad_gradient``, NaN or
-infinite somewhere."""
+from project.losses import valid_elements
 
-_NAMES = ("zero_gradient", "bad_gradient")
+STEEPEST = "steepest"
+"""The trace that tells of flaws: (N,), the largest absolute value; ∞ where one was no number."""
 
 
-def mended(gradient: Tensor, labelled: Tensor) -> tuple[Tensor, Flaws]:
-    """Take a gradient as 0 where it is NaN or infinite, and tell what was wrong with it.
+def mended(gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """Take a gradient as 0 where it is NaN or infinite, and tell how steep it is.
 
     Image by image, one such value would else spread over the whole perturbation.
 
     Args:
         gradient: (N, C, H, W).
-        labelled: (N,) bool, images of which not everything is void; of others 0 is right.
 
     Returns:
-        The gradient, finite, and its flaws.
+        The gradient, finite, and :data:`STEEPEST`.
     """
     flat = gradient.flatten(1)
-    low, high = flat.amin(1), flat.amax(1)  # both are NaN where a value is
-    zero = (low == 0) & (high == 0) & labelled
-    bad = ~(low.isfinite() & high.isfinite())
-    return gradient.nan_to_num(0.0, 0.0, 0.0), dict(zip(_NAMES, (zero, bad), strict=True))
+    steepest = torch.maximum(-flat.amin(1), flat.amax(1))  # NaN where a value is
+    if gradient.is_cpu and math.isfinite(steepest.amax()):  # a GPU would have to be waited for
+        return gradient, steepest
+    return gradient.nan_to_num(0.0, 0.0, 0.0), steepest.nan_to_num(torch.inf, torch.inf)
 
 
-def flaw_facts(traces: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Take the flaws out of a run's traces, (N, T) each, and return them as shares of its steps.
+def flaw_facts(traces: dict[str, Tensor], target: Tensor) -> dict[str, Tensor]:
+    """Take the steepness out of a run's traces, (N, T) each, and count the flaws in it.
+
+    Args:
+        traces: NaN where an image made no step.
+        target: (N,) or (N, H, W); of an image that is void everywhere a gradient of 0 is right.
 
     Returns:
-        (N,) in [0, 1] each.
+        (N,) in [0, 1] each, shares of an image's steps: ``zero_gradient``, exactly 0 everywhere;
+        ``bad_gradient``, NaN or infinite somewhere.
     """
-    return {name: traces.pop(name).float().mean(1) for name in _NAMES}
+    steepest = traces.pop(STEEPEST)
+    labelled = valid_elements(target).flatten(1).any(1) if target.ndim > 1 else True
+    steps = (~steepest.isnan()).sum(1).clamp(min=1)
+    zero, bad = (steepest == 0).sum(1), (steepest == torch.inf).sum(1)
+    return {"zero_gradient": zero * labelled / steps, "bad_gradient": bad / steps}

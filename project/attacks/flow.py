@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from project.attacks.active_set import ActiveSet
 from project.attacks.attack import Attack, Perturbed
-from project.attacks.found import Found, Iterate
+from project.attacks.found import Found, Iterate, Judged
 from project.attacks.objectives import Objective
 from project.attacks.solver import Solver
 from project.attacks.step import Step, clean_answer
@@ -21,7 +21,6 @@ from project.metrics.flows import flow_facts
 from project.quantise import to_8bit
 from project.saliency.provider import Scene
 from project.threat_models import Flow, Masked, ThreatModel
-from project.warping import smoothness
 
 
 class FlowAttack(Attack):
@@ -103,52 +102,62 @@ class FlowAttack(Attack):
         clean = clean_answer(victim, images, target)
         found = Found.nothing(images)
         for number in range(self.steps):
-            iterate, logits = self._look(victim, active, number)
-            success, stuck = self._judge(victim, active, iterate, found)
-            found.keep(active.rows, iterate, success)
-            staying = ~success if self.early_stop else torch.ones_like(success)
-            if not bool(staying.any()):
-                return self._result(found, facts)
-            self._descend(active, self._step(active, logits, number + 1, clean), stuck)
-            active.keep(staying & ~active.solver.resting)
+            self._advance(victim, active, found, number, clean)
             if not len(active.rows):
                 return self._result(found, facts)
         with torch.no_grad():
             iterate, _ = self._look(victim, active, self.steps)
-        success, _ = self._judge(victim, active, iterate, found)
-        found.keep(active.rows, iterate, success)
+        found.keep(active.rows, iterate, self._judge(victim, active, iterate, found))
         return self._result(found, facts)
 
+    def _advance(
+        self,
+        victim: nn.Module,
+        active: ActiveSet,
+        found: Found,
+        number: int,
+        clean: Callable[[], Tensor],
+    ) -> None:
+        """Keep what is better than before, take one step, and let those leave who are done."""
+        iterate, logits = self._look(victim, active, number)
+        judged = self._judge(victim, active, iterate, found)
+        found.keep(active.rows, iterate, judged)
+        leaving = judged.success if judged is not None and self.early_stop else None
+        if leaving is None or not bool(leaving.all()):
+            step = self._step(active, logits, number + 1, clean)
+            self._descend(active, step, iterate, judged)
+        active.leave(leaving)
+
     def _look(self, victim: nn.Module, active: ActiveSet, step: int) -> tuple[Iterate, Tensor]:
-        """Return the active images' iterate, detached, and its logits."""
+        """Return the active images' iterate and its logits."""
         mask = self.region(step, active.maps)
         flow = self.flow(active.solver.point)
         adversarial = self._space(mask).apply(active.images, flow)
         logits = query(victim, adversarial, active.target)
         share = fooled_share(logits.detach(), active.target, self.targeted)
-        flow = flow.detach()
-        return Iterate(step, adversarial.detach(), flow, mask, smoothness(flow), share), logits
+        return Iterate(step, adversarial.detach(), flow, mask, share), logits
 
     def _judge(
         self, victim: nn.Module, active: ActiveSet, iterate: Iterate, found: Found
-    ) -> tuple[Tensor, Tensor]:
-        """Tell which iterates are to be kept, and which fool the victim in float only.
+    ) -> Judged | None:
+        """Judge the iterates that fool in float; None where none does.
 
         Asking again after rounding costs a forward pass, so only iterates smoother than what is
         kept already are asked.
-
-        Returns:
-            success (n,) and stuck (n,), bool.
         """
-        candidate = (iterate.share == 1) & (iterate.cost < found.cost[active.rows])
+        fools = iterate.share == 1
+        if not bool(fools.any()):
+            return None
+        candidate = fools & (iterate.cost.detach() < found.cost[active.rows])
+        places = candidate.nonzero()[:, 0]
+        if not len(places):
+            return None
+        target = active.target[places]
+        with torch.no_grad():
+            logits = query(victim, to_8bit(iterate.adversarial[places]), target)
         success = candidate.clone()
-        if bool(candidate.any()):
-            rounded = to_8bit(iterate.adversarial[candidate])
-            target = active.target[candidate]
-            with torch.no_grad():
-                share = fooled_share(query(victim, rounded, target), target, self.targeted)
-            success[candidate] = share == 1
-        return success, candidate & ~success
+        success[places] = fooled_share(logits, target, self.targeted) == 1
+        return Judged(success, candidate & ~success)
 
     def _step(
         self, active: ActiveSet, logits: Tensor, number: int, clean: Callable[[], Tensor]
@@ -159,32 +168,36 @@ class FlowAttack(Attack):
             number, self.steps, logits, target, self.targeted, lambda: clean()[rows], active.memory
         )
 
-    def _descend(self, active: ActiveSet, step: Step, stuck: Tensor) -> None:
+    def _descend(
+        self, active: ActiveSet, step: Step, iterate: Iterate, judged: Judged | None
+    ) -> None:
         """Take one step down, and into the budget."""
         solver = active.solver
-        losses = self._losses(step, solver.point, stuck)
+        losses = self._losses(step, iterate, judged)
         (gradient,) = torch.autograd.grad(losses.sum(), solver.point)
         solver.tell(losses.detach(), gradient)
         bound = self.bound(step.number - 1)
         with torch.no_grad():
             solver.point.clamp_(-bound, bound)
 
-    def _losses(self, step: Step, point: Tensor, stuck: Tensor) -> Tensor:
+    def _losses(self, step: Step, iterate: Iterate, judged: Judged | None) -> Tensor:
         """Return what each image descends, (n,)."""
         if self.objective is None:
-            losses = self._margin(step, stuck)
+            losses = self._margin(step, judged)
         else:
             climbed = self.objective(step)
             losses = climbed if self.targeted else -climbed
         if self.smoothness:
-            losses = losses + self.smoothness * smoothness(self.flow(point))
+            losses = losses + self.smoothness * iterate.cost
         return losses
 
-    def _margin(self, step: Step, stuck: Tensor) -> Tensor:
+    def _margin(self, step: Step, judged: Judged | None) -> Tensor:
         lead = margin(step.logits, step.target)
         lead = -lead if self.targeted else lead
-        uncut = stuck.view(-1, *[1] * (lead.ndim - 1))
-        return mean_over_valid(torch.where(uncut, lead, lead.clamp(min=0)), step.valid)
+        losses = lead.clamp(min=0)
+        if judged is not None:
+            losses = torch.where(judged.stuck.view(-1, *[1] * (lead.ndim - 1)), lead, losses)
+        return mean_over_valid(losses, step.valid)
 
     def _space(self, mask: Tensor | None) -> ThreatModel:
         return self.carrier if mask is None else Masked(self.carrier, mask)

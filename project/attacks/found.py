@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from project.threat_models import Flow
+from project.warping import smoothness
 
 
 @dataclass
@@ -17,9 +20,8 @@ class Iterate:
     Attributes:
         step: how many updates made it.
         adversarial: (n, 3, H, W), in float.
-        flow: (n, 2, H, W) in pixels.
+        flow: (n, 2, H, W) in pixels, with gradient to the point that it was made from.
         mask: (n, 1, H, W), or None: everywhere.
-        cost: (n,), the flow's unsmoothness: of several successes the least is kept.
         share: (n,), the share of valid elements that it fools: what counts without success.
     """
 
@@ -27,8 +29,19 @@ class Iterate:
     adversarial: Tensor
     flow: Tensor
     mask: Tensor | None
-    cost: Tensor
     share: Tensor
+
+    @cached_property
+    def cost(self) -> Tensor:
+        """The flow's unsmoothness, (n,), with gradient: of several successes the least is kept."""
+        return smoothness(self.flow)
+
+
+class Judged(NamedTuple):
+    """Which iterates are to be kept, and which fool the victim in float only; (n,) bool each."""
+
+    success: Tensor
+    stuck: Tensor
 
 
 @dataclass
@@ -54,25 +67,35 @@ class Found:
             share=torch.full((len(images),), -1.0, device=images.device),
         )
 
-    def keep(self, rows: Tensor, iterate: Iterate, success: Tensor) -> None:
+    def keep(self, rows: Tensor, iterate: Iterate, judged: Judged | None) -> None:
         """Keep the iterates that succeed; of images without success, those that fool most.
 
         Args:
-            rows: (n,), places of the active images in the batch.
+            rows: (n,), places of the active images in the batch, rising.
             iterate: of the active images.
-            success: (n,) bool, only where the iterate costs less than what is kept.
+            judged: which succeed, only where they cost less than what is kept; None: none does.
         """
         hopeless = self.cost[rows] == float("inf")
-        chosen = success | (hopeless & (iterate.share >= self.share[rows]))
-        self.cost[rows[success]] = iterate.cost[success]
-        self.share[rows[chosen]] = iterate.share[chosen]
-        self._write(rows[chosen], iterate, chosen)
+        chosen = hopeless & (iterate.share >= self.share[rows])
+        if judged is not None:
+            chosen |= judged.success
+            self._put("cost", rows, iterate.cost.detach(), judged.success)
+        if self.mask is None and iterate.mask is not None:
+            self.mask = torch.zeros_like(self.images[:, :1])
+        self._put("images", rows, iterate.adversarial, chosen)
+        self._put("flow", rows, iterate.flow.detach(), chosen)
+        self._put("mask", rows, iterate.mask, chosen)
+        self._put("steps", rows, torch.full_like(rows, iterate.step), chosen)
+        self._put("share", rows, iterate.share, chosen)
 
-    def _write(self, rows: Tensor, iterate: Iterate, chosen: Tensor) -> None:
-        self.images[rows] = iterate.adversarial[chosen]
-        self.flow[rows] = iterate.flow[chosen]
-        self.steps[rows] = iterate.step
-        if iterate.mask is not None:
-            if self.mask is None:
-                self.mask = torch.zeros_like(self.images[:, :1])
-            self.mask[rows] = iterate.mask[chosen].to(self.mask)
+    def _put(self, name: str, rows: Tensor, new: Tensor | None, chosen: Tensor) -> None:
+        """Write the chosen ones of new values (n, …); which they are, the device need not say."""
+        kept: Tensor | None = getattr(self, name)
+        if kept is None or new is None:
+            return
+        chosen = chosen.view(-1, *[1] * (new.ndim - 1))
+        new = new.to(kept.dtype)
+        if len(rows) == len(kept):  # all images, in their order
+            setattr(self, name, torch.where(chosen, new, kept))
+        else:
+            kept[rows] = torch.where(chosen, new, kept[rows])

@@ -6,20 +6,23 @@ import copy
 from collections.abc import Sequence
 from typing import Self
 
-import torch
 from torch import Tensor, nn
 
 from project.attacks.attack import Attack, Perturbed, Traits
+from project.attacks.climb import Climb, Climbed, to_the_end
+from project.attacks.early_stop import by_asking, by_the_step, until_fooled
 from project.attacks.flaws import flaw_facts
 from project.attacks.landscape import Landscape
 from project.attacks.objectives import Objective
+from project.attacks.objectives.judged import Judged
 from project.attacks.rules import GradientRule, RuleBook
-from project.attacks.schedules import StepSchedule, check_schedule, step_factor
+from project.attacks.schedules import StepSchedule, check_schedule, step_factors
 from project.attacks.transforms import InputTransform
 from project.errors import InputError
 from project.randomness import Draws
 from project.samples import Samples
 from project.threat_models import L2, Linf, ThreatModel
+from project.victims.ensemble import asked
 
 
 class GradientAttack(Attack):
@@ -27,6 +30,13 @@ class GradientAttack(Attack):
 
     $$g_t$$ is the gradient of the objective after all rules, s the threat model's ascent, Π its
     projection. The last iterate is returned.
+
+    With ``early_stop`` the first iterate is returned whose 8-bit image fools the victim (of a
+    segmenter: at every valid pixel), and the image costs nothing from there on. Such an image is
+    just across the boundary: it transfers worse than one that goes on. A step whose answer is of
+    the image itself tells who may have fallen, and only of those the 8-bit image is asked about;
+    with transforms, rules that look ahead, or an ensemble asked member by member, every step asks
+    once more.
 
     Args:
         threat_model: what a perturbation is.
@@ -40,6 +50,7 @@ class GradientAttack(Attack):
         random_start: start anywhere in the threat model instead of at zero.
         targeted: whether the target is wanted.
         seed: the key of all draws.
+        early_stop: let each image leave at its first success.
     """
 
     kind = "gradient"
@@ -56,6 +67,7 @@ class GradientAttack(Attack):
         random_start: bool = True,
         targeted: bool = False,
         seed: int = 0,
+        early_stop: bool = False,
     ) -> None:
         if steps < 1 or not step_size > 0:
             raise InputError(
@@ -71,25 +83,19 @@ class GradientAttack(Attack):
         self.random_start = random_start
         self.targeted = targeted
         self.seed = seed
+        self.early_stop = early_stop
 
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
     ) -> Perturbed:
         """Run all steps; see :class:`~project.attacks.attack.Attack`."""
-        threat = self.threat_model
         draws = Draws(index, self.seed, self.name)
         landscape = self.landscape(victim, images, target, draws)
         rules = RuleBook(self.rules, landscape, self.step_size)
-        perturbation = self._start(images, index)
-        traces: list[dict[str, Tensor]] = []
-        for number in range(1, self.steps + 1):
-            slope = landscape.slope(rules.ahead(perturbation, number), number)
-            gradient = rules(slope.gradient, perturbation, number)
-            factor = step_factor(self.step_schedule, number, self.steps, draws)
-            update = threat.ascent(gradient) * (self.step_size * _spread(factor, images))
-            traces.append(slope.traces | {"step_size": self.step_size * factor.to(images.device)})
-            perturbation = threat.project(images, perturbation + update)
-        return self._result(images, perturbation, traces)
+        factors = step_factors(self.step_schedule, self.steps, draws)
+        lengths = self.step_size * factors.to(images, non_blocking=True)
+        climb = Climb(landscape, rules, self._start(images, index), lengths)
+        return self._result(images, target, self._climbed(climb))
 
     def landscape(
         self, victim: nn.Module, images: Tensor, target: Tensor, draws: Draws
@@ -128,35 +134,32 @@ class GradientAttack(Attack):
             return self.threat_model.zeros(images)
         return self.threat_model.random(images, index, self.seed, self.name, "start")
 
-    def _result(
-        self, images: Tensor, perturbation: Tensor, traces: list[dict[str, Tensor]]
-    ) -> Perturbed:
-        float_images = self.threat_model.apply(images, perturbation)
-        stacked = _stacked(traces)
-        flaws = flaw_facts(stacked)
+    def _climbed(self, climb: Climb) -> Climbed:
+        if not self.early_stop:
+            return to_the_end(climb)
+        landscape = climb.landscape
+        members = asked(landscape.victim, landscape.draws)
+        ahead = any(type(rule).ahead is not GradientRule.ahead for rule in self.rules)
+        if self.transforms or ahead or list(members) != [landscape.victim]:
+            return until_fooled(climb, by_asking)
+        landscape.objective = Judged(self.objective)
+        return until_fooled(climb, by_the_step)
+
+    def _result(self, images: Tensor, target: Tensor, climbed: Climbed) -> Perturbed:
+        float_images = self.threat_model.apply(images, climbed.perturbation)
+        flaws = flaw_facts(climbed.traces, target)
         return Perturbed(
             images=self.threat_model.round(images, float_images),
             float_images=float_images,
-            perturbation=perturbation,
-            steps=torch.full((len(images),), self.steps, device=images.device),
-            facts=self.objective.facts(stacked) | flaws,
-            traces=stacked,
+            perturbation=climbed.perturbation,
+            steps=climbed.steps,
+            facts=self.objective.facts(climbed.traces) | flaws,
+            traces=climbed.traces,
             threat_model=self.threat_model,
         )
-
-
-def _stacked(traces: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Return all steps' traces as (N, T) each; NaN where a step had nothing to tell."""
-    names = dict.fromkeys(name for trace in traces for name in trace)
-    nothing = torch.full_like(traces[0]["step_size"], torch.nan)
-    return {name: torch.stack([t.get(name, nothing).float() for t in traces], 1) for name in names}
 
 
 def _ball(threat_model: ThreatModel) -> Traits:
     if isinstance(threat_model, Linf | L2):
         return {"norm": "linf" if isinstance(threat_model, Linf) else "l2", "eps": threat_model.eps}
     return {}
-
-
-def _spread(factor: Tensor, images: Tensor) -> Tensor:
-    return factor.to(images).view(-1, 1, 1, 1)

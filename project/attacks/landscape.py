@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from project.attacks.answer import Answer, ask
-from project.attacks.flaws import mended
+from project.attacks.flaws import STEEPEST, mended
 from project.attacks.objectives import Objective
-from project.attacks.step import Memory, Step
+from project.attacks.step import Memory, Step, kept
 from project.attacks.transforms import InputTransform, View, all_views
-from project.losses import VOID, valid_elements
+from project.losses import VOID
 from project.randomness import Draws
 from project.threat_models import ThreatModel
 from project.victims.ensemble import asked
@@ -26,13 +25,17 @@ class Slope(NamedTuple):
     Attributes:
         value: (N,), to be climbed also by targeted attacks: theirs is the negated objective.
         gradient: of ``value`` with respect to the perturbation, in its shape, finite.
-        traces: (N,) each, what the objective tells, and the gradient's
-            :data:`~project.attacks.flaws.Flaws`.
+        traces: (N,) each, what the objective tells, and how steep the gradient is; see
+            :mod:`project.attacks.flaws`.
     """
 
     value: Tensor
     gradient: Tensor
     traces: dict[str, Tensor]
+
+    def kept(self, rows: Tensor) -> Slope:
+        """Return the slope of some images only, by their places or a mask (N,)."""
+        return Slope(self.value[rows], self.gradient[rows], kept(self.traces, rows))
 
 
 class Landscape:
@@ -75,11 +78,16 @@ class Landscape:
         self.total = total
         self.draws = draws
         self._memories: dict[nn.Module, Memory] = {}
-        self._clean = cache(self._clean_answer)
-        self._labelled = valid_elements(target).view(len(target), -1).any(1)
+        self._answers: dict[nn.Module, Answer] = {}
 
     def slope(self, perturbation: Tensor, number: int) -> Slope:
-        """Return the objective and its gradient at step ``number``."""
+        """Return the objective and its gradient at step ``number``.
+
+        Args:
+            perturbation: inside the range of an image; see
+                :meth:`~project.threat_models.ThreatModel.meet`.
+            number: t, from 1 on.
+        """
         return self._slope(perturbation, number, self.draws.keyed(number), self._memories)
 
     def gradient_beside(self, perturbation: Tensor, number: int, look: int) -> Tensor:
@@ -88,6 +96,18 @@ class Landscape:
         memories = {member: dict(memory) for member, memory in self._memories.items()}
         return self._slope(perturbation, number, draws, memories).gradient
 
+    def keep(self, staying: Tensor) -> None:
+        """Let all other images leave.
+
+        Args:
+            staying: (N,) bool.
+        """
+        self.images, self.target = self.images[staying], self.target[staying]
+        self.threat_model = self.threat_model.kept(staying)
+        self.draws = self.draws.kept(staying)
+        self._memories = {member: kept(own, staying) for member, own in self._memories.items()}
+        self._answers = {member: own.kept(staying) for member, own in self._answers.items()}
+
     def _slope(
         self,
         perturbation: Tensor,
@@ -95,22 +115,20 @@ class Landscape:
         draws: Draws,
         memories: dict[nn.Module, Memory],
     ) -> Slope:
-        perturbation = perturbation.detach().requires_grad_()
-        images = self.threat_model.apply(self.images, perturbation)
+        images, pull_back = self.threat_model.meet(self.images, perturbation)
         average = _average(
-            self._look(images.detach(), member, view, number, memories.setdefault(member, {}))
+            self._look(images, member, view, number, memories.setdefault(member, {}))
             for member in asked(self.victim, draws.keyed("source"))
             for view in all_views(self.transforms, draws.keyed("view"))
         )
-        (gradient,) = torch.autograd.grad(images, perturbation, average.gradient)
-        gradient, flaws = mended(gradient, self._labelled)
-        return average._replace(gradient=gradient, traces=average.traces | flaws)
+        gradient, steepest = mended(pull_back(average.gradient))
+        return average._replace(gradient=gradient, traces=average.traces | {STEEPEST: steepest})
 
     def _look(
         self, images: Tensor, member: nn.Module, view: View, number: int, memory: Memory
     ) -> Slope:
         """Return one member's answer to one view; the gradient is that of the images."""
-        images = images.requires_grad_()
+        images = images.detach().requires_grad_()
         target = self._followed(view, self.target, VOID)
         answer = ask(member, view.change(images), target, self.objective.layer)
         step = Step(
@@ -134,9 +152,13 @@ class Landscape:
         """Bring labels or logits of pixels into the view's frame; those of images stay."""
         return view.follow(values, outside) if self.target.ndim > 1 else values
 
-    def _clean_answer(self, member: nn.Module) -> Answer:
-        with torch.no_grad():
-            return ask(member, self.images, self.target, self.objective.layer)
+    def _clean(self, member: nn.Module) -> Answer:
+        """Return a member's answer to the clean images, asked for when first needed."""
+        if member not in self._answers:
+            with torch.no_grad():
+                answer = ask(member, self.images, self.target, self.objective.layer)
+            self._answers[member] = answer
+        return self._answers[member]
 
     def _clean_features(self, member: nn.Module, view: View, target: Tensor) -> Tensor:
         """Return the clean images' features, seen in the same view."""

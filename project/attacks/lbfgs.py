@@ -42,6 +42,8 @@ class LBFGS(Solver):
         tolerance_change: a step without any larger value, or a smaller gain, is none.
     """
 
+    resting: Tensor
+
     def __init__(
         self,
         start: Tensor,

@@ -58,6 +58,8 @@ class PGD(GradientAttack):
         transforms: what the victim is shown instead of the images, for example diverse views.
         targeted: whether the target is wanted.
         seed: the key of all draws.
+        early_stop: let each image leave at its first success, which transfers worse; see
+            :class:`~project.attacks.gradient.GradientAttack`.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class PGD(GradientAttack):
         transforms: Sequence[InputTransform] = (),
         targeted: bool = False,
         seed: int = 0,
+        early_stop: bool = False,
     ) -> None:
         super().__init__(
             norm_ball(norm, eps),
@@ -85,6 +88,7 @@ class PGD(GradientAttack):
             random_start=random_start,
             targeted=targeted,
             seed=seed,
+            early_stop=early_stop,
         )
         self.eps = eps
         self.norm = norm
@@ -104,6 +108,8 @@ class MIFGSM(GradientAttack):
         norm: ``linf`` or ``l2``.
         targeted: whether the target is wanted.
         seed: the key of all draws (none is made).
+        early_stop: let each image leave at its first success, which transfers worse; see
+            :class:`~project.attacks.gradient.GradientAttack`.
     """
 
     def __init__(
@@ -115,6 +121,7 @@ class MIFGSM(GradientAttack):
         norm: Norm = "linf",
         targeted: bool = False,
         seed: int = 0,
+        early_stop: bool = False,
     ) -> None:
         super().__init__(
             norm_ball(norm, eps),
@@ -125,6 +132,7 @@ class MIFGSM(GradientAttack):
             random_start=False,
             targeted=targeted,
             seed=seed,
+            early_stop=early_stop,
         )
         self.eps = eps
         self.decay = decay

@@ -48,6 +48,12 @@ def step_factor(schedule: StepSchedule, number: int, total: int, draws: Draws) -
     return torch.full((len(draws.index),), _factor(schedule, number, total), dtype=torch.float64)
 
 
+def step_factors(schedule: StepSchedule, total: int, draws: Draws) -> Tensor:
+    """Return the factors of all steps, (N, T) float64 on the CPU; see :func:`step_factor`."""
+    steps = range(1, total + 1)
+    return torch.stack([step_factor(schedule, number, total, draws) for number in steps], 1)
+
+
 def _factor(schedule: StepSchedule, number: int, total: int) -> float:
     """Return the factor that all images share."""
     if schedule == "cosine":

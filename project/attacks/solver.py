@@ -13,11 +13,11 @@ class Solver(ABC):
 
     Attributes:
         point: (n, ...), a leaf that requires gradient: where to evaluate the losses next.
-        resting: (n,) bool, which problems will not move any more.
+        resting: (n,) bool, which problems will not move any more; None: none ever rests.
     """
 
     point: Tensor
-    resting: Tensor
+    resting: Tensor | None = None
 
     @abstractmethod
     def tell(self, losses: Tensor, gradient: Tensor) -> None:
@@ -50,18 +50,18 @@ class Adam(Solver):
 
     def __init__(self, start: Tensor, step_size: float, decoupled: bool = False) -> None:
         self.point = start.detach().clone().requires_grad_()
-        self.resting = torch.zeros(len(start), dtype=torch.bool, device=start.device)
         kind = torch.optim.AdamW if decoupled else torch.optim.Adam
-        self._optimizer = kind([self.point], lr=step_size)
+        # Not on CPUs: there the fused kernel rounds the last values of a tensor in another way.
+        self._optimizer = kind([self.point], lr=step_size, fused=start.is_cuda)
 
     def tell(self, losses: Tensor, gradient: Tensor) -> None:
         """Take one step; the losses themselves are not needed."""
         self.point.grad = gradient
         self._optimizer.step()
+        self.point.grad = None
 
     def keep(self, staying: Tensor) -> None:
         """Cut the point and its moments to the problems that stay."""
-        self.resting = self.resting[staying]
         old, self.point = self.point, self.point.detach()[staying].requires_grad_()
         state = self._optimizer.state.pop(old, {})
         self._optimizer.state[self.point] = {

@@ -13,6 +13,12 @@ from project.attacks.verdict import query, resisting
 from project.losses import cross_entropy, valid_elements
 
 Memory = dict[str, Tensor]
+"""By name, (N, …) each: what is kept from step to step of one run."""
+
+
+def kept(memory: Memory, rows: Tensor) -> Memory:
+    """Return what is kept of some images only, by their places or a mask (N,)."""
+    return {name: values[rows] for name, values in memory.items()}
 
 
 @dataclass

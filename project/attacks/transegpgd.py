@@ -58,6 +58,8 @@ class TranSegPGD(GradientAttack):
         transforms: what the victim is shown instead of the images, for example diverse views.
         targeted: whether the target map is wanted.
         seed: the key of all draws.
+        early_stop: let each image leave at its first success, which transfers worse; see
+            :class:`~project.attacks.gradient.GradientAttack`.
         preset: ``paper``, or ``tuned``, which came out ahead in ``docs/transfer.md``; with momentum
             gamma 0.3, beta 0.5 and a constant step are better.
     """
@@ -79,6 +81,7 @@ class TranSegPGD(GradientAttack):
         transforms: Sequence[InputTransform] = (),
         targeted: bool = False,
         seed: int = 0,
+        early_stop: bool = False,
         preset: Literal["paper", "tuned"] = "paper",
     ) -> None:
         chosen = chosen_preset(PRESETS, preset)
@@ -100,6 +103,7 @@ class TranSegPGD(GradientAttack):
             random_start=random_start,
             targeted=targeted,
             seed=seed,
+            early_stop=early_stop,
         )
         self.eps = eps
         self.preset = preset

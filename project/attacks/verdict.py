@@ -23,7 +23,7 @@ def query(victim: nn.Module, images: Tensor, target: Tensor) -> Tensor:
         ValueError: if the logits have another shape than the target asks for.
     """
     logits: Tensor = victim(images)
-    if logits.ndim != target.ndim + 1 or logits[:, 0].shape != target.shape:
+    if logits.ndim != target.ndim + 1 or (len(logits), *logits.shape[2:]) != target.shape:
         wanted = ", ".join(["N", "K", *map(str, target.shape[1:])])
         raise InputError(
             f"the victim must return logits ({wanted}) for a target {tuple(target.shape)}, got "

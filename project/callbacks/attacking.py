@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_info
-from torch import Tensor
 
-from project.attacks import ATTACKS_VERSION, Attack, AttackResult
+from project.attacks import ATTACKS_VERSION, Attack
+from project.callbacks.crafting import Crafting, stacked_images
+from project.callbacks.fast_sources import FastSources
 from project.data.datamodule import AttackDataModule
 from project.describe import describe
 from project.errors import InputError
 from project.evaluation import Pass, TransferEvaluation, plan_passes
-from project.store import Store, StoredSample
+from project.store import Store
+from project.victims.acceleration import Acceleration
+
+_COMPARED = 4  # images, on which a copy shows that it is the same function
 
 
 class AttackCallback(L.Callback):
@@ -26,10 +30,17 @@ class AttackCallback(L.Callback):
     Plans the passes of an experiment, one test dataloader per (source, attack), and puts into each
     batch ``adversarial`` (N, 3, H, W) and ``crafted``, what is known of each image.
 
+    Attributes:
+        craftings: what makes the images of each pass, from the start of the test on.
+
     Args:
         attacks: by name.
         sources: which victims to attack; None is every one.
         store: folder of the adversarial images, from which an interrupted run goes on.
+        acceleration: what makes the copies fast that are attacked. They are compared with the
+            victims on real images first, and the victims as they are judge the outcome.
+        max_batch: the most images attacked at a time, where a batch needs more memory than there
+            is; None is the whole batch.
         threads: CPU threads of each process, where the images are made on CPUs; None is one for
             each core of the machine. The last bits of a sum depend on the number of threads, so
             it must not follow the number of processes, as Lightning would have it.
@@ -40,6 +51,8 @@ class AttackCallback(L.Callback):
         attacks: dict[str, Attack],
         sources: list[str] | None = None,
         store: str = ".cache/store",
+        acceleration: Acceleration = Acceleration(),  # noqa: B008 frozen
+        max_batch: int | None = None,
         threads: int | None = None,
     ) -> None:
         if not attacks:
@@ -54,10 +67,14 @@ class AttackCallback(L.Callback):
         self.attacks = attacks
         self.sources = sources
         self.store = store
+        self.acceleration = acceleration
+        self.max_batch = max_batch
         self.threads = threads
         self._plan: list[Pass] = []
         self._stores: dict[Pass, Store] = {}
+        self._lacking: set[str] = set()  # sources that are still to be attacked
         self._victims: dict[str, Any] = {}
+        self.craftings: dict[Pass, Crafting] = {}
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Plan the passes and open their stores, before any attack runs."""
@@ -80,7 +97,35 @@ class AttackCallback(L.Callback):
             for step in self._plan
             if not step.clean
         }
-        self._announce(data.samples.indices)
+        self._look_up(data.samples.indices)
+
+    def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Make the fast copies of the sources; they are on their device and checked by now.
+
+        A source of which the store holds all images gets one only if an image cannot be read.
+        """
+        assert isinstance(pl_module, TransferEvaluation)
+        samples = trainer.datamodule.samples  # type: ignore[attr-defined]
+        compared = range(min(_COMPARED, len(samples)))
+        images = torch.stack([samples[place]["image"] for place in compared])
+        fast = FastSources(
+            self._victims, self.acceleration, images.to(pl_module.device), pl_module.notices
+        )
+        for source in sorted(self._lacking):
+            fast.copy_of(source)  # a wrong one is refused before anything is attacked
+        self.craftings = {
+            step: Crafting(
+                self.attacks[step.attack],
+                partial(fast.copy_of, step.source),
+                store,
+                self.max_batch,
+            )
+            for step, store in self._stores.items()
+        }
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Let go of the copies."""
+        self.craftings = {}
 
     def on_test_batch_start(
         self,
@@ -94,70 +139,31 @@ class AttackCallback(L.Callback):
         step = self._plan[dataloader_idx]
         if step.clean:
             return
-        indices: list[int] = batch["index"].tolist()
-        store = self._stores[step]
-        crafted = store.load(indices)
-        if crafted is None:
-            with trainer.precision_plugin.forward_context():
-                result = self.attacks[step.attack].run(
-                    self._victims[step.source], batch["image"], batch["target"], batch["index"]
-                )
-            crafted = [_sample(result, place) for place in range(len(indices))]
-            store.save(indices, crafted)
+        with trainer.precision_plugin.forward_context():
+            crafted = self.craftings[step](batch)
         batch["crafted"] = crafted
-        batch["adversarial"] = _images(crafted).to(batch["image"])
+        batch["adversarial"] = stacked_images(crafted).to(batch["image"])
 
     def _open(self, step: Pass, data: str, precision: str) -> Store:
         description = {
             "version": ATTACKS_VERSION,
             "attack": describe(self.attacks[step.attack]),
             "source": describe(self._victims[step.source]),
+            "acceleration": describe(self.acceleration),
             "data": data,
             "precision": precision,
         }
         return Store(Path(self.store), f"{step.attack}-{step.source}", description)
 
-    def _announce(self, indices: list[int]) -> None:
-        for step, store in self._stores.items():
-            found = sum(index in store for index in indices)
-            rank_zero_info(f"{step}: {found} of {len(indices)} images come from the store")
+    def _look_up(self, indices: list[int]) -> None:
+        """Tell what the store holds, and note whom it lacks images of."""
+        found = {step: sum(i in store for i in indices) for step, store in self._stores.items()}
+        for step, count in found.items():
+            rank_zero_info(f"{step}: {count} of {len(indices)} images come from the store")
+        self._lacking = {step.source for step, count in found.items() if count < len(indices)}
 
 
 def _cores() -> int:
     """Return how many cores this machine lends to the process."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on every system
     return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
-def _sample(result: AttackResult, place: int) -> StoredSample:
-    """Return one image of a result as it is stored; flow, mask and traces for pictures only."""
-    facts: dict[str, float] = {
-        "success": bool(result.success[place]),
-        "success_float": bool(result.success_float[place]),
-        "steps": int(result.steps[place]),
-        **{name: float(values[place]) for name, values in result.facts.items()},
-    }
-    mask = None if result.mask is None else result.mask[place, 0]
-    flow = result.perturbation[place] if result.perturbation.shape[1] == 2 else None
-    if flow is not None and mask is not None:
-        flow = flow * mask  # what moved the image
-    return StoredSample(
-        image=_to_uint8(result.images[place]).transpose(1, 2, 0),
-        facts=facts,
-        flow=None if flow is None else flow.cpu().numpy().astype(np.float16),
-        mask=None if mask is None else _to_uint8(mask),
-        traces={name: _floats(values[place]) for name, values in result.traces.items()},
-    )
-
-
-def _to_uint8(values: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    return values.mul(255).round().to("cpu", torch.uint8).numpy()
-
-
-def _floats(values: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return values.to("cpu", torch.float32).numpy()
-
-
-def _images(crafted: list[StoredSample]) -> Tensor:
-    stacked = np.stack([sample.image for sample in crafted]).transpose(0, 3, 1, 2)
-    return torch.from_numpy(np.ascontiguousarray(stacked)).float().div(255)

@@ -25,13 +25,17 @@ def summary_table(measures: Sequence[Measure], task: str) -> str:
     for attack, source in passes:
         cells = [_cell(values.get((attack, source, victim))) for victim in victims]
         lines.append([attack or clean_metric.replace("_", " "), source, *cells])
-    widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
-    table = [
+    heading = f"{metric} in %, victims in columns" + (" (lower = stronger)" * (metric == "miou"))
+    return f"{heading}\n{aligned(lines)}"
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Return a table as text, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
-    ]
-    heading = f"{metric} in %, victims in columns" + (" (lower = stronger)" * (metric == "miou"))
-    return "\n".join([heading, *table])
+    )
 
 
 def _cell(measure: Measure | None) -> str:

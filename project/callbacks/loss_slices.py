@@ -16,7 +16,7 @@ from project.data.datamodule import Batch, collate
 from project.errors import InputError
 from project.losses import cross_entropy, mean_over_valid, valid_elements
 from project.randomness import Draws
-from project.records import replace_file
+from project.replacing import replace_file
 from project.training import VictimTraining
 
 

@@ -1,17 +1,28 @@
-"""A progress bar that says what is attacked."""
+"""Progress by pass: a bar where somebody watches, a line per pass where a log is kept."""
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
 
+from project.callbacks.pace import told_duration
+from project.callbacks.pass_clock import PassClock
 from project.evaluation import TransferEvaluation
 
 
 class PassProgressBar(TQDMProgressBar):
-    """Lightning's bar, with the pass (attack on source) instead of the dataloader's number."""
+    """A bar per pass: which it is, its images per second, and when pass and run will end.
+
+    The speed is that of the images which this process attacks, where the pass attacks any.
+    """
+
+    BAR_FORMAT = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
+
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Show nothing yet: the victims are to be checked, and the cost is to be told."""
 
     def on_test_batch_start(
         self,
@@ -22,6 +33,88 @@ class PassProgressBar(TQDMProgressBar):
         dataloader_idx: int = 0,
     ) -> None:
         """Name the pass when its first batch comes."""
+        if batch_idx:
+            return
+        assert isinstance(pl_module, TransferEvaluation)
+        if not dataloader_idx:
+            self._clock = PassClock(trainer, pl_module)
+            self.test_progress_bar = self.init_test_tqdm()
         super().on_test_batch_start(trainer, pl_module, batch, batch_idx, dataloader_idx)
-        if batch_idx == 0 and isinstance(pl_module, TransferEvaluation):
-            self.test_progress_bar.set_description(str(pl_module.plan[dataloader_idx]))
+        self.test_progress_bar.set_description(self._clock.name(dataloader_idx))
+
+    def on_test_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Count the batch."""
+        self._clock.tick(dataloader_idx, len(batch["index"]))
+        attacked, others = self._clock.done(dataloader_idx)
+        speed = (attacked if attacked.images else others).speed
+        place = dataloader_idx, batch_idx + 1
+        of_pass, of_run = self._clock.left_of_pass(*place), self._clock.left_of_run(*place)
+        told = f"{speed:.3g} images/s, {of_pass} left, run {of_run} left"
+        self.test_progress_bar.set_postfix_str(told, refresh=False)
+        super().on_test_batch_end(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)
+
+
+class PassLines(ProgressBar):
+    """A line when a pass has ended, for logs; of the share of the first process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._enabled = True
+
+    def disable(self) -> None:
+        """Say nothing, as on all processes but the first."""
+        self._enabled = False
+
+    def enable(self) -> None:
+        """Say it."""
+        self._enabled = True
+
+    def on_test_batch_start(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Start the clock with the first batch."""
+        if not (batch_idx or dataloader_idx):
+            assert isinstance(pl_module, TransferEvaluation)
+            self._clock = PassClock(trainer, pl_module)
+
+    def on_test_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Count the batch, and tell of the pass if it was its last."""
+        self._clock.tick(dataloader_idx, len(batch["index"]))
+        batches = trainer.num_test_batches
+        if self._enabled and batch_idx + 1 == batches[dataloader_idx]:
+            print(self._line(dataloader_idx, batch_idx + 1), flush=True)
+
+    def _line(self, place: int, batches: int) -> str:
+        clock = self._clock
+        attacked, others = clock.done(place)
+        images = attacked.images + others.images
+        told = f"{images} images in {told_duration(attacked.seconds + others.seconds)}"
+        if attacked.images:
+            told += f", {attacked.images} of them attacked at {attacked.speed:.3g} images/s"
+        return f"{clock.name(place)}: {told}; run {clock.left_of_run(place, batches)} left"
+
+
+def pass_progress() -> ProgressBar:
+    """Return a bar for a terminal, lines for anything else."""
+    return PassProgressBar() if sys.stdout.isatty() else PassLines()

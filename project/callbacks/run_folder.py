@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import lightning as L
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -18,7 +21,8 @@ from project.callbacks.attacking import AttackCallback
 from project.callbacks.console import summary_table
 from project.callbacks.versions import versions
 from project.evaluation import CLEAN, TransferEvaluation, kin
-from project.records import remove_path, replace_file, write_measures, write_rows
+from project.records import remove_path, write_measures, write_rows
+from project.replacing import replace_file
 from project.report import build_report
 from project.report.masking import flagged_sentences
 from project.store import StoredSample
@@ -39,7 +43,8 @@ class RunFolder(L.Callback):
     """Write what an experiment found to a folder, and hand it to the loggers.
 
     Args:
-        folder: where to; results of an earlier run there are replaced.
+        folder: where to; results of an earlier run there are replaced. Environment variables are
+            filled in, such as the WANDB_RUN_ID that each run of a sweep has.
         title: heading of the report.
         gallery: how many images to show, evenly spaced over the data set.
     """
@@ -47,7 +52,7 @@ class RunFolder(L.Callback):
     def __init__(
         self, folder: str = "runs/attack", title: str = "Attack experiment", gallery: int = 6
     ) -> None:
-        self.folder = folder
+        self.folder = os.path.expandvars(folder)
         self.title = title
         self.gallery = gallery
         self._shown: set[int] = set()
@@ -146,15 +151,22 @@ def _weights(victim: Victim) -> str:
 
 
 def _save_images(folder: Path, clean: Tensor, crafted: StoredSample) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     pixels = clean.mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
-    Image.fromarray(pixels).save(folder / "clean.png")
-    Image.fromarray(crafted.image).save(folder / "adversarial.png")
+    _save_png(folder / "clean.png", pixels)
+    _save_png(folder / "adversarial.png", crafted.image)
     if crafted.flow is not None:
-        np.save(folder / "flow.npy", crafted.flow)
+        packed = io.BytesIO()
+        np.save(packed, crafted.flow)
+        replace_file(folder / "flow.npy", packed.getvalue())
     if crafted.mask is not None:
-        Image.fromarray(crafted.mask).save(folder / "mask.png")
+        _save_png(folder / "mask.png", crafted.mask)
 
 
 def _save_classes(path: Path, classes: Tensor) -> None:
-    Image.fromarray(classes.byte().cpu().numpy()).save(path)
+    _save_png(path, classes.byte().cpu().numpy())
+
+
+def _save_png(path: Path, pixels: NDArray[np.uint8]) -> None:
+    encoded = io.BytesIO()
+    Image.fromarray(pixels).save(encoded, "PNG")
+    replace_file(path, encoded.getvalue())

@@ -18,7 +18,8 @@ from project.callbacks.versions import versions
 from project.data.datamodule import Batch
 from project.errors import InputError
 from project.history import History
-from project.records import remove_path, replace_file
+from project.records import remove_path
+from project.replacing import replace_file
 from project.report.training import build_training_report, epochs_of
 from project.training import VictimTraining
 

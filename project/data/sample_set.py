@@ -122,7 +122,10 @@ class SampleSet(Dataset[dict[str, Tensor]], ABC):
         try:
             image, target = self.read(index)
         except SampleError as error:
-            raise SampleError(f"{self.where(index)}: {error}") from error
+            raise SampleError(
+                f"{self.where(index)}: {error}. Repair it and run the same command; nothing that "
+                "is stored is lost."
+            ) from error
         if isinstance(target, int):
             image = transform(image=image)["image"]
             label = torch.tensor(target)

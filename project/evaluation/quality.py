@@ -11,7 +11,7 @@ from torch import Tensor
 
 from project.evaluation.plan import Pass
 from project.evaluation.summary import Facts
-from project.metrics import PerceptualMetric, PerImageMean, split_by_mask
+from project.metrics import PanelComparison, PerImageMean, split_by_mask
 from project.records import COLUMNS, Measure
 from project.store import StoredSample
 
@@ -65,37 +65,44 @@ def _numbers(row: Facts) -> list[str]:
     return [name for name in row if name not in COLUMNS or name == "steps"]
 
 
-def compare(
-    metrics: Sequence[PerceptualMetric],
+def visibility(
+    comparison: PanelComparison,
     clean: Tensor,
     adversarial: Tensor,
+    index: Tensor,
     crafted: Sequence[StoredSample],
 ) -> list[Facts]:
     """Tell how visible each adversarial image of a batch is.
 
     Args:
-        metrics: of them, one that cannot compare images so small gives None.
+        comparison: by what; one of its metrics that cannot compare images so small gives None.
         clean: (N, 3, H, W) in [0, 1].
         adversarial: likewise.
+        index: (N,) int64, which samples they are.
         crafted: what is known of each; where an attack has a mask, the change inside and outside
             of it is told apart, None where there is no pixel on a side.
 
     Returns:
         One number, or None, by name, for each image.
     """
-    side = min(clean.shape[2:])
-    absent: list[float | None] = [None] * len(clean)
-    with torch.no_grad():
-        columns: dict[str, list[float | None]] = {
-            metric.name: metric(clean, adversarial).tolist() if side >= metric.smallest else absent
-            for metric in metrics
+    columns: dict[str, Sequence[float | None]] = {
+        metric.name: [None] * len(clean) for metric in comparison.metrics
+    }
+    columns |= _lists(comparison(clean, adversarial, index))
+    masks = [sample.mask for sample in crafted if sample.mask is not None]
+    if len(masks) == len(clean):
+        mask = torch.from_numpy(np.stack(masks) > 0).unsqueeze(1).to(clean.device)
+        split = _lists(split_by_mask(clean, adversarial, mask))
+        columns |= {
+            name: [None if math.isnan(value) else value for value in values]
+            for name, values in split.items()
         }
-        masks = [sample.mask for sample in crafted if sample.mask is not None]
-        if len(masks) == len(clean):
-            mask = torch.from_numpy(np.stack(masks) > 0).unsqueeze(1).to(clean.device)
-            for name, values in split_by_mask(clean, adversarial, mask).items():
-                known = values.tolist()
-                columns[name] = [None if math.isnan(value) else value for value in known]
     return [
         {name: values[place] for name, values in columns.items()} for place in range(len(clean))
     ]
+
+
+def _lists(values: dict[str, Tensor]) -> dict[str, list[float]]:
+    """Return columns as lists: one copy from the device for all of them."""
+    together = torch.stack(list(values.values())).tolist() if values else []
+    return dict(zip(values, together, strict=True))

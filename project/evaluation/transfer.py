@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import lightning as L
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from project.data import AttackDataModule
 from project.errors import InputError
 from project.evaluation.feature_distances import FeatureDistances
+from project.evaluation.gathering import gathered
 from project.evaluation.intervals import with_intervals
 from project.evaluation.meter import Judge, PassMeter, judges
 from project.evaluation.plan import CLEAN, Pass
-from project.evaluation.quality import compare
+from project.evaluation.quality import visibility
 from project.evaluation.summary import Facts, column
-from project.metrics import FeatureExtractor, feature_panel, perceptual_panel, size_notices
+from project.metrics import (
+    FeatureExtractor,
+    PanelComparison,
+    feature_panel,
+    perceptual_panel,
+    size_notices,
+)
 from project.metrics.panel import PerceptualName
 from project.records import Measure
 from project.traces import Trace
@@ -41,7 +47,6 @@ DEFAULT_METRICS: tuple[PerceptualName, ...] = (
 """What costs tens of milliseconds per image at most; configs/metrics/full.yaml asks for all."""
 
 _PROBED = 2
-Found = TypeVar("Found")
 
 
 class TransferEvaluation(L.LightningModule):
@@ -61,6 +66,9 @@ class TransferEvaluation(L.LightningModule):
             be had are left out, with a line in ``notices``.
         features: by name, what FID and KID between adversarial and clean images are computed on;
             None computes neither. Without its weights an extractor is left out likewise.
+        clean_memory: GiB on the images' device, per process, for what metrics know of clean
+            images, so that it is computed once for all attacks; an image of 224² takes 18 MiB by
+            default. Those without room are looked at anew for each attack, to the same values.
     """
 
     def __init__(
@@ -68,13 +76,17 @@ class TransferEvaluation(L.LightningModule):
         victims: dict[str, Victim],
         metrics: Sequence[PerceptualName] = DEFAULT_METRICS,
         features: dict[str, FeatureExtractor] | None = None,
+        clean_memory: float = 1.0,
     ) -> None:
         super().__init__()
         if not victims:
             raise InputError("an experiment needs at least one victim, got none.")
+        if not clean_memory >= 0:
+            raise InputError(f"clean_memory must be at least 0 GiB, got {clean_memory}.")
         self.victims = victims
         self.metrics = metrics
         self.features = features
+        self.clean_memory = clean_memory
         self._panel, self.notices = perceptual_panel(metrics)
         self._extractors, missing = feature_panel(features or {})
         self.notices += missing
@@ -89,6 +101,7 @@ class TransferEvaluation(L.LightningModule):
         self._judges: dict[str, Judge] = {}
         self._meters: list[PassMeter] = []
         self._distances = FeatureDistances({}, self.plan, self.device)
+        self._comparison = PanelComparison(self._panel, memory=0)
 
     def on_test_start(self) -> None:
         """Check the victims on real images, and start all counts at zero."""
@@ -99,6 +112,9 @@ class TransferEvaluation(L.LightningModule):
         self._judges = judges(self.victims, samples)
         self._meters = [PassMeter(step, self.victims, samples, self.device) for step in self.plan]
         self._distances = FeatureDistances(self._extractors, self.plan, self.device)
+        again = sum(not step.clean for step in self.plan) > 1
+        memory = int(self.clean_memory * 2**30) if again else 0
+        self._comparison = PanelComparison(self._panel, memory)
         told = [
             *size_notices(self._panel, *images.shape[2:]),
             *self._distances.notices(len(samples)),
@@ -140,11 +156,15 @@ class TransferEvaluation(L.LightningModule):
         expected = self._data.samples.indices
         self.measures = [measure for meter in self._meters for measure in meter.measures(expected)]
         self.measures += self._distances.measures()
-        self.rows, self.traces = _gathered(self.rows), _gathered(self.traces)
+        self.rows, self.traces = gathered(self.rows), gathered(self.traces)
         if self._data.samples.task == "segmentation" and self.trainer.is_global_zero:
             self.measures = with_intervals(self.measures, self.rows)
         for measure in self.measures:
             self.log(measure_name(measure), measure.value, rank_zero_only=True)
+
+    def on_test_end(self) -> None:
+        """Give the memory of clean images back."""
+        self._comparison = PanelComparison(self._panel, memory=0)
 
     def _known(self, step: Pass, batch: dict[str, Any]) -> list[Facts]:
         """Return what each image's rows say, whoever the victim."""
@@ -152,8 +172,10 @@ class TransferEvaluation(L.LightningModule):
         facts: list[Facts] = [{} for _ in batch["index"]]
         if not step.clean:
             crafted = batch["crafted"]
-            quality = compare(self._panel, batch["image"], batch["adversarial"], crafted)
-            facts = [one.facts | seen for one, seen in zip(crafted, quality, strict=True)]
+            seen = visibility(
+                self._comparison, batch["image"], batch["adversarial"], batch["index"], crafted
+            )
+            facts = [one.facts | more for one, more in zip(crafted, seen, strict=True)]
         return [
             {
                 "index": index,
@@ -187,14 +209,3 @@ def _traces(step: Pass, batch: dict[str, Any]) -> list[Trace]:
         for index, crafted in zip(batch["index"].tolist(), batch["crafted"], strict=True)
         if crafted.traces
     ]
-
-
-def _gathered(found: list[Found]) -> list[Found]:
-    """Return what all processes have found, on the first one."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return found
-    everyone: list[list[Found]] | None = None
-    if dist.get_rank() == 0:
-        everyone = [[] for _ in range(dist.get_world_size())]
-    dist.gather_object(found, everyone)
-    return [one for part in everyone for one in part] if everyone else found

@@ -7,12 +7,14 @@ Convention
     features   N x D, a row per image; what FID and KID compare
 """
 
+from project.metrics.comparison import PerceptualMetric
 from project.metrics.distances import (
     BIASED_BELOW,
     frechet_distance,
     kernel_distance,
     paired_kernel_distance,
 )
+from project.metrics.edges import SCC
 from project.metrics.feature_set import Features, FeatureSet
 from project.metrics.features import (
     FeatureExtractor,
@@ -20,19 +22,20 @@ from project.metrics.features import (
     VictimFeatures,
     feature_panel,
 )
-from project.metrics.fidelity import SCC, UQI, UQISewar, VIFp
+from project.metrics.fidelity import UQI, UQISewar
 from project.metrics.flows import flow_facts
+from project.metrics.information import VIFp
 from project.metrics.learned import DISTS, LPIPS
 from project.metrics.ledger import Ledger, LedgerError
 from project.metrics.means import Mean, PerImageMean
 from project.metrics.panel import PERCEPTUAL_NAMES, perceptual_panel, size_notices
+from project.metrics.panel_comparison import PanelComparison
 from project.metrics.perceptual import (
     L0,
     L2,
     MSE,
     PSNR,
     Linf,
-    PerceptualMetric,
     split_by_mask,
 )
 from project.metrics.rates import CountedRate, Interval, Rate, wilson_interval
@@ -69,6 +72,7 @@ __all__ = [
     "LedgerError",
     "Linf",
     "Mean",
+    "PanelComparison",
     "PerImageMean",
     "PerceptualMetric",
     "Rate",

@@ -8,7 +8,7 @@ Convention
 from __future__ import annotations
 
 import warnings
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import lpips
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 from torchmetrics.functional.image.dists import DISTSNetwork
 from torchvision.models import AlexNet_Weights, SqueezeNet1_1_Weights, VGG16_Weights
 
-from project.metrics.windows import checked_pair, eight_bit
+from project.metrics.comparison import PerceptualMetric
 
 Net = Literal["squeeze", "alex", "vgg"]
 
@@ -27,12 +27,16 @@ BACKBONE_URLS: dict[Net, str] = {
 }
 """Where the weights of each backbone are published."""
 
+_TINY = 1e-6
 
-class LPIPS:
+
+class LPIPS(PerceptualMetric[list[Tensor]]):
     """Learned perceptual distance: weighted differences of a network's features; 0 is identical.
 
+    Σ over layers of the mean over pixels of Σ w (ŷ − x̂)², features of a pixel scaled to length 1.
     The backbone is part of the metric and of its name: values of different backbones do not
-    compare. The ``lpips`` package, version 0.1 of its linear weights; images scaled to [−1, 1].
+    compare. Networks of the ``lpips`` package, version 0.1 of its linear weights; images scaled to
+    [−1, 1].
 
     Source: Zhang, Isola, Efros, Shechtman, Wang, "The unreasonable effectiveness of deep features
     as a perceptual metric", CVPR 2018, eq. (1).
@@ -51,21 +55,34 @@ class LPIPS:
             warnings.filterwarnings("ignore", "The parameter 'pretrained'", UserWarning)
             warnings.filterwarnings("ignore", "Arguments other than a weight enum", UserWarning)
             self.network = lpips.LPIPS(net=net, verbose=False)
-        self.network.eval().requires_grad_(False)
+        self.network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
-    @torch.no_grad()
-    def __call__(self, clean: Tensor, adversarial: Tensor) -> Tensor:
-        """Compare images (N, 3, H, W) in [0, 1]; (N,), at least 0."""
-        checked_pair(clean, adversarial, self.smallest, "LPIPS")
-        self.network.to(clean.device)
+    def prepare(self, clean: Tensor) -> list[Tensor]:
+        """Return the features of clean grey levels, each pixel's of length 1."""
+        network = self.network.to(clean.device)
         with torch.autocast(clean.device.type, enabled=False):
-            distance: Tensor = self.network(
-                eight_bit(clean).float() / 127.5 - 1, eight_bit(adversarial).float() / 127.5 - 1
-            )
-        return distance.reshape(len(clean)).double()
+            scaled = network.scaling_layer(_channels_last(clean.float() / 127.5 - 1))
+            return [lpips.normalize_tensor(features) for features in network.net(scaled)]
+
+    def compare(self, side: list[Tensor], adversarial: Tensor) -> Tensor:
+        """Compare grey levels (N, 3, H, W); (N,), at least 0."""
+        pairs = zip(side, self.prepare(adversarial), self.network.lins, strict=True)
+        distances = [
+            ((own - clean).square().mean((2, 3)) * linear.model[-1].weight.flatten()).sum(1)
+            for clean, own, linear in pairs
+        ]
+        return torch.stack(distances).sum(0).double()
 
 
-class DISTS:
+class Texture(NamedTuple):
+    """The features of a stage, less their means, with means and variances over pixels."""
+
+    centred: Tensor
+    mean: Tensor
+    variance: Tensor
+
+
+class DISTS(PerceptualMetric[list[Texture]]):
     """Deep image structure and texture similarity: 1 − the mean similarity of VGG-16's features.
 
     Of each feature map the means (texture) and the covariances (structure) are compared, with
@@ -86,13 +103,35 @@ class DISTS:
         self.network = DISTSNetwork()
         self.network.eval().requires_grad_(False)
 
-    @torch.no_grad()
-    def __call__(self, clean: Tensor, adversarial: Tensor) -> Tensor:
-        """Compare images (N, 3, H, W) in [0, 1]; (N,) in [0, 1] but for rounding."""
-        checked_pair(clean, adversarial, self.smallest, "DISTS")
-        self.network.to(clean.device)
+    def prepare(self, clean: Tensor) -> list[Texture]:
+        """Return the six stages of clean grey levels, the first of which is the image."""
         with torch.autocast(clean.device.type, enabled=False):
-            distance: Tensor = self.network(
-                eight_bit(clean).float() / 255, eight_bit(adversarial).float() / 255
-            )
-        return distance.reshape(len(clean)).double()
+            stages = self.network.to(clean.device).forward_once(clean.float() / 255)
+        return [_texture(features) for features in stages]
+
+    def compare(self, side: list[Texture], adversarial: Tensor) -> Tensor:
+        """Compare grey levels (N, 3, H, W); (N,) in [0, 1] but for rounding."""
+        weights = torch.cat([self.network.alpha, self.network.beta]).flatten(1)
+        weights = weights / weights.sum()
+        similarities = torch.cat(
+            [_similarity(*pair) for pair in zip(side, self.prepare(adversarial), strict=True)], 2
+        )
+        return 1 - (weights * similarities).sum((1, 2)).double()
+
+
+def _texture(features: Tensor) -> Texture:
+    mean = features.mean((2, 3))
+    centred = features - mean[..., None, None]
+    return Texture(centred, mean, centred.square().mean((2, 3)))
+
+
+def _similarity(x: Texture, y: Texture) -> Tensor:
+    """Return how alike the channels of a stage are in texture and in structure, (N, 2, D)."""
+    texture = (2 * x.mean * y.mean + _TINY) / (x.mean**2 + y.mean**2 + _TINY)
+    covariance = (x.centred * y.centred).mean((2, 3))
+    structure = (2 * covariance + _TINY) / (x.variance + y.variance + _TINY)
+    return torch.stack([texture, structure], 1)
+
+
+def _channels_last(images: Tensor) -> Tensor:
+    return images.contiguous(memory_format=torch.channels_last)

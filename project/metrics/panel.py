@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from project.metrics.fidelity import SCC, UQI, UQISewar, VIFp
+from project.metrics.comparison import PerceptualMetric
+from project.metrics.edges import SCC
+from project.metrics.fidelity import UQI, UQISewar
+from project.metrics.information import VIFp
 from project.metrics.learned import BACKBONE_URLS, DISTS, LPIPS
-from project.metrics.perceptual import L0, L2, MSE, PSNR, Linf, PerceptualMetric
+from project.metrics.perceptual import L0, L2, MSE, PSNR, Linf
 from project.metrics.structural import MSSSIM, SSIM
 from project.metrics.weights import UNAVAILABLE, left_out, published
 
@@ -31,11 +34,11 @@ PerceptualName = Literal[
 ]
 PERCEPTUAL_NAMES: tuple[str, ...] = get_args(PerceptualName)
 
-_PLAIN: dict[str, Callable[[], PerceptualMetric]] = {
+_PLAIN: dict[str, Callable[[], PerceptualMetric[Any]]] = {
     metric.name: metric
     for metric in (L0, L2, Linf, MSE, PSNR, SSIM, MSSSIM, UQI, UQISewar, SCC, VIFp)
 }
-_LEARNED: dict[str, tuple[str, Callable[[], PerceptualMetric]]] = {
+_LEARNED: dict[str, tuple[str, Callable[[], PerceptualMetric[Any]]]] = {
     "lpips_squeeze": (BACKBONE_URLS["squeeze"], partial(LPIPS, "squeeze")),
     "lpips_alex": (BACKBONE_URLS["alex"], partial(LPIPS, "alex")),
     "lpips_vgg": (BACKBONE_URLS["vgg"], partial(LPIPS, "vgg")),
@@ -44,7 +47,7 @@ _LEARNED: dict[str, tuple[str, Callable[[], PerceptualMetric]]] = {
 """The URL of the backbone's weights, and the metric."""
 
 
-def perceptual_panel(names: Sequence[str]) -> tuple[list[PerceptualMetric], list[str]]:
+def perceptual_panel(names: Sequence[str]) -> tuple[list[PerceptualMetric[Any]], list[str]]:
     """Build the metrics that can be had on this machine.
 
     Backbone weights are looked for in torch's cache (``$TORCH_HOME/hub/checkpoints``, by default
@@ -66,7 +69,7 @@ def perceptual_panel(names: Sequence[str]) -> tuple[list[PerceptualMetric], list
             f"unknown perceptual metric: {', '.join(unknown)}. "
             f"Choose from: {', '.join(PERCEPTUAL_NAMES)}."
         )
-    metrics: list[PerceptualMetric] = []
+    metrics: list[PerceptualMetric[Any]] = []
     notices: list[str] = []
     for name in names:
         if name in _PLAIN:
@@ -81,7 +84,7 @@ def perceptual_panel(names: Sequence[str]) -> tuple[list[PerceptualMetric], list
     return metrics, notices
 
 
-def size_notices(metrics: Sequence[PerceptualMetric], height: int, width: int) -> list[str]:
+def size_notices(metrics: Sequence[PerceptualMetric[Any]], height: int, width: int) -> list[str]:
     """Return one line for each metric that cannot compare images of a size, in pixels."""
     return [
         f"{metric.name} is left out of images smaller than {metric.smallest}×{metric.smallest} "

@@ -2,39 +2,41 @@
 
 Convention
     images   (N, 3, H, W) in [0, 1]; rounded to k/255 before anything is computed
+    change   (N, 3, H, W) int32, of the adversarial from the clean image in grey levels
     values   (N,) float64, one per image, on the images' device
     mask     (N, 1, H, W) bool, where an attack may change the image
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import abstractmethod
 
 import torch
 from torch import Tensor
 
+from project.metrics.comparison import PerceptualMetric
 from project.metrics.windows import checked_pair, eight_bit
 
 
-class PerceptualMetric(Protocol):
-    """A named distance or similarity between clean and adversarial images."""
+class SizeOfChange(PerceptualMetric[Tensor]):
+    """What depends on the change alone."""
 
-    @property
-    def name(self) -> str:
-        """Column of the rows, for example ``psnr``."""
-        ...
+    smallest = 1
 
-    @property
-    def smallest(self) -> int:
-        """Shortest side, in pixels, of the images that it can compare."""
-        ...
+    def prepare(self, clean: Tensor) -> Tensor:
+        """Return clean grey levels as they are."""
+        return clean
 
-    def __call__(self, clean: Tensor, adversarial: Tensor) -> Tensor:
-        """Compare images (N, 3, H, W) in [0, 1]; one value per image, (N,) float64."""
-        ...
+    def compare(self, side: Tensor, adversarial: Tensor) -> Tensor:
+        """Compare grey levels (N, 3, H, W); (N,)."""
+        return self.size(adversarial - side)
+
+    @abstractmethod
+    def size(self, change: Tensor) -> Tensor:
+        """Return the size of changes, (N,) float64."""
 
 
-class L0:
+class L0(SizeOfChange):
     """How many pixels change, in any channel, ‖x' − x‖₀: a count, as sparse attacks report it.
 
     Source: Su, Vargas, Sakurai, "One pixel attack for fooling deep neural networks", IEEE
@@ -43,61 +45,56 @@ class L0:
     """
 
     name = "l0"
-    smallest = 1
 
-    def __call__(self, clean: Tensor, adversarial: Tensor) -> Tensor:
-        """Compare images (N, 3, H, W) in [0, 1]; (N,) in [0, HW]."""
-        return _difference(clean, adversarial).any(1).flatten(1).sum(1).double()
+    def size(self, change: Tensor) -> Tensor:
+        """Return the number of changed pixels, (N,) in [0, HW]."""
+        return change.any(1).flatten(1).sum(1).double()
 
 
-class L2:
+class L2(SizeOfChange):
     """Euclidean length of the change in [0, 1] units, ‖x' − x‖₂ over all pixels and channels."""
 
     name = "l2"
-    smallest = 1
 
-    def __call__(self, clean: Tensor, adversarial: Tensor) -> Tensor:
-        """Compare images (N, 3, H, W) in [0, 1]; (N,) in [0, sqrt(3HW)]."""
-        return _squared_error(clean, adversarial).double().sqrt() / 255
+    def size(self, change: Tensor) -> Tensor:
+        """Return the length, (N,) in [0, sqrt(3HW)]."""
+        return _squared(change).sqrt() / 255
 
 
-class Linf:
+class Linf(SizeOfChange):
     """Largest change of any channel of any pixel in [0, 1] units, ‖x' − x‖∞; × 255 in grey levels.
 
     It is a multiple of 1/255, so a budget of 8/255 is met exactly.
     """
 
     name = "linf"
-    smallest = 1
 
-    def __call__(self, clean: Tensor, adversarial: Tensor) -> Tensor:
-        """Compare images (N, 3, H, W) in [0, 1]; (N,) in [0, 1]."""
-        return _difference(clean, adversarial).abs().flatten(1).amax(1).double() / 255
+    def size(self, change: Tensor) -> Tensor:
+        """Return the largest change, (N,) in [0, 1]."""
+        return change.abs().flatten(1).amax(1).double() / 255
 
 
-class MSE:
+class MSE(SizeOfChange):
     """Mean squared change in 0–255 units, mean over pixels and channels, as SSTA's tables use it.
 
     Source: Liu et al., "SSTA: Salient Spatially Transformed Attack", ICASSP 2024, table 2 [paper].
     """
 
     name = "mse"
-    smallest = 1
 
-    def __call__(self, clean: Tensor, adversarial: Tensor) -> Tensor:
-        """Compare images (N, 3, H, W) in [0, 1]; (N,) in [0, 255²]."""
-        return _squared_error(clean, adversarial).double() / clean[0].numel()
+    def size(self, change: Tensor) -> Tensor:
+        """Return the mean squared change, (N,) in [0, 255²]."""
+        return _squared(change) / change[0].numel()
 
 
-class PSNR:
+class PSNR(SizeOfChange):
     """Peak signal-to-noise ratio in dB, 10 · log10(255² / MSE); infinite for identical images."""
 
     name = "psnr"
-    smallest = 1
 
-    def __call__(self, clean: Tensor, adversarial: Tensor) -> Tensor:
-        """Compare images (N, 3, H, W) in [0, 1]; (N,) in [0, ∞] dB."""
-        return 10 * torch.log10(255**2 / MSE()(clean, adversarial))
+    def size(self, change: Tensor) -> Tensor:
+        """Return the ratio, (N,) in [0, ∞] dB."""
+        return 10 * torch.log10(255**2 / MSE().size(change))
 
 
 def split_by_mask(clean: Tensor, adversarial: Tensor, mask: Tensor) -> dict[str, Tensor]:
@@ -115,7 +112,8 @@ def split_by_mask(clean: Tensor, adversarial: Tensor, mask: Tensor) -> dict[str,
         ``mse_inside``, ``mse_outside`` (0–255 units), ``linf_inside``, ``linf_outside`` ([0, 1]
         units), (N,) float64 each; NaN where an image has no pixel on that side.
     """
-    change = _difference(clean, adversarial)
+    checked_pair(clean, adversarial, 1, "A change")
+    change = eight_bit(adversarial) - eight_bit(clean)
     found = {}
     for side, chosen in (("inside", mask), ("outside", ~mask)):
         kept = torch.where(chosen, change, 0).flatten(1)
@@ -127,11 +125,6 @@ def split_by_mask(clean: Tensor, adversarial: Tensor, mask: Tensor) -> dict[str,
     return found
 
 
-def _difference(clean: Tensor, adversarial: Tensor) -> Tensor:
-    checked_pair(clean, adversarial, 1, "A metric")
-    return eight_bit(adversarial) - eight_bit(clean)
-
-
-def _squared_error(clean: Tensor, adversarial: Tensor) -> Tensor:
-    """Sum of squared grey-level changes, (N,) int64: exact, so free of any summation order."""
-    return _difference(clean, adversarial).square().flatten(1).sum(1, dtype=torch.int64)
+def _squared(change: Tensor) -> Tensor:
+    """Sum of squared changes, (N,) float64 of whole numbers: exact, whatever the order."""
+    return change.square().flatten(1).sum(1, dtype=torch.int64).double()

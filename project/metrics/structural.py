@@ -1,22 +1,39 @@
-"""Structural similarity, on one scale and on five.
+r"""Structural similarity, on one scale and on five.
 
 Convention
     images   (N, 3, H, W) in [0, 1]; rounded to k/255 before anything is computed
     values   (N,) float64, one per image, on the images' device
+    change   d = y − x, of the adversarial from the clean image, in grey levels
+
+What is small is computed from what is small. With y = x + d the two terms are $$1 - \frac{\mu_d^2}
+{\mu_x^2 + (\mu_x + \mu_d)^2 + c_1}$$ and $$1 - \frac{\sigma_d^2}{2\sigma_x^2 + 2\sigma_{xd} +
+\sigma_d^2 + c_2}$$: three windowed means beside those of x, and 1 exactly for identical images.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch.nn.functional as F
 from torch import Tensor
 
-from project.metrics.windows import checked_pair, eight_bit, gaussian_mean
+from project.metrics.comparison import PerceptualMetric
+from project.metrics.windows import gaussian_mean
 
 _WINDOW = 11
 _SIGMA = 1.5
+_C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
-class SSIM:
+class Windows(NamedTuple):
+    """Clean images on one scale, with the means and variances of their windows, float64."""
+
+    images: Tensor
+    mean: Tensor
+    variance: Tensor
+
+
+class SSIM(PerceptualMetric[Windows]):
     """Structural similarity, 11×11 Gaussian window with σ = 1.5, range 1, mean over RGB.
 
     (2μₓμᵧ + c₁)(2σₓᵧ + c₂) / ((μₓ² + μᵧ² + c₁)(σₓ² + σᵧ² + c₂)), c₁ = 0.01², c₂ = 0.03², averaged
@@ -30,18 +47,17 @@ class SSIM:
     name = "ssim"
     smallest = _WINDOW
 
-    def __call__(self, clean: Tensor, adversarial: Tensor) -> Tensor:
-        """Compare images (N, 3, H, W) in [0, 1]; (N,) in [-1, 1], 1 for identical images.
+    def prepare(self, clean: Tensor) -> Windows:
+        """Return the windows of clean grey levels."""
+        return _windows(clean)
 
-        Raises:
-            ValueError: if the images are smaller than the window.
-        """
-        checked_pair(clean, adversarial, self.smallest, "SSIM")
-        luminance, structure = _maps(_unit(clean), _unit(adversarial))
-        return (luminance * structure).flatten(1).mean(1)
+    def compare(self, side: Windows, adversarial: Tensor) -> Tensor:
+        """Compare grey levels (N, 3, H, W); (N,) in [-1, 1], 1 for identical images."""
+        luminance, structure = _losses(side, (adversarial - side.images).double())
+        return ((1 - luminance) * (1 - structure)).flatten(1).mean(1)
 
 
-class MSSSIM:
+class MSSSIM(PerceptualMetric[list[Windows]]):
     r"""Multi-scale SSIM: contrast and structure on five scales, luminance on the coarsest.
 
     $$\prod_{j=1}^{5} s_j^{w_j}$$, where $$s_j$$ is the mean of the contrast-structure term on scale
@@ -57,37 +73,46 @@ class MSSSIM:
     weights = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
     smallest = 161  # the fifth scale must hold a window
 
-    def __call__(self, clean: Tensor, adversarial: Tensor) -> Tensor:
-        """Compare images (N, 3, H, W) in [0, 1]; (N,) in [0, 1], 1 for identical images.
+    def prepare(self, clean: Tensor) -> list[Windows]:
+        """Return the windows of clean grey levels on the five scales."""
+        found = [_windows(clean)]
+        images = clean.double()
+        for _ in self.weights[1:]:
+            images = _halved(images)
+            found.append(_windows(images))
+        return found
 
-        Raises:
-            ValueError: if the images are smaller than 161 pixels.
-        """
-        checked_pair(clean, adversarial, self.smallest, "MS-SSIM")
-        x, y = _unit(clean), _unit(adversarial)
-        product = x.new_ones(len(x))
-        for scale, weight in enumerate(self.weights):
-            if scale:
-                x, y = _halved(x), _halved(y)
-            luminance, structure = _maps(x, y)
-            term = structure if scale < len(self.weights) - 1 else luminance * structure
+    def compare(self, side: list[Windows], adversarial: Tensor) -> Tensor:
+        """Compare grey levels (N, 3, H, W); (N,) in [0, 1], 1 for identical images."""
+        change = (adversarial - side[0].images).double()
+        product = change.new_ones(len(change))
+        for windows, weight in zip(side, self.weights, strict=True):
+            luminance, structure = _losses(windows, change)
+            last = windows is side[-1]
+            term = (1 - luminance) * (1 - structure) if last else 1 - structure
             product = product * term.flatten(1).mean(1).clamp(min=0) ** weight
+            change = _halved(change)  # halving is linear
         return product
 
 
-def _unit(images: Tensor) -> Tensor:
-    return eight_bit(images).double() / 255
+def _windows(images: Tensor) -> Windows:
+    exact = images.double()
+    mean = gaussian_mean(exact, _WINDOW, _SIGMA)
+    return Windows(images, mean, gaussian_mean(exact * exact, _WINDOW, _SIGMA) - mean**2)
 
 
-def _maps(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the luminance term and the contrast-structure term of every window."""
-    mean_x, mean_y = gaussian_mean(x, _WINDOW, _SIGMA), gaussian_mean(y, _WINDOW, _SIGMA)
-    variances = gaussian_mean(x * x + y * y, _WINDOW, _SIGMA) - mean_x**2 - mean_y**2
-    covariance = gaussian_mean(x * y, _WINDOW, _SIGMA) - mean_x * mean_y
-    luminance = (2 * mean_x * mean_y + 0.01**2) / (mean_x**2 + mean_y**2 + 0.01**2)
-    return luminance, (2 * covariance + 0.03**2) / (variances + 0.03**2)
+def _losses(clean: Windows, change: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what every window lacks to 1: in luminance, and in contrast and structure."""
+    mean = gaussian_mean(change, _WINDOW, _SIGMA)
+    square = mean.square()
+    variance = gaussian_mean(change * change, _WINDOW, _SIGMA).sub_(square)
+    covariance = gaussian_mean(clean.images * change, _WINDOW, _SIGMA).sub_(clean.mean * mean)
+    # In place: fresh memory for every term would cost as much as the windows.
+    luminances = mean.add_(clean.mean).square_().add_(clean.mean.square()).add_(_C1)
+    variances = covariance.add_(clean.variance).mul_(2).add_(variance).add_(_C2)
+    return square.div_(luminances), variance.div_(variances)
 
 
-def _halved(x: Tensor) -> Tensor:
-    odd_height, odd_width = x.shape[-2] % 2, x.shape[-1] % 2
-    return F.avg_pool2d(F.pad(x, (0, odd_width, 0, odd_height), mode="replicate"), 2)
+def _halved(images: Tensor) -> Tensor:
+    odd_height, odd_width = images.shape[-2] % 2, images.shape[-1] % 2
+    return F.avg_pool2d(F.pad(images, (0, odd_width, 0, odd_height), mode="replicate"), 2)

@@ -1,20 +1,32 @@
 """Grey levels, and means and sums over sliding windows, which most perceptual metrics are made of.
 
 Convention
-    levels    (N, C, H, W) float64, whole numbers 0 … 255
+    levels    (N, C, H, W) int32, 0 … 255
     windows   those inside the image only; one value per place of the window
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+_VALUES = 2**19  # of the images compared at a time: more fall out of a processor's cache in float64
 
 
 def eight_bit(images: Tensor) -> Tensor:
     """Round images in [0, 1] to grey levels, (N, 3, H, W) int32 in 0 … 255."""
     return (images * 255).round().int()
+
+
+def in_parts(images: Tensor) -> tuple[Tensor, ...]:
+    """Split a batch (N, …) into parts of a size that is fast: as many images as fit, at least one.
+
+    The size follows from the images' shape alone, so that the numbers do not depend on the machine.
+    """
+    size = max(1, _VALUES // images.shape[1:].numel())
+    return images.tensor_split(list(range(size, len(images), size)))
 
 
 def checked_pair(clean: Tensor, adversarial: Tensor, smallest: int, name: str) -> None:
@@ -36,42 +48,45 @@ def checked_pair(clean: Tensor, adversarial: Tensor, smallest: int, name: str) -
         )
 
 
-def gaussian_mean(values: Tensor, size: int, sigma: float) -> Tensor:
+def gaussian_mean(values: Tensor, size: int, sigma: float, stride: int = 1) -> Tensor:
     """Weigh every window with a Gaussian whose weights sum to 1.
 
-    The window is separable, and slices are added up: in float64 that is an order of magnitude
-    faster on a CPU than a convolution.
-
     Args:
-        values: (N, C, H, W).
+        values: (N, C, H, W) of floats.
         size: side of the window in pixels, odd.
         sigma: of the Gaussian in pixels.
+        stride: pixels from a window to the next one.
 
     Returns:
-        (N, C, H − size + 1, W − size + 1).
+        (N, C, H', W'), H' = (H − size) // stride + 1.
     """
     offset = torch.arange(size, dtype=values.dtype) - size // 2
     gaussian = torch.exp(-(offset**2) / (2 * sigma**2))
-    weights = (gaussian / gaussian.sum()).tolist()
-    for axis in (-2, -1):
-        length = values.shape[axis] - size + 1
-        values = sum(
-            (weight * values.narrow(axis, start, length) for start, weight in enumerate(weights)),
-            start=torch.zeros((), dtype=values.dtype, device=values.device),
-        )
-    return values
+    return _weighted(values, (gaussian / gaussian.sum()).tolist(), stride)
 
 
 def box_sum(values: Tensor, size: int) -> Tensor:
-    """Sum over every square window, by an integral image: exact for whole numbers.
+    """Sum over every square window: exact for whole numbers that the type can hold.
 
     Args:
-        values: (N, C, H, W) float64, whole numbers whose total is below 2⁵³.
+        values: (N, C, H, W).
         size: side of the window in pixels.
 
     Returns:
         (N, C, H − size + 1, W − size + 1).
     """
-    total = F.pad(values.cumsum(-1).cumsum(-2), (1, 0, 1, 0))
-    rows = total[..., size:, :] - total[..., :-size, :]
-    return rows[..., size:] - rows[..., :-size]
+    return _weighted(values, [1] * size)
+
+
+def _weighted(values: Tensor, weights: Sequence[float], stride: int = 1) -> Tensor:
+    """Weigh along columns, then along rows.
+
+    Shifted images are added up in place: in float64 that is several times faster on a CPU than a
+    convolution, which few libraries tune for that type.
+    """
+    for axis in (-2, -1):
+        windows = values.unfold(axis, len(weights), stride)
+        values = windows[..., 0] * weights[0]
+        for place, weight in enumerate(weights[1:], start=1):
+            values.add_(windows[..., place], alpha=weight)
+    return values

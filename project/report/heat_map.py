@@ -15,7 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from project.records import Measure, replace_file
+from project.records import Measure
+from project.replacing import replace_file
 from project.report.run import Run
 
 _STYLE: Any = {

@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment
 
-from project.records import replace_file
+from project.replacing import replace_file
 from project.report.comparison import Section, comparison_section
 from project.report.exhibits import exhibits
 from project.report.headline import headlines

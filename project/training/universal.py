@@ -92,9 +92,10 @@ class UniversalTraining(Training):
         has them both, and so the gradient comes the usual way, over processes too.
         """
         images = batch["image"]
-        perturbation = self._spread(images)
-        slope = self._landscape(batch).slope(perturbation, self.global_step + 1)
-        change = ((perturbation - perturbation.detach()) * slope.gradient).flatten(1).sum(1)
+        shown = self.threat_model.apply(images, self._spread(images))
+        inside = shown.detach() - images
+        slope = self._landscape(batch).slope(inside, self.global_step + 1)
+        change = ((shown - shown.detach()) * slope.gradient).flatten(1).sum(1)
         return -torch.where(slope.value < self.cap, slope.value + change, self.cap).mean()
 
     def on_train_start(self) -> None:

@@ -11,7 +11,7 @@ from project.attacks import (
     Momentum,
     SegPGD,
 )
-from project.attacks.flaws import mended
+from project.attacks.flaws import flaw_facts, mended
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 
 EPS = 4 / 255
@@ -122,6 +122,14 @@ def test_gradient_of_an_image_without_any_label_is_rightly_zero():
         assert facts["zero_gradient"].tolist() == [0, 0]
 
 
+def test_flaws_are_shares_of_the_steps_made():
+    inf, nan = float("inf"), float("nan")
+    steepest = [[0, 2, nan, nan], [inf, 0, 0, 1], [nan] * 4, [0, 0, nan, nan]]
+    facts = flaw_facts({"steepest": torch.tensor(steepest)}, torch.zeros(4, dtype=torch.int64))
+    assert facts["zero_gradient"].tolist() == [0.5, 0.5, 0, 1]
+    assert facts["bad_gradient"].tolist() == [0, 0.25, 0, 0]
+
+
 def test_flaws_are_facts_and_no_curves():
     victim, images = CurvedClassifier().eval(), eight_bit_images(2)
     target = predicted(victim, images)
@@ -135,9 +143,9 @@ def test_gradient_without_flaws_stays_bit_for_bit():
     gradient = torch.randn(3, 2, 4, 5, generator=torch.Generator().manual_seed(0))
     gradient[1] = 0
     gradient[2] *= 1e-30
-    found, flaws = mended(gradient, torch.tensor([True, True, False]))
+    found, steepest = mended(gradient)
     assert torch.equal(found, gradient)
-    assert flaws["zero_gradient"].tolist() == [False, True, False]
+    assert torch.equal(steepest, gradient.abs().amax((1, 2, 3)))
 
 
 def test_boundary_search_survives_bad_gradients():

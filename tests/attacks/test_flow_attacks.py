@@ -141,8 +141,8 @@ def test_flow_is_within_its_budget_at_every_step(monkeypatch):
     seen = []
     descend = SSTA._descend
 
-    def watched(self: SSTA, active: ActiveSet, step: Step, stuck: Tensor) -> None:
-        descend(self, active, step, stuck)
+    def watched(self: SSTA, active: ActiveSet, step: Step, *found: object) -> None:
+        descend(self, active, step, *found)
         largest = float(active.solver.point.detach().abs().max())
         seen.append((largest, self.bound(step.number - 1)))
 

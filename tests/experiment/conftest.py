@@ -11,9 +11,9 @@ def attacked(monkeypatch) -> list[tuple[str, list[int]]]:
     batches: list[tuple[str, list[int]]] = []
     run = Attack.run
 
-    def counted(self, victim, images, target, index=None):
+    def counted(self, victim, images, target, index, *more):
         batches.append((self.name, index.tolist()))
-        return run(self, victim, images, target, index)
+        return run(self, victim, images, target, index, *more)
 
     monkeypatch.setattr(Attack, "run", counted)
     return batches

@@ -9,11 +9,12 @@ from pathlib import Path
 import lightning as L
 import numpy as np
 import torch
+from lightning.pytorch.callbacks import ProgressBar
 from PIL import Image
 from torch import Tensor, nn
 
 from project.attacks import FGSM, PGD, Attack
-from project.callbacks import AttackCallback, RunFolder
+from project.callbacks import AttackCallback, EndingAtOnce, RunFolder
 from project.data import AttackDataModule, ShapesData
 from project.evaluation import TransferEvaluation
 from project.losses import VOID
@@ -68,19 +69,25 @@ def run(
     attacks: dict[str, Attack],
     sources: Sequence[str] | None = None,
     store: Path | None = None,
+    more: Sequence[L.Callback] = (),
     **trainer,
 ) -> TransferEvaluation:
-    """Run an experiment into ``folder/run``, with the store ``folder/store`` by default."""
+    """Run an experiment into ``folder/run``, with the store ``folder/store`` by default.
+
+    More callbacks, such as an estimate or progress, come between the attack and the folder.
+    """
     evaluation = TransferEvaluation(victims, METRICS)
     callbacks = [
         AttackCallback(attacks, sources, str(store or folder / "store"), threads=1),
+        *more,
         RunFolder(str(folder / "run"), gallery=2),
+        EndingAtOnce(),
     ]
     L.Trainer(
         accelerator="cpu",
         devices=1,
         logger=False,
-        enable_progress_bar=False,
+        enable_progress_bar=any(isinstance(one, ProgressBar) for one in more),
         enable_checkpointing=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
@@ -104,6 +111,25 @@ def stored(store: Path) -> dict[str, bytes]:
         str(path.relative_to(store)): path.read_bytes()
         for path in sorted(store.rglob("*"))
         if path.is_file()
+    }
+
+
+def photos(folder: Path) -> None:
+    """Write the shapes as photos ``photo_INDEX.png``, one folder per class."""
+    samples = shapes().samples
+    for name in samples.class_names:
+        (folder / name).mkdir(parents=True)
+    for index in range(IMAGES):
+        pixels, label = samples.read(index)
+        Image.fromarray(pixels).save(folder / samples.class_names[label] / f"photo_{index}.png")
+
+
+def visible(store: Path) -> dict[str, bytes]:
+    """Return the files of a store without the temporary ones that a kill may leave behind."""
+    return {
+        name: content
+        for name, content in stored(store).items()
+        if not Path(name).name.startswith(".")
     }
 
 

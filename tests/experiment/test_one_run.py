@@ -86,7 +86,9 @@ def test_folder_holds_rows_measures_facts_report_and_gallery(either: Finished):
         assert (folder / name).stat().st_size > 0
     facts = json.loads((folder / "run.json").read_text())
     assert facts["images"] == IMAGES
-    assert facts["notices"] == []
+    told = [notice.partition(": ")[0] for notice in facts["notices"]]
+    copies = "is attacked through a copy (channels_last)"
+    assert told == [f"{name} {copies}" for name in sorted(either.victims)]
     assert set(facts["weights"]) == set(either.victims)
     pictures = sorted(str(path.relative_to(folder)) for path in folder.rglob("adversarial.png"))
     places = [0, IMAGES // 2]

@@ -1,6 +1,7 @@
-"""Two processes make the files of one, byte for byte, from the command line."""
+"""Many processes make the files of one, byte for byte, however they are started."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,23 +15,23 @@ from tests.experiment.scene import IMAGES, METRICS, results, stored
 ROOT = Path(__file__).parents[2]
 _PATIENCE = 400  # seconds, on a machine with other work; a hang takes longer
 
-# Two experiments in one process, as `python attack.py` does without a config, and one that
-# cannot be dealt to two processes.
+# Two experiments in one process, as `python attack.py` does without a config.
 _SCRIPT = """
 import sys
 from project.attack_cli import attack_main
-if __name__ == "__main__":
-    for task in ("classification", "segmentation"):
-        attack_main([f"--config={task}.yaml", f"--attack.store=two/{task}/store",
-                     f"--run.folder=two/{task}/run", *sys.argv[1:]])
-    attack_main(["--config=classification.yaml", "--data.num_test=4", "--attack.store=few",
-                 *sys.argv[1:]])
+folder, *arguments = sys.argv[1:]
+for task in ("classification", "segmentation"):
+    attack_main([f"--config={task}.yaml", f"--attack.store={folder}/{task}/store",
+                 f"--run.folder={folder}/{task}/run", "--trainer.strategy=ddp", *arguments])
+if folder == "lightning":  # cannot be dealt to two processes
+    attack_main(["--config=classification.yaml", "--data.num_test=2", "--attack.store=few",
+                 "--trainer.strategy=ddp", *arguments])
 """
 TASKS = ("classification", "segmentation")
 
 
 def config(task: str) -> dict:
-    """Return an experiment whose samples neither the batch size nor two ranks divide."""
+    """Return an experiment whose samples neither the batch size nor the ranks divide."""
 
     def fitted(seed: int) -> dict:
         return {
@@ -51,7 +52,7 @@ def config(task: str) -> dict:
         "seed_everything": 0,
         "data": {
             "class_path": "ShapesData",
-            "init_args": {"task": task, "size": 32, "num_test": IMAGES, "batch_size": 4},
+            "init_args": {"task": task, "size": 32, "num_test": IMAGES, "batch_size": 2},
         },
         "model": {
             "victims": {"a": fitted(1), "b": fitted(2)} | more,
@@ -74,52 +75,96 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
+def by_lightning() -> list[tuple[list[str], dict[str, str]]]:
+    """Two processes, the second started by the first."""
+    return [([sys.executable, "script.py", "lightning", "--trainer.devices=2"], {})]
+
+
+def by_torchrun() -> list[tuple[list[str], dict[str, str]]]:
+    """Four processes on two nodes, both of which are this machine."""
+    options = [f"--master-port={free_port()}", "--master-addr=127.0.0.1", "--nnodes=2"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", *options]
+    script = ["script.py", "torchrun", "--trainer.num_nodes=2", "--trainer.devices=2"]
+    return [([*torchrun, f"--node-rank={node}", *script], {}) for node in range(2)]
+
+
+def by_slurm() -> list[tuple[list[str], dict[str, str]]]:
+    """Two tasks with the variables that srun gives them, who take batches when they are free."""
+    common = {"SLURM_JOB_ID": "4242", "SLURM_JOB_NAME": "mirage", "SLURM_NTASKS": "2"}
+    common |= {
+        "SLURM_NTASKS_PER_NODE": "2",
+        "SLURM_NODEID": "0",
+        "SLURM_NODELIST": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
+    }
+    stealing = f"--config={ROOT / 'configs/launch/stealing.yaml'}"
+    command = [sys.executable, "script.py", "slurm", "--trainer.devices=2", stealing]
+    ranks = ("0", "1")
+    return [(command, common | {"SLURM_PROCID": rank, "SLURM_LOCALID": rank}) for rank in ranks]
+
+
+MANNERS = {"lightning": by_lightning, "torchrun": by_torchrun, "slurm": by_slurm}
+RANKS = {"lightning": 2, "torchrun": 4, "slurm": 2}
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
 @pytest.fixture(scope="module")
-def two_processes(folder) -> subprocess.CompletedProcess:
+def launched(folder, manner) -> tuple[str, int, str]:
+    """Return the manner, the largest exit status of what was started, and all that it said."""
     environment = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "WANDB_MODE": "disabled"}
-    return subprocess.run(
-        [sys.executable, "script.py", "--trainer.devices=2", "--trainer.strategy=ddp"],
-        cwd=folder,
-        env=os.environ | environment,
-        timeout=_PATIENCE,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-@pytest.fixture
-def one_process(folder, monkeypatch):
-    """Return what runs an experiment here."""
-    monkeypatch.chdir(folder)
-    return lambda task: attack_main(
-        [
-            f"--config={task}.yaml",
-            f"--attack.store=one/{task}/store",
-            f"--run.folder=one/{task}/run",
-            "--trainer.logger=false",
+    with (folder / f"{manner}.txt").open("w+") as said:
+        running = [
+            subprocess.Popen(command, cwd=folder, env=os.environ | environment | own, stderr=said)
+            for command, own in MANNERS[manner]()
         ]
-    )
+        try:
+            statuses = [process.wait(_PATIENCE) for process in running]
+        finally:
+            for process in running:
+                process.kill()
+        said.seek(0)
+        return manner, max(map(abs, statuses)), said.read()
+
+
+@pytest.fixture(scope="module")
+def one_process(folder) -> Path:
+    """Return the folder of what one process makes."""
+    for task in TASKS:
+        with pytest.MonkeyPatch.context() as here:
+            here.chdir(folder)
+            made = [f"--attack.store=one/{task}/store", f"--run.folder=one/{task}/run"]
+            attack_main([f"--config={task}.yaml", *made, "--trainer.logger=false"])
+    return folder / "one"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("manner", MANNERS, scope="module")
 @pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning")
-def test_two_processes_make_the_files_of_one(folder, two_processes, one_process, task):
-    assert "GLOBAL_RANK: 1, MEMBER: 2/2" in two_processes.stderr
-    one_process(task)
-    one, two = folder / "one" / task, folder / "two" / task
-    images = stored(one / "store")
-    passes = len(list((one / "store").iterdir()))
-    assert sum(name.endswith(".png") for name in images) == passes * IMAGES
-    assert stored(two / "store") == images
-    assert results(two) == results(one)
+def test_many_processes_make_the_files_of_one(folder, one_process, launched):
+    manner, status, said = launched
+    ranks = RANKS[manner]
+    assert f"GLOBAL_RANK: {ranks - 1}, MEMBER: {ranks}/{ranks}" in said
+    assert (status == 0) == (manner != "lightning")  # whose last experiment is refused
+    for task in TASKS:
+        one, many = one_process / task, folder / manner / task
+        images = stored(one / "store")
+        passes = len(list((one / "store").iterdir()))
+        assert sum(name.endswith(".png") for name in images) == passes * IMAGES
+        assert stored(many / "store") == images
+        assert results(many) == results(one)
 
 
 @pytest.mark.slow
-def test_fewer_batches_than_processes_is_an_error_and_no_hang(folder, two_processes):
-    assert two_processes.returncode != 0
-    told = two_processes.stderr
-    assert "every rank needs at least one batch, got 1 batches (4 samples, batch size 4)" in told
-    assert "Use fewer devices or a smaller batch_size." in told
+@pytest.mark.parametrize("manner", ["lightning"], scope="module")
+def test_fewer_batches_than_processes_is_an_error_and_no_hang(folder, launched):
+    _, status, said = launched
+    assert status != 0
+    assert "every rank needs at least one batch, got 1 batches (2 samples, batch size 2)" in said
+    assert "Use fewer devices or a smaller batch_size." in said
     assert not (folder / "few").exists()

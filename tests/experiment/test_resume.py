@@ -3,35 +3,18 @@
 import errno
 import os
 import signal
-import subprocess
-import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 
+from project.replacing import WriteError
 from project.store import StoreError
-from tests.experiment.scene import BATCH, BATCHES, attacks, results, run, stored, victims
+from tests.experiment.doomed import PATIENCE, experiment, start, status, stuck_at
+from tests.experiment.scene import BATCH, BATCHES, results, stored, visible
 
-_HALF = BATCH + 2  # images in the store when the second batch is half written
-_PATIENCE = 300
-
-
-def experiment(folder: Path) -> None:
-    run(folder, victims=victims(), attacks=attacks())
-
-
-def stuck_experiment(folder: str) -> None:
-    """Run the experiment in a process whose disk does not answer when an image is half written."""
-    replace = os.replace
-
-    def stuck(source, target):
-        if Path(target).name == f"{_HALF:08d}.png":
-            time.sleep(2 * _PATIENCE)
-        replace(source, target)
-
-    os.replace = stuck
-    experiment(Path(folder))
+_STUCK = f"{BATCH + 2:08d}.png"  # in the second batch
 
 
 @pytest.fixture(scope="module")
@@ -41,18 +24,21 @@ def unbroken(tmp_path_factory) -> Path:
     return folder
 
 
-def test_killed_run_loses_only_the_batch_in_flight(tmp_path, unbroken, attacked):
-    code = f"from {__name__} import stuck_experiment; stuck_experiment({str(tmp_path)!r})"
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1])
+def test_stopped_run_ends_at_once_and_loses_only_the_batch_in_flight(
+    tmp_path, unbroken, attacked, number
+):
+    process = start(stuck_at, tmp_path, _STUCK)
     try:
-        wait_for_half_a_batch(tmp_path / "store", process)
+        wait_for_half_an_image(tmp_path / "store", process)
     finally:
-        process.kill()
-    assert process.wait() == -signal.SIGKILL
+        os.kill(process.pid, number)
+    assert status(process) == -number
     left = visible(tmp_path / "store")
-    assert sum(name.endswith(".png") for name in left) == _HALF
-    # Of the image in flight there are the traces, which are written before it.
-    assert sum(name.endswith(".npz") for name in left) == _HALF + 1
+    assert left.items() <= stored(unbroken / "store").items()
+    images = [name for name in left if name.endswith(".png")]
+    assert {f"{index:08d}.png" for index in range(BATCH)} <= {Path(name).name for name in images}
+    assert _STUCK not in {Path(name).name for name in images}
     assert not (tmp_path / "run/rows.parquet").exists()
 
     experiment(tmp_path)
@@ -62,37 +48,33 @@ def test_killed_run_loses_only_the_batch_in_flight(tmp_path, unbroken, attacked)
     assert attacked[:2] == [("PGD", [4, 5, 6, 7]), ("PGD", [8, 9, 10])]
 
 
-def wait_for_half_a_batch(store: Path, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while not list(store.glob(f"*/.{_HALF:08d}.png.*")):
-        assert process.poll() is None, "the run ended before it could be killed"
+def wait_for_half_an_image(store: Path, process: BaseProcess) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not list(store.glob(f"*/.{_STUCK}.*")):
+        assert process.is_alive(), "the run ended before it could be stopped"
         assert time.monotonic() < deadline, f"no half written image in {store}"
         time.sleep(0.05)
 
 
-def visible(store: Path) -> dict[str, bytes]:
-    """Leave out the temporary file that a kill may leave behind."""
-    return {
-        name: content
-        for name, content in stored(store).items()
-        if not Path(name).name.startswith(".")
-    }
-
-
-@pytest.mark.parametrize("full_at", ["00000000.png", "00000006.png", "manifest.json"])
-def test_full_disk_keeps_what_is_stored_and_a_rerun_completes(
-    tmp_path, unbroken, attacked, monkeypatch, full_at
-):
+def full_at(monkeypatch, name: str) -> None:
+    """Have the disk be full when a file is to be named so."""
     replace = os.replace
 
     def full(source, target):
-        if Path(target).name == full_at:
-            raise OSError(errno.ENOSPC, "No space left on device")
+        if Path(target).name == name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         replace(source, target)
 
+    monkeypatch.setattr(os, "replace", full)
+
+
+@pytest.mark.parametrize("name", ["00000000.png", "00000006.png", "manifest.json"])
+def test_full_disk_keeps_what_is_stored_and_a_rerun_completes(
+    tmp_path, unbroken, attacked, monkeypatch, name
+):
     with monkeypatch.context() as disk:
-        disk.setattr(os, "replace", full)
-        with pytest.raises(StoreError, match=r"No space left.*make room.*run the same command"):
+        full_at(disk, name)
+        with pytest.raises(WriteError, match=rf"{name}: No space left.*run the same command"):
             experiment(tmp_path)
     kept = stored(tmp_path / "store")
     assert kept.items() <= stored(unbroken / "store").items()
@@ -102,8 +84,22 @@ def test_full_disk_keeps_what_is_stored_and_a_rerun_completes(
     experiment(tmp_path)
     assert results(tmp_path) == results(unbroken)
     assert stored(tmp_path / "store") == stored(unbroken / "store")
-    saved = 1 if full_at == f"{_HALF:08d}.png" else 0
+    saved = 1 if name == _STUCK else 0
     assert len(attacked) == 2 * 2 * BATCHES - saved
+
+
+@pytest.mark.parametrize("name", ["clean.png", "rows.parquet", "metrics.csv", "report.html"])
+def test_full_disk_at_the_results_keeps_all_images(tmp_path, unbroken, attacked, monkeypatch, name):
+    experiment(tmp_path)
+    with monkeypatch.context() as disk:
+        full_at(disk, name)
+        with pytest.raises(WriteError, match=rf"{name}: No space left.*run the same command"):
+            experiment(tmp_path)
+    assert stored(tmp_path / "store") == stored(unbroken / "store")
+    attacked.clear()
+    experiment(tmp_path)
+    assert attacked == []
+    assert results(tmp_path) == results(unbroken)
 
 
 def test_truncated_stored_image_is_made_again(tmp_path, unbroken, attacked):

@@ -15,6 +15,7 @@ from project.report.segmentation.pairs import judged
 from project.resampling import bootstrap
 from project.traces import read_traces
 from project.victims import EnsembleVictim
+from project.victims.acceleration import Acceleration, accelerated
 from tests.experiment.scene import IMAGES, results, run, shapes, victim, victims
 
 STEPS = 4
@@ -116,8 +117,9 @@ def test_traces_are_those_of_the_attack_image_by_image(folder, finished):
     images, target, index = (
         torch.stack([sample[name] for sample in whole]) for name in ("image", "target", "index")
     )
+    source = accelerated(victim("segmentation", 1), Acceleration(), images).victim
     for name, attack in segmentation_attacks().items():
-        result = attack.run(victim("segmentation", 1), images, target, index)
+        result = attack.run(source, images, target, index)
         for place, sample in enumerate(index.tolist()):
             traces = found[name, "a", sample]
             assert traces.keys() == result.traces.keys()

@@ -10,11 +10,13 @@ from torchmetrics.functional.image import (
 from project.metrics import SCC, UQI, UQISewar, VIFp
 from tests.metrics.pairs import as_arrays, pair, scenes
 
+CHECKERS = (torch.arange(48)[:, None] + torch.arange(57)).remainder(2).float().expand(1, 3, -1, -1)
 ALL = [UQI(), UQISewar(), SCC(), VIFp()]
 PAIRS = {
     "noise": pair(2, 48, 57),
     "flat areas": scenes(),
     "negative": (scenes()[0], 1 - scenes()[1]),
+    "largest sums": (CHECKERS, 1 - CHECKERS),
 }
 
 

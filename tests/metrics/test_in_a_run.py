@@ -11,10 +11,11 @@ from torch import Tensor
 from project.attacks import PGD, Attack
 from project.attacks.attack import Perturbed
 from project.callbacks import AttackCallback, RunFolder
+from project.errors import InputError
 from project.evaluation import TransferEvaluation
 from project.metrics import FeatureExtractor, frechet_distance, paired_kernel_distance
 from project.records import read_measures, read_rows
-from tests.experiment.scene import IMAGES, shapes, stored_images, victims
+from tests.experiment.scene import BATCHES, IMAGES, shapes, stored_images, victims
 
 
 class Statistics(FeatureExtractor):
@@ -51,12 +52,13 @@ class LeftHalf(Attack):
 METRICS = ("mse", "linf", "psnr", "ms_ssim", "uqi")
 
 
-def evaluated(folder, task, features=None):
-    evaluation = TransferEvaluation(victims(task), METRICS, features)
+def evaluated(folder, task, features=None, metrics=METRICS, more=(), **arguments):
+    evaluation = TransferEvaluation(victims(task), metrics, features, **arguments)
     attacks = {"pgd": PGD(8 / 255, 4 / 255, steps=2), "half": LeftHalf()}
     callbacks = [
         AttackCallback(attacks, ["a"], str(folder / "store"), threads=1),
         RunFolder(str(folder / "run"), gallery=1),
+        *more,
     ]
     quiet = dict.fromkeys(
         ["logger", "enable_progress_bar", "enable_checkpointing", "enable_model_summary"], False
@@ -179,3 +181,60 @@ def test_without_features_nothing_is_said_of_them(tmp_path):
     evaluation = evaluated(tmp_path, "classification")
     assert not [notice for notice in evaluation.notices if "fid" in notice]
     assert not [name for name in measures_of(tmp_path, "pgd") if name.startswith(("fid", "kid"))]
+
+
+class Forwards(L.Callback):
+    """Count the forward passes of modules from the first batch on."""
+
+    def __init__(self) -> None:
+        self.counts = {}
+
+    def watch(self, name, module) -> None:
+        self.counts[name] = 0
+        module.register_forward_hook(lambda *_: self._add(name))
+
+    def on_test_epoch_start(self, trainer, evaluation) -> None:
+        self.counts = {}
+        self.watch("victim", evaluation.victims["b"])  # which no attack asks
+        self.watch("features", evaluation.features["stats"])
+        (metric,) = evaluation._panel
+        self.watch("trunk", metric.network.net)
+
+    def _add(self, name) -> None:
+        self.counts[name] += 1
+
+
+@pytest.fixture
+def lpips_in_the_panel(random_backbone, monkeypatch):
+    monkeypatch.setattr("project.metrics.panel.published", lambda url: None)
+    return ("lpips_squeeze",)
+
+
+def test_every_network_sees_the_clean_images_once_for_all_attacks(tmp_path, lpips_in_the_panel):
+    found = Forwards()
+    features = {"stats": Statistics()}
+    evaluated(tmp_path, "classification", features, lpips_in_the_panel, [found])
+    attacks = 2
+    assert found.counts == dict.fromkeys(["victim", "features", "trunk"], BATCHES * (1 + attacks))
+
+
+def test_results_are_the_same_bytes_without_memory_for_clean_images(tmp_path, lpips_in_the_panel):
+    files = []
+    for memory in (0.0, 1.0):
+        folder = tmp_path / str(memory)
+        metrics = (*METRICS, "ssim", "scc", *lpips_in_the_panel)
+        evaluated(folder, "classification", metrics=metrics, clean_memory=memory)
+        files.append(
+            [(folder / "run" / name).read_bytes() for name in ("rows.parquet", "metrics.csv")]
+        )
+    assert files[0] == files[1]
+
+
+def test_memory_of_clean_images_is_given_back_after_the_test(evaluation):
+    assert evaluation._comparison._kept._kept == {}
+
+
+@pytest.mark.parametrize("memory", [-1.0, math.nan])
+def test_memory_below_zero_is_refused(memory):
+    with pytest.raises(InputError, match=r"clean_memory must be at least 0 GiB, got"):
+        TransferEvaluation(victims("classification"), METRICS, clean_memory=memory)

@@ -1,26 +1,13 @@
 import math
 import warnings
 
-import lpips
 import numpy as np
 import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from project.metrics import L0, L2, LPIPS, MSE, PSNR, SSIM, Linf, split_by_mask
-from tests.metrics.pairs import as_arrays, pair
-
-
-@pytest.fixture
-def random_backbone(monkeypatch):
-    """LPIPS with its published linear weights over a random backbone: no file is needed."""
-    published = lpips.LPIPS
-
-    def build(net, verbose):
-        torch.manual_seed(0)
-        return published(net=net, verbose=verbose, pnet_rand=True)
-
-    monkeypatch.setattr(lpips, "LPIPS", build)
+from tests.metrics.pairs import as_arrays, pair, scenes
 
 
 def test_sizes_of_one_grey_level_at_one_pixel():
@@ -46,7 +33,7 @@ def test_identical_images_are_identical():
     for metric in (L0(), L2(), Linf(), MSE()):
         assert torch.equal(metric(clean, clean), zeros)
     assert torch.equal(PSNR()(clean, clean), zeros + math.inf)
-    assert torch.allclose(SSIM()(clean, clean), ones, rtol=0, atol=1e-12)
+    assert torch.equal(SSIM()(clean, clean), ones)
 
 
 def test_psnr_and_ssim_are_those_of_scikit_image():
@@ -65,6 +52,38 @@ def test_psnr_and_ssim_are_those_of_scikit_image():
             use_sample_covariance=False,
         )
         assert ssim[n].item() == pytest.approx(theirs, abs=1e-7)
+
+
+def slow_ssim(x: np.ndarray, y: np.ndarray) -> float:
+    """The formula on levels (H, W, 3), window by window, from weighted moments about the means."""
+    line = np.exp(-((np.arange(11) - 5) ** 2) / 4.5)
+    window = (np.outer(line, line) / line.sum() ** 2)[..., None]
+    found = []
+    for top in range(x.shape[0] - 10):
+        for left in range(x.shape[1] - 10):
+            at = np.s_[top : top + 11, left : left + 11]
+            mean_x, mean_y = (window * x[at]).sum((0, 1)), (window * y[at]).sum((0, 1))
+            from_x, from_y = x[at] - mean_x, y[at] - mean_y
+            covariance = (window * from_x * from_y).sum((0, 1))
+            variances = (window * (from_x**2 + from_y**2)).sum((0, 1))
+            luminance = (2 * mean_x * mean_y + 1e-4) / (mean_x**2 + mean_y**2 + 1e-4)
+            found.append(luminance * (2 * covariance + 9e-4) / (variances + 9e-4))
+    return float(np.mean(found))
+
+
+SCENES = scenes(1, 24, 30)
+CHANGES = {
+    "small": SCENES,
+    "large": pair(1, change=255),
+    "negative": (SCENES[0], 1 - SCENES[1]),
+    "flat and far": (torch.zeros(1, 3, 20, 20), torch.ones(1, 3, 20, 20)),
+}
+
+
+@pytest.mark.parametrize("images", CHANGES.values(), ids=CHANGES)
+def test_ssim_is_the_formula_whatever_the_size_of_the_change(images):
+    [x], [y] = ([image / 255 for image in as_arrays(side)] for side in images)
+    assert SSIM()(*images).item() == pytest.approx(slow_ssim(x, y), abs=1e-12)
 
 
 def test_ssim_inside_the_border_is_that_of_torchmetrics():
@@ -159,15 +178,24 @@ def test_images_smaller_than_the_window_are_refused_by_ssim():
         SSIM()(torch.zeros(1, 3, 10, 40), torch.zeros(1, 3, 10, 40))
 
 
-def test_lpips_feeds_its_network_from_minus_one_to_one(random_backbone):
-    clean, adversarial = pair(height=40, width=48)
-    metric = LPIPS("squeeze")
+@pytest.mark.parametrize("net", ["squeeze", "alex", "vgg"])
+def test_lpips_is_that_of_its_package_on_images_from_minus_one_to_one(random_backbone, net):
+    clean, adversarial = pair(2, height=40, width=48)
+    metric = LPIPS(net)
     with torch.no_grad():
         expected = metric.network(2 * clean - 1, 2 * adversarial - 1).flatten()
-    assert metric.name == "lpips_squeeze"
-    assert torch.allclose(metric(clean, adversarial).float(), expected, rtol=1e-4, atol=0)
+    assert metric.name == f"lpips_{net}"
+    assert torch.allclose(metric(clean, adversarial).float(), expected, rtol=1e-5, atol=0)
     assert (metric(clean, adversarial) > 0).all()
     assert (metric(clean, clean) == 0).all()
+
+
+def test_lpips_is_computed_in_float32_under_autocast_too(random_backbone):
+    clean, adversarial = pair(height=40, width=48)
+    metric = LPIPS("squeeze")
+    expected = metric(clean, adversarial)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(metric(clean, adversarial), expected)
 
 
 def test_lpips_is_frozen_and_in_eval_mode(random_backbone):

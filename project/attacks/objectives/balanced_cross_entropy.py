@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from project.attacks.objectives.objective import Objective
@@ -36,7 +37,7 @@ class BalancedCrossEntropy(Objective):
 
     def __call__(self, step: Step) -> Tensor:
         """Return the weighted cross-entropy of the resisting elements over N, (N,)."""
-        labels = step.target.where(step.valid, 0).reshape(len(step.target), -1)
+        labels = step.target.masked_fill(~step.valid, 0).reshape(len(step.target), -1)
         weights = self._weights(step, labels).gather(1, labels).view_as(step.target)
         return mean_over_valid(step.cross_entropy * weights * step.resisting, step.valid)
 
@@ -52,11 +53,12 @@ class BalancedCrossEntropy(Objective):
                 f"class_weights must give one weight for each of the victim's {classes} classes, "
                 f"got {len(self.class_weights)}."
             )
-        return step.cross_entropy.new_tensor(self.class_weights).expand(images, -1)
+        weights = torch.tensor(self.class_weights).to(step.cross_entropy, non_blocking=True)
+        return weights.expand(images, -1)
 
 
 def _alike(counts: Tensor) -> Tensor:
     """Return N / (C · n_c) of the elements counted, (N, K), 0 for classes without any."""
     present = counts > 0
     weights = counts.sum(1, keepdim=True) / (present.sum(1, keepdim=True) * counts.clamp(min=1))
-    return weights.where(present, 0)
+    return weights.masked_fill(~present, 0)

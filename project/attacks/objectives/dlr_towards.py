@@ -36,7 +36,7 @@ class DLRTowards(Objective):
 
     def __call__(self, step: Step) -> Tensor:
         """Return the mean ratio, (N,)."""
-        label = step.target.where(step.valid, 0)
+        label = step.target.masked_fill(~step.valid, 0)
         wanted = wrong_class(step.clean_logits(), step.target, self.rank)
         both = torch.stack([wanted, label], 1)
         lead, own = step.logits.gather(1, both).unbind(1)

@@ -33,7 +33,10 @@ class Objective(ABC):
         """Return each image's loss, (N,), with gradient."""
 
     def facts(self, traces: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Sum a run's traces, (N, T) each, up to facts for the rows, (N,) each."""
+        """Sum a run's traces, (N, T) each, up to facts for the rows, (N,) each.
+
+        Steps that an image did not make are NaN.
+        """
         return {}
 
 
@@ -72,5 +75,6 @@ def weighted_split(step: Step, emphasised: Tensor, low: float | Tensor) -> Tenso
         (N,), with gradient.
     """
     losses = step.cross_entropy
-    low = torch.as_tensor(low, dtype=losses.dtype, device=losses.device)
+    if not isinstance(low, Tensor):
+        low = losses.new_full((), low)  # made there: a number's copy would wait for the device
     return mean_over_valid(losses * torch.where(emphasised, 1 - low, low), step.valid)

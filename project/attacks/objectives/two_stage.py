@@ -67,20 +67,19 @@ class TwoStage(Objective):
         step.traces["resisting"] = mean_over_valid(step.resisting.float(), step.valid)
         second = second.view(-1, *[1] * (step.target.ndim - 1))
         emphasised = self._hard(step)
-        if bool(second.any()):
+        if self._anyone(step, second):
             transferable = self._transferable(step)
             emphasised = torch.where(second, transferable, emphasised)
             share = mean_over_valid(transferable.float(), step.valid)
-            step.traces["transferable"] = share.where(second.flatten(), torch.nan)
-        beta, gamma = step.logits.new_tensor(self.beta), step.logits.new_tensor(self.gamma)
-        low = torch.where(second, beta, gamma)
-        return weighted_split(step, emphasised, low)
+            step.traces["transferable"] = share.masked_fill(~second.flatten(), torch.nan)
+        gamma = step.logits.new_full(second.shape, self.gamma)
+        return weighted_split(step, emphasised, gamma.masked_fill(second, self.beta))
 
     def facts(self, traces: dict[str, Tensor]) -> dict[str, Tensor]:
         """Count the steps of each stage (in parts where views of one step differ in stage)."""
         return {
-            "stage1_steps": (2 - traces["stage"]).sum(1),
-            "stage2_steps": (traces["stage"] - 1).sum(1),
+            "stage1_steps": (2 - traces["stage"]).nansum(1),
+            "stage2_steps": (traces["stage"] - 1).nansum(1),
         }
 
     def _in_second_stage(self, step: Step) -> Tensor:
@@ -88,8 +87,14 @@ class TwoStage(Objective):
             fooled = ~step.resisting.reshape(len(step.target), -1).any(1)
             step.memory["fooled"] = step.memory.get("fooled", fooled) | fooled
             return step.memory["fooled"]
-        late = step.number > float(self.stage_switch) * step.total
-        return torch.full(step.target.shape[:1], late, device=step.target.device)
+        return torch.full(step.target.shape[:1], self._late(step), device=step.target.device)
+
+    def _anyone(self, step: Step, second: Tensor) -> bool:
+        """Tell whether any image is in stage 2; only ``all_fooled`` must look at the device."""
+        return bool(second.any()) if self.stage_switch == "all_fooled" else self._late(step)
+
+    def _late(self, step: Step) -> bool:
+        return step.number > float(self.stage_switch) * step.total
 
     def _hard(self, step: Step) -> Tensor:
         return step.resisting if self.hard_weight == "correct" else step.valid & ~step.resisting

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from project.attacks.landscape import Landscape
 from project.attacks.rules.rule import GradientRule, Here
-from project.attacks.step import Memory
+from project.attacks.step import Memory, kept
 
 
 class RuleBook:
@@ -45,6 +45,10 @@ class RuleBook:
             here = self._here(perturbation, number, place)
             gradient = rule(gradient, self._memories[place], here)
         return gradient
+
+    def keep(self, staying: Tensor) -> None:
+        """Forget all images but those at (N,) bool ``staying``; the landscape is told by itself."""
+        self._memories = [kept(memory, staying) for memory in self._memories]
 
     def _here(self, perturbation: Tensor, number: int, place: int) -> Here:
         landscape = self.landscape

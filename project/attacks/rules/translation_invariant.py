@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -39,17 +41,20 @@ class TranslationInvariant(GradientRule):
     def __call__(self, gradient: Tensor, memory: Memory, here: Here) -> Tensor:
         """Return the smoothed gradient."""
         height, width = gradient.shape[2:]
-        return along_axes(gradient, self._band(height, gradient), self._band(width, gradient))
+        kind = (self.kernel_size // 2, self.reach, gradient.dtype, gradient.device)
+        return along_axes(gradient, _band(height, *kind), _band(width, *kind))
 
-    def _band(self, size: int, like: Tensor) -> Tensor:
-        """Return the convolution along one axis as a matrix, (1, size, size)."""
-        radius = self.kernel_size // 2
-        kernel = self._gaussian(torch.arange(-radius, radius + 1, device=like.device))
-        place = torch.arange(size, device=like.device)
-        distance = place - place[:, None]
-        band = self._gaussian(distance) * (distance.abs() <= radius) / kernel.sum()
-        return band[None].to(like)
 
-    def _gaussian(self, distance: Tensor) -> Tensor:
-        deviations = distance.double() * (self.reach / max(1, self.kernel_size // 2))
+@lru_cache(maxsize=8)
+def _band(size: int, radius: int, reach: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return the convolution along one axis as a matrix, (1, size, size)."""
+
+    def gaussian(distance: Tensor) -> Tensor:
+        deviations = distance.double() * (reach / max(1, radius))
         return torch.exp(-(deviations**2) / 2)
+
+    kernel = gaussian(torch.arange(-radius, radius + 1, device=device))
+    place = torch.arange(size, device=device)
+    distance = place - place[:, None]
+    band = gaussian(distance) * (distance.abs() <= radius) / kernel.sum()
+    return band[None].to(dtype)

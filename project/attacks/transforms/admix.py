@@ -67,4 +67,4 @@ class Admix(InputTransform):
                 f"and {tuple(images.shape[1:])} in the batch. Give the data a frame of fixed size, "
                 "and attack the images of the data set attached."
             )
-        return images + self.weight * others.to(images)
+        return images + self.weight * others.to(images, non_blocking=True)

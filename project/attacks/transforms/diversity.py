@@ -56,12 +56,13 @@ class Diversity(InputTransform):
         (rows, in_height), (columns, in_width) = down.nearest(), across.nearest()
         number = torch.arange(len(pixels), device=pixels.device)[:, None, None]
         moved = pixels.movedim((-2, -1), (1, 2))[number, rows[:, :, None], columns[:, None]]
-        moved[~(in_height[:, :, None] & in_width[:, None])] = outside
-        return moved.movedim((1, 2), (-2, -1))
+        moved = moved.movedim((1, 2), (-2, -1))
+        beyond = ~(in_height[:, :, None] & in_width[:, None])
+        return moved.masked_fill(beyond if pixels.ndim == 3 else beyond[:, None], outside)
 
     def _axes(self, chances: Tensor, pixels: Tensor) -> tuple[ResizedAxis, ResizedAxis]:
         """Return what becomes of the height and of the width."""
-        whether, size, top, left = chances.to(pixels.device).unbind(1)
+        whether, size, top, left = chances.to(pixels.device, non_blocking=True).unbind(1)
         scale = torch.ones_like(whether).masked_fill(whether < self.probability, self.scale)
         height, width = pixels.shape[-2:]
         return _drawn(height, scale, size, top), _drawn(width, scale, size, left)

@@ -48,9 +48,9 @@ class Spectrum(InputTransform):
 
     def _change(self, draws: Draws, images: Tensor) -> Tensor:
         shape = images.shape[1:]
-        noise = draws.keyed("noise").normal(*shape).to(images)
-        mask = draws.keyed("mask").uniform(*shape).to(images)
+        noise = draws.keyed("noise").normal(*shape).to(images, non_blocking=True)
+        mask = draws.keyed("mask").uniform(*shape).to(images, non_blocking=True)
         weights = 1 + self.spread * (2 * mask - 1)
-        waves = [cosines(size).to(images)[None] for size in shape[1:]]
+        waves = [cosines(size).to(images, non_blocking=True)[None] for size in shape[1:]]
         spectrum = along_axes(images + self.sigma * noise, *waves)
         return along_axes(spectrum * weights, *(wave.mT for wave in waves))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from project.records import replace_file
+from project.replacing import replace_file
 from project.report.comparison.compare import Comparison
 from project.report.comparison.pareto import Pareto
 from project.report.comparison.published import PUBLISHED

@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment
 from markupsafe import Markup
 
-from project.records import replace_file
+from project.replacing import replace_file
 from project.report.comparison.compare import Comparison, compare
 from project.report.comparison.files import write_markdown, write_numbers
 from project.report.comparison.pareto import Pareto, pareto

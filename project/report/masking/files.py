@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from project.records import replace_file
+from project.replacing import replace_file
 from project.report.comparison.files import write_markdown
 from project.report.comparison.tables import Cell, Table
 from project.report.masking.finding import Finding

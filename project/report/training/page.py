@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from project.records import replace_file
+from project.replacing import replace_file
 from project.report.exhibits import class_colours
 from project.report.gallery import Sample
 from project.report.templates import TOLD, environment

@@ -1,0 +1,109 @@
+"""Making the adversarial images of one pass, or taking them from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from project.attacks import Attack, AttackResult
+from project.store import Store, StoredSample
+
+
+class Crafting:
+    """One attack on one source, batch by batch.
+
+    Attributes:
+        made: how many images were attacked so far, and not taken from the store.
+
+    Args:
+        attack: what makes the images.
+        source: returns whom it attacks, the fast copy of a victim; asked once an attack is due.
+        store: of the pass.
+        max_batch: the most images attacked at a time; None is the whole batch.
+    """
+
+    def __init__(
+        self,
+        attack: Attack,
+        source: Callable[[], nn.Module],
+        store: Store,
+        max_batch: int | None = None,
+    ) -> None:
+        self.attack = attack
+        self.source = source
+        self.store = store
+        self.max_batch = max_batch
+        self.made = 0
+
+    def lacks(self, indices: list[int]) -> bool:
+        """Return whether a batch is to be attacked, since the store does not hold all of it."""
+        return not all(index in self.store for index in indices)
+
+    def __call__(self, batch: dict[str, Any]) -> list[StoredSample]:
+        """Return what the store holds of a batch, or attack it and store what comes.
+
+        Args:
+            batch: ``image``, ``target`` and ``index``.
+        """
+        indices: list[int] = batch["index"].tolist()
+        stored = self.store.load(indices)
+        if stored is not None:
+            return stored
+        result = self.attack.run(
+            self.source(), batch["image"], batch["target"], batch["index"], self.max_batch
+        )
+        crafted = stored_samples(result)
+        self.store.save(indices, crafted)
+        self.made += len(indices)
+        return crafted
+
+
+def stored_samples(result: AttackResult) -> list[StoredSample]:
+    """Return the images of a result as they are stored; flow, mask and traces for pictures only."""
+    images = _to_uint8(result.images).transpose(0, 2, 3, 1)
+    masks = None if result.mask is None else _to_uint8(result.mask)[:, 0]
+    flows = _flows(result)
+    facts = _facts(result)
+    traces = {
+        name: values.to("cpu", torch.float32).numpy() for name, values in result.traces.items()
+    }
+    return [
+        StoredSample(
+            image=images[place],
+            facts={name: values[place] for name, values in facts.items()},
+            flow=None if flows is None else flows[place],
+            mask=None if masks is None else masks[place],
+            traces={name: values[place] for name, values in traces.items()},
+        )
+        for place in range(len(images))
+    ]
+
+
+def stacked_images(crafted: list[StoredSample]) -> Tensor:
+    """Return stored images as a batch, (N, 3, H, W) in [0, 1]."""
+    stacked = np.stack([sample.image for sample in crafted]).transpose(0, 3, 1, 2)
+    return torch.from_numpy(np.ascontiguousarray(stacked)).float().div(255)
+
+
+def _facts(result: AttackResult) -> dict[str, list[float]]:
+    own = {"success": result.success, "success_float": result.success_float, "steps": result.steps}
+    told = {name: values.double() for name, values in result.facts.items()}
+    return {name: values.tolist() for name, values in (own | told).items()}
+
+
+def _flows(result: AttackResult) -> NDArray[np.float16] | None:
+    if result.perturbation.shape[1] != 2:
+        return None
+    moved = result.perturbation
+    moved = moved if result.mask is None else moved * result.mask  # what moved the image
+    return moved.cpu().numpy().astype(np.float16)
+
+
+def _to_uint8(values: Tensor) -> NDArray[np.uint8]:
+    levels: NDArray[np.uint8] = values.mul(255).round().to("cpu", torch.uint8).numpy()
+    return levels

@@ -1,0 +1,67 @@
+"""What a grid has found: all measures in one file, and a page that links the reports."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lightning.pytorch.utilities import rank_zero_only
+
+from project.grid.planning import PlannedRun
+from project.records import Measure, read_measures
+from project.replacing import replace_file
+from project.report.templates import environment
+
+_PAGE = Path(__file__).parent / "index.html"
+
+
+@rank_zero_only
+def write_overview(
+    folder: Path, title: str, runs: Sequence[PlannedRun], failures: Mapping[str, str]
+) -> None:
+    """Write overview.csv and index.html, and tell a line per experiment.
+
+    Args:
+        folder: of the grid.
+        title: heading of the page.
+        runs: its experiments.
+        failures: why some of them failed, by name; their folders are not looked at.
+    """
+    found = {run.name: _measures(run) for run in runs if run.name not in failures}
+    states = {run.name: _state(found.get(run.name, []), failures.get(run.name)) for run in runs}
+    replace_file(folder / "overview.csv", _table(found).encode())
+    page = environment().from_string(_PAGE.read_text(encoding="utf-8"))
+    replace_file(
+        folder / "index.html", page.render(title=title, states=states, found=found).encode()
+    )
+    print()
+    for run in runs:
+        print(f"{run.name}: {states[run.name]}")
+    print(f"overview: {folder / 'index.html'}")
+
+
+def _measures(run: PlannedRun) -> list[Measure]:
+    path = run.folder / "metrics.csv"
+    return read_measures(path) if path.is_file() else []
+
+
+def _state(measures: Sequence[Measure], failure: str | None) -> str:
+    if failure:
+        return f"failed: {failure.splitlines()[0]}"
+    if not measures:
+        return "no results yet"
+    attacked = [measure for measure in measures if measure.attack]
+    names = [{getattr(one, part) for one in attacked} for part in ("attack", "source", "victim")]
+    return "{} attacks × {} sources × {} victims".format(*(len(one - {""}) for one in names))
+
+
+def _table(found: Mapping[str, Sequence[Measure]]) -> str:
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["data", *Measure._fields])
+    for name, measures in found.items():
+        for measure in measures:
+            table.writerow([name, *("" if cell is None else cell for cell in measure)])
+    return text.getvalue()

@@ -1,0 +1,110 @@
+"""The experiments of a grid, and whether each can be started, before any is."""
+
+from __future__ import annotations
+
+from argparse import ArgumentError
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from jsonargparse import ArgumentParser
+from lightning.pytorch.cli import LightningArgumentParser
+
+from project.attack_cli import AttackCLI, experiment
+from project.callbacks import AttackCallback
+from project.errors import InputError
+from project.evaluation import plan_passes
+from project.grid.description import Grid, Place
+
+
+class PlannedRun(NamedTuple):
+    """One experiment of a grid.
+
+    Attributes:
+        name: of its data set in the grid.
+        folder: of its results.
+        arguments: its command line.
+    """
+
+    name: str
+    folder: Path
+    arguments: list[str]
+
+
+class CheckedExperiment(AttackCLI):
+    """An experiment that is not run: its arguments are read, and of its classes the attacks built.
+
+    Victims and data would be read from disk, or trained; their files are looked at in their turn.
+    """
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """Make a parser that raises what is wrong."""
+        return super().init_parser(**{"exit_on_error": False, **kwargs})
+
+    def before_instantiate_classes(self) -> None:
+        """Train nothing."""
+
+    def instantiate_classes(self) -> None:
+        """Build the attacks, and plan the passes."""
+        parser = ArgumentParser(exit_on_error=False)
+        parser.add_class_arguments(AttackCallback, "attack")
+        built = parser.instantiate_classes(parser.parse_object({"attack": self.config.attack}))
+        chosen: AttackCallback = built.attack
+        plan_passes(chosen.attacks, self.config.model.victims, chosen.sources)
+
+
+def planned(grid: Grid, arguments: Sequence[str] = ()) -> list[PlannedRun]:
+    """Return the experiments of a grid, in the order of its data.
+
+    Args:
+        grid: what to run.
+        arguments: further ones of every experiment; they come last, so they win.
+
+    Raises:
+        ValueError: with all that is wrong in any of them.
+    """
+    runs, wrong = [], []
+    for name, place in grid.data.items():
+        try:
+            run = _planned(grid, name, place, arguments)
+            experiment(run.arguments, CheckedExperiment)
+            runs.append(run)
+        except (ArgumentError, ValueError, OSError) as error:
+            wrong.append(f"{name}: {error}")
+    if wrong:
+        raise InputError("the grid cannot be run.\n" + "\n".join(wrong))
+    return runs
+
+
+def _planned(grid: Grid, name: str, place: Place, arguments: Sequence[str]) -> PlannedRun:
+    folder = Path(grid.folder) / name
+    sources = [] if place.sources is None else [f"--attack.sources={_written(place.sources)}"]
+    own = [
+        *(f"--config={config}" for config in place.configs),
+        f"--attack.attacks={_written(_attacks(grid, place))}",
+        *sources,
+        f"--run.folder={folder}",
+        f"--run.title={grid.title}, {name}",
+    ]
+    return PlannedRun(name, folder, [*own, *grid.arguments, *place.arguments, *arguments])
+
+
+def _attacks(grid: Grid, place: Place) -> dict[str, Any]:
+    chosen = list(grid.attacks) if place.attacks is None else place.attacks
+    unknown = [family for family in chosen if family not in grid.attacks]
+    if unknown:
+        raise InputError(
+            f"attack {', '.join(map(repr, unknown))} is not among the grid's: "
+            f"{', '.join(grid.attacks)}."
+        )
+    found: dict[str, Any] = {}
+    for family in chosen:
+        found |= grid.attacks[family].members(family)
+    return found
+
+
+def _written(content: Mapping[str, Any] | Sequence[str]) -> str:
+    """Return YAML on one line, in which fractions stay as they were written."""
+    text: str = yaml.safe_dump(content, default_flow_style=True, sort_keys=False, width=10**9)
+    return text.strip()

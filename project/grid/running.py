@@ -1,0 +1,60 @@
+"""Running a grid's experiments one after another."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from argparse import ArgumentParser
+from pathlib import Path
+
+import torch.distributed as dist
+from lightning.pytorch.utilities import rank_zero_only
+
+from project.attack_cli import run_experiment
+from project.errors import InputError
+from project.grid.description import read_grid
+from project.grid.overview import write_overview
+from project.grid.planning import PlannedRun, planned
+
+
+def grid_main(args: list[str] | None = None) -> None:
+    """Run a grid: ``--grid FILE``, and arguments of every experiment.
+
+    An experiment that fails does not lose the others; but with several processes it ends the grid,
+    since a process that failed alone leaves the others waiting. What the store holds is not
+    attacked again, so the same command goes on where a grid was stopped.
+
+    Args:
+        args: command line; None is ``sys.argv``.
+
+    Raises:
+        ValueError: if the grid cannot be run, before anything runs; or if an experiment failed,
+            after all others.
+    """
+    parser = ArgumentParser(prog="attack.py", allow_abbrev=False, add_help=False)
+    parser.add_argument("--grid", type=Path, required=True)
+    chosen, arguments = parser.parse_known_args(args)
+    grid = read_grid(chosen.grid)
+    runs = planned(grid, arguments)
+    failures = {run.name: failure for run in runs if (failure := _failure(run))}
+    write_overview(Path(grid.folder), grid.title, runs, failures)
+    if failures:
+        raise InputError(
+            f"{len(failures)} of {len(runs)} experiments failed: {', '.join(failures)}. Run the "
+            "same command when it is mended: what is stored is not attacked again."
+        )
+
+
+def _failure(run: PlannedRun) -> str | None:
+    """Run an experiment, and return why it failed, None if it did not."""
+    rank_zero_only(print)(f"\n=== {run.name} → {run.folder}", flush=True)
+    try:
+        run_experiment(run.arguments)
+    except Exception as error:
+        if dist.is_available() and dist.is_initialized():
+            raise  # the other processes wait: whoever started them is to end them
+        if not isinstance(error, InputError):
+            traceback.print_exc()
+        print(f"{run.name} failed: {error}", file=sys.stderr, flush=True)
+        return f"{type(error).__name__}: {error}"
+    return None

@@ -1,0 +1,53 @@
+"""What is computed once and kept while there is room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import Any
+
+from torch import Tensor
+
+
+class Kept:
+    """Keep what comes first and fits: passes over data ask for everything in the same order again.
+
+    Of what is asked for in turns, whatever is thrown out for the newest is thrown out just before
+    it is asked for. What does not fit is made again each time, to the same values.
+
+    Args:
+        room: bytes, on whatever device the tensors are.
+    """
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self._kept: dict[Hashable, Any] = {}
+
+    def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """Return what is kept under a key, or make it.
+
+        Args:
+            key: what it is.
+            make: returns a tensor, or tensors in lists and tuples.
+        """
+        if key in self._kept:
+            return self._kept[key]
+        made = make()
+        size = _bytes(made)
+        if size <= self.room:
+            self._kept[key] = made
+            self.room -= size
+        return made
+
+
+def _bytes(thing: Tensor | Iterable[Any]) -> int:
+    """Return the memory of tensors; those that share it count once."""
+    storages = {tensor.untyped_storage() for tensor in _tensors(thing)}
+    return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
+
+
+def _tensors(thing: Tensor | Iterable[Any]) -> Iterator[Tensor]:
+    if isinstance(thing, Tensor):
+        yield thing
+    else:
+        for part in thing:
+            yield from _tensors(part)

@@ -1,0 +1,139 @@
+"""A faster copy of a victim, compared with it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from project.errors import InputError
+from project.victims.acceleration.checkpointing import checkpoint_blocks
+from project.victims.acceleration.compiling import compile_network
+from project.victims.acceleration.difference import Difference
+from project.victims.acceleration.folding import fold
+from project.victims.acceleration.networks import first_inputs, networks
+from project.victims.acceleration.options import Acceleration
+from project.victims.acceleration.precision import to_bfloat16
+from project.victims.victim import Victim
+
+_OFF = Acceleration(fold=False, channels_last=False)
+_TOLERANCE = 1e-2
+"""Of the largest logit. Rounding stays below, also that of TF32; a wrong copy is far above."""
+
+Change = Callable[[Victim, Tensor], str]
+
+
+class Accelerated(NamedTuple):
+    """What is attacked instead of a victim.
+
+    Attributes:
+        victim: the copy, of the victim's class and with its names of layers; they share nothing.
+            The victim itself, where all options are off.
+        changes: what was done, in words.
+        difference: on the probe images.
+    """
+
+    victim: Victim
+    changes: tuple[str, ...]
+    difference: Difference
+
+
+def accelerated(victim: Victim, how: Acceleration, images: Tensor) -> Accelerated:
+    """Return a faster copy of a victim, in eval mode and frozen, compared with it.
+
+    Args:
+        victim: stays as it is.
+        how: what is changed in the copy.
+        images: (N, 3, H, W) in [0, 1], real ones, on the victim's device.
+
+    Raises:
+        ValueError: if a change that should be exact up to rounding is not.
+    """
+    if how == _OFF:
+        return Accelerated(victim, (), Difference())
+    with torch.inference_mode(False):  # of inference tensors no gradient could be taken
+        fast = _frozen_copy(victim)
+        reference = _logits(fast, images)
+        told, exact, difference = [], True, Difference()
+        for option, change in _changes(how):
+            told.append(change(fast, images))
+            difference = Difference.between(_logits(fast, images), reference)
+            exact &= option != "precision"
+            if exact:
+                _require_equal(option, difference)
+    return Accelerated(fast, tuple(filter(None, told)), difference)
+
+
+def _changes(how: Acceleration) -> Iterator[tuple[str, Change]]:
+    """Yield what is to be changed by its option's name, what comes around the rest last."""
+    if how.fold:
+        yield "fold", _fold
+    if how.channels_last:
+        yield "channels_last", _lay_channels_last
+    if how.checkpoint:
+        yield "checkpoint", _checkpoint
+    if how.precision == "bfloat16":
+        yield "precision", _to_bfloat16
+    if how.compile != "off":
+        yield "compile", partial(_compile, mode=how.compile)
+
+
+def _fold(fast: Victim, images: Tensor) -> str:
+    norms = sum(isinstance(part, nn.BatchNorm2d) for part in fast.modules())
+    inputs = first_inputs(fast, images)
+    folded = sum(fold(network, arguments) for network, arguments in inputs.items())
+    return f"{folded} of {norms} BatchNorms folded" if norms else ""
+
+
+def _lay_channels_last(fast: Victim, images: Tensor) -> str:
+    fast.to(memory_format=torch.channels_last)
+    return "channels_last"
+
+
+def _checkpoint(fast: Victim, images: Tensor) -> str:
+    count = sum(checkpoint_blocks(network) for network in networks(fast))
+    if not count:
+        raise InputError(
+            "checkpoint keeps what enters the blocks of a network, but "
+            f"{type(networks(fast)[0]).__name__} has none (no part with several layers). Switch "
+            "acceleration.checkpoint off, and set max_batch instead."
+        )
+    return f"{count} blocks checkpointed"
+
+
+def _to_bfloat16(fast: Victim, images: Tensor) -> str:
+    for network in networks(fast):
+        to_bfloat16(network)
+    return "bfloat16"
+
+
+def _compile(fast: Victim, images: Tensor, mode: str) -> str:
+    for network in networks(fast):
+        compile_network(network, mode)
+    return f"compiled ({mode})"
+
+
+def _frozen_copy(victim: Victim) -> Victim:
+    fast = copy.deepcopy(victim).eval().requires_grad_(False)
+    for part in fast.modules():
+        if isinstance(part, Victim):
+            part._fingerprint = None  # that of other weights
+    return fast
+
+
+def _logits(victim: Victim, images: Tensor) -> Tensor:
+    with torch.no_grad():
+        logits: Tensor = victim(images)
+    return logits
+
+
+def _require_equal(option: str, difference: Difference) -> None:
+    if not difference.relative <= _TOLERANCE:  # NaN is not
+        raise InputError(
+            f"option {option} must leave the logits as they are up to rounding, {_TOLERANCE} of "
+            f"the largest, but {difference}. Switch acceleration.{option} off for this source."
+        )

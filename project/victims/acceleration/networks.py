@@ -1,0 +1,44 @@
+"""Reaching the networks inside a victim, and putting something around their forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from project.victims.victim import Victim
+
+Forward = Callable[..., Any]
+
+
+def networks(victim: Victim) -> list[nn.Module]:
+    """Return the networks that hold no further victims, each once.
+
+    A victim of victims (an ensemble, a sliding window) has several or lies deeper; what is around
+    a network (normalisation, resizing, padding, means over members) stays as it is.
+    """
+    inside = [part.network for part in victim.modules() if isinstance(part, Victim)]
+    leaves = [net for net in inside if not any(isinstance(part, Victim) for part in net.modules())]
+    return list(dict.fromkeys(leaves))
+
+
+def first_inputs(victim: Victim, images: Tensor) -> dict[nn.Module, tuple[Any, ...]]:
+    """Return what each of the networks is given first when the victim sees images."""
+    inputs: dict[nn.Module, tuple[Any, ...]] = {}
+
+    def keep(network: nn.Module, given: tuple[Any, ...]) -> None:
+        inputs.setdefault(network, given)
+
+    handles = [network.register_forward_pre_hook(keep) for network in networks(victim)]
+    with torch.no_grad():
+        victim(images)
+    for handle in handles:
+        handle.remove()
+    return inputs
+
+
+def surround(module: nn.Module, around: Callable[[Forward], Forward]) -> None:
+    """Put something around a module's forward pass; it keeps its class, names and hooks."""
+    module.forward = around(module.forward)

@@ -1,0 +1,144 @@
+"""Processes of an experiment end when they are told to, or when another of them is gone."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from project.attack_cli import attack_main
+from tests.experiment.doomed import PATIENCE
+from tests.experiment.scene import BATCH, IMAGES, results, stored, visible
+
+ROOT = Path(__file__).parents[2]
+JOB = "4242"
+_SCRIPT = """
+import os, sys
+from pathlib import Path
+from project.attack_cli import attack_main
+if __name__ == "__main__":
+    Path("rank" + os.environ.get("LOCAL_RANK", "0")).write_text(str(os.getpid()))
+    attack_main(sys.argv[1:])
+"""
+# Tasks that end with a status of their own when they are told to end.
+_BUSY = "trap 'exit {status}' TERM; touch begun; while true; do sleep 0.1; done"
+COMMAND = ["--config=config.yaml", "--attack.store=store", "--run.folder=run"]
+
+
+def config() -> dict:
+    victim = {"class_path": "tests.experiment.scene.victim"}
+    patient = {"class_path": "tests.experiment.doomed.Patient", "init_args": {"eps": 0.02}}
+    shapes = {"task": "classification", "size": 32, "num_test": IMAGES, "batch_size": BATCH}
+    return {
+        "data": {"class_path": "ShapesData", "init_args": shapes},
+        "model": {"victims": {"a": victim}, "metrics": ["ssim"]},
+        "attack": {"attacks": {"patient": patient}, "threads": 1},
+        "trainer": {"accelerator": "cpu", "devices": 1, "enable_progress_bar": False},
+    }
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """Return the current folder, with an experiment that waits while there is a file ``wait``."""
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config()))
+    (tmp_path / "attack.py").write_text(_SCRIPT)
+    (tmp_path / "wait").touch()
+    monkeypatch.chdir(tmp_path)
+    for name, value in {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(ROOT),
+        "WANDB_MODE": "disabled",
+        "PATH": f"{tmp_path}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }.items():
+        monkeypatch.setenv(name, value)
+    return tmp_path
+
+
+def wait_until(seen: Callable[[], object], process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not seen():
+        assert process.poll() is None, "the process has ended"
+        assert time.monotonic() < deadline, "the process hangs"
+        time.sleep(0.05)
+
+
+def assert_a_rerun_makes_the_files_of_an_unbroken_run(folder: Path) -> None:
+    (folder / "wait").unlink()
+    unbroken = ["--config=config.yaml", "--attack.store=whole/store", "--run.folder=whole/run"]
+    for command in (COMMAND, unbroken):
+        attack_main([*command, "--trainer.logger=false"])
+    assert results(folder) == results(folder / "whole")
+    assert visible(folder / "store") == stored(folder / "whole/store")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning")
+def test_no_process_outlives_another_that_was_killed(folder, rank):
+    process = subprocess.Popen(
+        [sys.executable, "attack.py", *COMMAND, "--trainer.devices=2", "--trainer.strategy=ddp"],
+        stdout=subprocess.PIPE,
+    )
+    wait_until(lambda: list(folder.glob("store/*/00000003.png")), process)
+    os.kill(int((folder / f"rank{rank}").read_text()), signal.SIGKILL)
+    process.communicate(timeout=PATIENCE)  # until nobody has the pipe any more
+    assert process.returncode != 0
+    assert_a_rerun_makes_the_files_of_an_unbroken_run(folder)
+
+
+def command(path: Path, lines: str) -> None:
+    """Put a command of SLURM's on the path."""
+    path.write_text(f"#!/usr/bin/env bash\n{lines}\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def submit(folder, monkeypatch) -> Callable[[str], subprocess.Popen]:
+    """Return what starts the script for SLURM, with an ``srun`` that does as told."""
+    job = {"JOB_ID": JOB, "JOB_NAME": "mirage", "NNODES": "1", "NTASKS": "1", "PROCID": "0"}
+    job |= {"NTASKS_PER_NODE": "1", "LOCALID": "0", "NODEID": "0", "NODELIST": "127.0.0.1"}
+    for name, value in job.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    command(folder / "scontrol", 'echo "$@" > requeued')
+
+    def submitted(srun: str) -> subprocess.Popen:
+        command(folder / "srun", srun)
+        return subprocess.Popen([str(ROOT / "configs/launch/slurm.sh"), *COMMAND])
+
+    return submitted
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning")
+def test_job_whose_time_is_up_is_queued_again_and_goes_on(folder, submit, monkeypatch):
+    job = submit('shift; exec "$@"')
+    wait_until(lambda: list(folder.glob("store/*/00000003.png")), job)
+    job.send_signal(signal.SIGUSR1)
+    assert job.wait(PATIENCE) == 128 + signal.SIGTERM
+    assert (folder / "requeued").read_text() == f"requeue {JOB}\n"
+    (folder / "srun").unlink()
+    monkeypatch.delenv("SLURM_NTASKS")  # by which Lightning knows a task of SLURM's
+    assert_a_rerun_makes_the_files_of_an_unbroken_run(folder)
+
+
+@pytest.mark.parametrize(
+    ("srun", "asked", "status"),
+    [
+        ("exit 0", False, 0),
+        ("exit 1", False, 1),  # an error would come again
+        (_BUSY.format(status=0), True, 0),  # done just then
+        (_BUSY.format(status=1), True, 1),
+    ],
+)
+def test_job_that_is_done_or_has_failed_is_not_queued_again(folder, submit, srun, asked, status):
+    job = submit(srun)
+    if asked:
+        wait_until((folder / "begun").exists, job)
+        job.send_signal(signal.SIGUSR1)
+    assert job.wait(PATIENCE) == status
+    assert not (folder / "requeued").exists()
