@@ -75,12 +75,17 @@ class Store:
         self.label = label
         self.description = description
         slug = re.sub(r"[^\w.-]+", "_", label)
-        self.folder = root / f"{slug}-{digest(description)[:16]}"
+        self.key = digest(description)
+        self.folder = root / f"{slug}-{self.key[:16]}"
         self._check_manifest()
         remove_abandoned(self.folder)
 
     def __contains__(self, index: int) -> bool:
-        return self._image_path(index).is_file()
+        return self.image_path(index).is_file()
+
+    def image_path(self, index: int) -> Path:
+        """Return where a sample's image lies once it is there."""
+        return self.folder / f"{index:08d}.png"
 
     def load(self, indices: list[int]) -> list[StoredSample] | None:
         """Return the samples of a batch, or None unless every one of them is there and readable.
@@ -110,9 +115,6 @@ class Store:
         with ThreadPoolExecutor(_WRITERS) as writers:
             list(writers.map(lambda pair: self._write(*pair), pairs))  # raises what a writer raises
 
-    def _image_path(self, index: int) -> Path:
-        return self.folder / f"{index:08d}.png"
-
     def _check_manifest(self) -> None:
         path = self.folder / "manifest.json"
         if not path.exists():
@@ -141,11 +143,11 @@ class Store:
             replace_file(path, json.dumps(self._manifest(), indent=1, sort_keys=True).encode())
 
     def _read(self, index: int) -> StoredSample:
-        with Image.open(self._image_path(index)) as file:
+        with Image.open(self.image_path(index)) as file:
             file.load()
             facts = json.loads(file.text[_CHUNK])  # type: ignore[attr-defined]
             image = np.asarray(file)
-        arrays_path = self._image_path(index).with_suffix(".npz")
+        arrays_path = self.image_path(index).with_suffix(".npz")
         if not arrays_path.is_file():
             return StoredSample(image, facts)
         with np.load(io.BytesIO(arrays_path.read_bytes())) as arrays:
@@ -153,7 +155,7 @@ class Store:
             return StoredSample(image, facts, arrays.get("flow"), arrays.get("mask"), traces)
 
     def _write(self, index: int, sample: StoredSample) -> None:
-        path = self._image_path(index)
+        path = self.image_path(index)
         arrays: dict[str, NDArray[Any]] = {_TRACE + n: one for n, one in sample.traces.items()}
         if sample.flow is not None:
             arrays["flow"] = sample.flow

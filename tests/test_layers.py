@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = {
-    4: {"cli", "attack_cli", "grid", "largest_batch"},
+    4: {"cli", "attack_cli", "explain", "grid", "largest_batch", "study"},
     3: {"training", "evaluation", "callbacks", "report", "tracking"},
     2: {"attacks"},
     1: {"threat_models", "saliency", "metrics", "store"},
@@ -61,6 +61,12 @@ def test_every_part_that_is_given_a_layer_exists():
 def test_report_reads_files_and_needs_no_model():
     for path in (ROOT / "project/report").rglob("*.py"):
         assert set(imported_parts(path)) <= READABLE
+        assert "torch" not in path.read_text(encoding="utf-8").split()
+
+
+def test_study_needs_the_report_and_no_model():
+    for path in (ROOT / "project/study").rglob("*.py"):
+        assert set(imported_parts(path)) <= READABLE | {"study", "errors"}
         assert "torch" not in path.read_text(encoding="utf-8").split()
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from project.attack_cli import attack_main
 from project.cli import train_main
+from tests.attack_table import attack_table, written
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -46,3 +47,13 @@ def test_config_that_the_readme_names_exists(path):
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"^make (\w+)", README, re.MULTILINE))))
 def test_make_knows_the_target(target):
     subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_the_table_of_attacks_is_what_the_code_says():
+    assert written(README) == README, "run python -m tests.attack_table"
+
+
+def test_every_attack_of_the_table_has_a_source():
+    sources = [line.split(" | ")[-1] for line in attack_table().splitlines()[2:]]
+    assert sources
+    assert "– |" not in sources

@@ -31,6 +31,8 @@ class AttackCallback(L.Callback):
     batch ``adversarial`` (N, 3, H, W) and ``crafted``, what is known of each image.
 
     Attributes:
+        stores: of each pass, during a test.
+        copies: what is attacked instead of the sources, in words by the source's name.
         craftings: what makes the images of each pass, from the start of the test on.
 
     Args:
@@ -71,9 +73,10 @@ class AttackCallback(L.Callback):
         self.max_batch = max_batch
         self.threads = threads
         self._plan: list[Pass] = []
-        self._stores: dict[Pass, Store] = {}
+        self.stores: dict[Pass, Store] = {}
         self._lacking: set[str] = set()  # sources that are still to be attacked
         self._victims: dict[str, Any] = {}
+        self.copies: dict[str, str] = {}
         self.craftings: dict[Pass, Crafting] = {}
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -92,7 +95,7 @@ class AttackCallback(L.Callback):
         data.passes = [str(step) for step in self._plan]
         for attack in self.attacks.values():
             attack.attach(data.samples)
-        self._stores = {
+        self.stores = {
             step: self._open(step, data.samples.fingerprint(), str(trainer.precision))
             for step in self._plan
             if not step.clean
@@ -108,9 +111,8 @@ class AttackCallback(L.Callback):
         samples = trainer.datamodule.samples  # type: ignore[attr-defined]
         compared = range(min(_COMPARED, len(samples)))
         images = torch.stack([samples[place]["image"] for place in compared])
-        fast = FastSources(
-            self._victims, self.acceleration, images.to(pl_module.device), pl_module.notices
-        )
+        fast = FastSources(self._victims, self.acceleration, images.to(pl_module.device))
+        self.copies = fast.told
         for source in sorted(self._lacking):
             fast.copy_of(source)  # a wrong one is refused before anything is attacked
         self.craftings = {
@@ -120,7 +122,7 @@ class AttackCallback(L.Callback):
                 store,
                 self.max_batch,
             )
-            for step, store in self._stores.items()
+            for step, store in self.stores.items()
         }
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -157,7 +159,7 @@ class AttackCallback(L.Callback):
 
     def _look_up(self, indices: list[int]) -> None:
         """Tell what the store holds, and note whom it lacks images of."""
-        found = {step: sum(i in store for i in indices) for step, store in self._stores.items()}
+        found = {step: sum(i in store for i in indices) for step, store in self.stores.items()}
         for step, count in found.items():
             rank_zero_info(f"{step}: {count} of {len(indices)} images come from the store")
         self._lacking = {step.source for step, count in found.items() if count < len(indices)}

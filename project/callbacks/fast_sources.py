@@ -13,11 +13,13 @@ from project.victims.acceleration import Acceleration, accelerated
 class FastSources:
     """What is attacked instead of the sources, each copy made when it is first asked for.
 
+    Attributes:
+        told: by the victim's name, what its copy is and how far it is from it.
+
     Args:
         victims: by name.
         how: what makes their copies fast.
         images: (N, 3, H, W) in [0, 1], real ones on which a copy is compared with its victim.
-        notices: takes a sentence on each copy.
     """
 
     def __init__(
@@ -25,12 +27,11 @@ class FastSources:
         victims: Mapping[str, Victim],
         how: Acceleration,
         images: Tensor,
-        notices: list[str],
     ) -> None:
         self.victims = victims
         self.how = how
         self.images = images
-        self.notices = notices
+        self.told: dict[str, str] = {}
         self._copies: dict[str, Victim] = {}
 
     def copy_of(self, name: str) -> Victim:
@@ -46,9 +47,6 @@ class FastSources:
     def _made(self, name: str) -> Victim:
         made = accelerated(self.victims[name], self.how, self.images)
         if made.changes:
-            notice = (
-                f"{name} is attacked through a copy ({', '.join(made.changes)}): on "
-                f"{len(self.images)} images {made.difference}."
-            )
-            self.notices += [notice] if notice not in self.notices else []
+            changes = ", ".join(made.changes)
+            self.told[name] = f"{changes}; on {len(self.images)} images {made.difference}"
         return made.victim

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from project.attacks.attack import Traits
+from project.callbacks.adversarial_set import write_adversarial_set
 from project.callbacks.attacking import AttackCallback
 from project.callbacks.console import summary_table
 from project.callbacks.versions import versions
@@ -24,19 +21,24 @@ from project.evaluation import CLEAN, TransferEvaluation, kin
 from project.records import remove_path, write_measures, write_rows
 from project.replacing import replace_file
 from project.report import build_report
+from project.report.gallery import Attacked, GalleryKeeper
 from project.report.masking import flagged_sentences
+from project.report.pictures import Bytes
 from project.store import StoredSample
 from project.traces import write_traces
-from project.tracking import track_run
-from project.victims import Victim
+from project.tracking import refuse_victims, track_run
+from project.victims.check import VictimCheckError
 
 _RESULTS = (
     *("rows.parquet", "metrics.csv", "run.json", "traces.parquet", "report.html", "gallery"),
     *("comparison.csv", "comparison.md", "pareto.svg"),
     *("transfer.csv", "transfer.md", "transfer.svg", "transfer.png"),
-    *("masking.csv", "masking.md"),
+    *("masking.csv", "masking.md", "adversarial.json"),
 )
-_PACKAGES = ("mirage-attacks", "torch", "lightning", "torchmetrics", "timm", "lpips")
+_PACKAGES = (
+    *("mirage-attacks", "torch", "torchvision", "lightning", "torchmetrics", "timm"),
+    *("segmentation-models-pytorch", "lpips", "numpy", "pillow"),
+)
 
 
 class RunFolder(L.Callback):
@@ -46,17 +48,19 @@ class RunFolder(L.Callback):
         folder: where to; results of an earlier run there are replaced. Environment variables are
             filled in, such as the WANDB_RUN_ID that each run of a sweep has.
         title: heading of the report.
-        gallery: how many images to show, evenly spaced over the data set.
+        gallery: how many images to keep pictures of, evenly spaced over the data set, or ``all``.
     """
 
     def __init__(
-        self, folder: str = "runs/attack", title: str = "Attack experiment", gallery: int = 6
+        self,
+        folder: str = "runs/attack",
+        title: str = "Attack experiment",
+        gallery: int | Literal["all"] = 6,
     ) -> None:
         self.folder = os.path.expandvars(folder)
         self.title = title
         self.gallery = gallery
         self._shown: set[int] = set()
-        self._clean_predictions: dict[tuple[str, int], Tensor] = {}
 
     def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Choose the gallery, and clear what an earlier run left.
@@ -64,7 +68,7 @@ class RunFolder(L.Callback):
         The victims are checked by now: an experiment that is refused costs no results.
         """
         samples = trainer.datamodule.samples  # type: ignore[attr-defined]
-        count = min(self.gallery, len(samples))
+        count = len(samples) if self.gallery == "all" else min(self.gallery, len(samples))
         self._shown = {samples.indices[place * len(samples) // count] for place in range(count)}
         if trainer.is_global_zero:
             for name in _RESULTS:
@@ -82,23 +86,22 @@ class RunFolder(L.Callback):
     ) -> None:
         """Write the pictures of the images that the gallery shows."""
         assert isinstance(pl_module, TransferEvaluation)
-        step = pl_module.plan[dataloader_idx]
+        step, keeper = pl_module.plan[dataloader_idx], GalleryKeeper(Path(self.folder))
+        sources = {one.source for one in pl_module.plan if not one.clean}
         for place, index in enumerate(batch["index"].tolist()):
             if index not in self._shown:
                 continue
-            predictions = {name: classes[place].cpu() for name, classes in outputs.items()}
-            if step == CLEAN:
-                self._clean_predictions |= {
-                    (name, index): classes for name, classes in predictions.items()
-                }
-                continue
-            folder = Path(self.folder) / "gallery" / step.attack / step.source / f"{index:08d}"
-            _save_images(folder, batch["image"][place], batch["crafted"][place])
+            classes = {}
             if batch["target"].ndim > 1:
-                _save_classes(folder / "target.png", batch["target"][place])
-                clean = self._clean_predictions[step.source, index]
-                _save_classes(folder / "prediction_clean.png", clean)
-                _save_classes(folder / "prediction_adversarial.png", predictions[step.source])
+                classes = {name: _bytes(found[place]) for name, found in outputs.items()}
+            if step == CLEAN:
+                own = {name: found for name, found in classes.items() if name in sources}
+                _keep_clean(keeper, batch, place, own)
+            else:
+                made: StoredSample = batch["crafted"][place]
+                seen = classes.get(step.source)
+                attacked = Attacked(made.image, made.flow, made.mask, seen)
+                keeper.keep(step.attack, step.source, index, attacked)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write rows, measures and the report, and hand them to the loggers."""
@@ -113,13 +116,25 @@ class RunFolder(L.Callback):
         facts = self._facts(trainer, pl_module)
         replace_file(folder / "run.json", json.dumps(facts, indent=1).encode())
         report = build_report(folder)
-        track_run(trainer.loggers, folder)
+        stores = {step: store for one in _attacking(trainer) for step, store in one.stores.items()}
+        indices = trainer.datamodule.samples.indices  # type: ignore[attr-defined]
+        write_adversarial_set(folder / "adversarial.json", stores, indices)
         print("\n" + summary_table(pl_module.measures, facts["task"]))
         for notice in facts["notices"]:
             print(f"note: {notice}")
+        for name, told in facts["copies"].items():
+            print(f"note: {name} is attacked through a copy: {told}")
         for sentence in flagged_sentences(folder):
             print(f"warning: {sentence}")
         print(f"report: {report}")
+        track_run(trainer.loggers, folder)  # last: nothing is to wait for it
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Tell the loggers of victims that are not fit for the experiment."""
+        if isinstance(exception, VictimCheckError):
+            refuse_victims(trainer.loggers, str(exception))
 
     def _facts(self, trainer: L.Trainer, module: TransferEvaluation) -> dict[str, Any]:
         data = trainer.datamodule  # type: ignore[attr-defined]
@@ -132,41 +147,34 @@ class RunFolder(L.Callback):
             "command": shlex.join(["python", *sys.argv]),
             "config": config.read_text() if config.is_file() else "",
             "notices": [*data.notices, *module.notices],
+            "data": data.samples.fingerprint(),
+            "copies": {n: told for one in _attacking(trainer) for n, told in one.copies.items()},
             "versions": versions(*_PACKAGES),
-            "weights": {name: _weights(victim) for name, victim in module.victims.items()},
+            "weights": {name: victim.fingerprint() for name, victim in module.victims.items()},
             "kin": kin(module.victims),
             "attacks": _traits(trainer),
         }
 
 
+def _attacking(trainer: L.Trainer) -> list[AttackCallback]:
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    return [callback for callback in callbacks if isinstance(callback, AttackCallback)]
+
+
 def _traits(trainer: L.Trainer) -> dict[str, Traits]:
     """Return what the run's attacks are, by name."""
-    callbacks = trainer.callbacks  # type: ignore[attr-defined]
-    found = [callback for callback in callbacks if isinstance(callback, AttackCallback)]
+    found = _attacking(trainer)
     return {name: attack.traits() for one in found for name, attack in one.attacks.items()}
 
 
-def _weights(victim: Victim) -> str:
-    return victim.fingerprint()[:16]
+def _keep_clean(
+    keeper: GalleryKeeper, batch: dict[str, Any], place: int, predictions: dict[str, Bytes]
+) -> None:
+    image = batch["image"][place].mul(255).round().permute(1, 2, 0)
+    target = batch["target"][place]
+    labels = _bytes(target) if target.ndim else None
+    keeper.keep_clean(int(batch["index"][place]), _bytes(image), labels, predictions)
 
 
-def _save_images(folder: Path, clean: Tensor, crafted: StoredSample) -> None:
-    pixels = clean.mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
-    _save_png(folder / "clean.png", pixels)
-    _save_png(folder / "adversarial.png", crafted.image)
-    if crafted.flow is not None:
-        packed = io.BytesIO()
-        np.save(packed, crafted.flow)
-        replace_file(folder / "flow.npy", packed.getvalue())
-    if crafted.mask is not None:
-        _save_png(folder / "mask.png", crafted.mask)
-
-
-def _save_classes(path: Path, classes: Tensor) -> None:
-    _save_png(path, classes.byte().cpu().numpy())
-
-
-def _save_png(path: Path, pixels: NDArray[np.uint8]) -> None:
-    encoded = io.BytesIO()
-    Image.fromarray(pixels).save(encoded, "PNG")
-    replace_file(path, encoded.getvalue())
+def _bytes(values: Tensor) -> Bytes:
+    return values.byte().cpu().numpy()

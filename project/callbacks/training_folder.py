@@ -13,7 +13,7 @@ import lightning as L
 from project.callbacks.history_logger import HistoryLogger
 from project.callbacks.scene import training_scene
 from project.callbacks.training_samples import SampleFolder
-from project.callbacks.training_tracking import track_samples, track_training
+from project.callbacks.training_tracking import track_config, track_samples, track_training
 from project.callbacks.versions import versions
 from project.data.datamodule import Batch
 from project.errors import InputError
@@ -88,6 +88,7 @@ class TrainingFolder(L.Callback):
                 if epoch >= first:
                     remove_path(path)
         self._write(trainer)
+        track_config(trainer.loggers, Path(self.folder))
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Name the epoch, which not everyone who logs does."""

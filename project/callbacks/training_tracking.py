@@ -9,14 +9,25 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import wandb
+import yaml
 from lightning.pytorch.loggers import Logger
 
 from project.report.gallery import Sample
 from project.report.pictures import strip
 from project.report.training import TrainingRun
-from project.tracking import experiments, log_files
+from project.tracking.experiments import experiments, log_files
+from project.tracking.guard import harmless
 
 
+@harmless()
+def track_config(loggers: Iterable[Logger], folder: Path) -> None:
+    """Log the config of a run, which Lightning saves as a file and tells no logger."""
+    facts = TrainingRun.read(folder).facts
+    for experiment in experiments(loggers):
+        experiment.config.update(yaml.safe_load(facts["config"]) or {}, allow_val_change=True)
+
+
+@harmless()
 def track_samples(loggers: Iterable[Logger], folder: Path, epoch: int) -> None:
     """Log the samples of one epoch, a strip of pictures each."""
     found = experiments(loggers)
@@ -25,12 +36,13 @@ def track_samples(loggers: Iterable[Logger], folder: Path, epoch: int) -> None:
         experiment.log({"samples": [_strip(sample, epoch) for sample in kept.values()]})
 
 
+@harmless()
 def track_training(loggers: Iterable[Logger], folder: Path) -> None:
     """Log the files of a run."""
+    slices = [str(p.relative_to(folder)) for p in sorted(folder.glob("slices/*.npz"))]
+    files = ("history.csv", "run.json", "report.html", *slices)
     for experiment in experiments(loggers):
-        slices = [str(p.relative_to(folder)) for p in sorted(folder.glob("slices/*.npz"))]
-        names = ("history.csv", "run.json", "report.html", *slices)
-        log_files(experiment, "training", folder, names)
+        log_files(experiment, "run", "training", folder, files)
 
 
 def _strip(sample: Sample, epoch: int) -> wandb.Image:

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from project.grid.planning import PlannedRun
 from project.records import Measure, read_measures
 from project.replacing import replace_file
-from project.report.templates import environment
+from project.report.templates import embedded, environment
 
 _PAGE = Path(__file__).parent / "index.html"
 
@@ -33,9 +33,8 @@ def write_overview(
     states = {run.name: _state(found.get(run.name, []), failures.get(run.name)) for run in runs}
     replace_file(folder / "overview.csv", _table(found).encode())
     page = environment().from_string(_PAGE.read_text(encoding="utf-8"))
-    replace_file(
-        folder / "index.html", page.render(title=title, states=states, found=found).encode()
-    )
+    told = page.render(title=title, states=states, found=found, **embedded(["report.css"], []))
+    replace_file(folder / "index.html", told.encode())
     print()
     for run in runs:
         print(f"{run.name}: {states[run.name]}")

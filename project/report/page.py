@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +9,16 @@ from jinja2 import Environment
 
 from project.replacing import replace_file
 from project.report.comparison import Section, comparison_section
-from project.report.exhibits import exhibits
+from project.report.embedding import data_uri, image_uri
+from project.report.gallery.section import SCRIPTS, gallery_section
 from project.report.headline import headlines
 from project.report.heat_map import heat_map, write_heat_map
 from project.report.masking import MaskingSection, masking_section
 from project.report.matrix import matrix
+from project.report.pictures import flow_legend
 from project.report.run import Run
 from project.report.segmentation import TransferSection, transfer_section
-from project.report.templates import TOLD, environment
+from project.report.templates import TOLD, embedded, environment
 from project.report.traces import HEIGHT, WIDTH, attack_traces
 from project.report.visibility import both_rates, set_distances, visibility
 
@@ -25,7 +26,8 @@ from project.report.visibility import both_rates, set_distances, visibility
 def build_report(run: Path, reference: str | None = None) -> Path:
     """Write ``report.html`` into a run's folder, from that folder alone.
 
-    The page needs no network and no other file. The heat map and, where attacks can be compared,
+    The page needs no network and no other file, but shows all of the gallery only where the
+    folder lies beside it. The heat map and, where attacks can be compared,
     the comparison's files are written beside it: see :mod:`project.report.comparison` for
     classifiers and :mod:`project.report.segmentation` for segmenters; and
     :mod:`project.report.masking` for what must be checked of both.
@@ -67,7 +69,10 @@ def _render(
     transfer: TransferSection | None,
     masking: MaskingSection | None,
 ) -> str:
+    gallery = gallery_section(run)
+    scripts = ("scripts/copy.js", *(SCRIPTS if gallery else ()))
     return templates.get_template("report.html").render(
+        **embedded(("report.css", "gallery/gallery.css"), scripts),
         title=run.facts.get("title") or "Mirage",
         task=run.task,
         facts={name: run.facts.get(name) for name in TOLD},
@@ -86,7 +91,8 @@ def _render(
         chart_width=WIDTH,
         chart_height=HEIGHT,
         notices=run.facts.get("notices") or [],
-        gallery=exhibits(run),
+        gallery=gallery,
+        flow_legend=image_uri(flow_legend(), exact=True),
     )
 
 
@@ -95,9 +101,8 @@ def _drawn(run: Run) -> str:
     figure = heat_map(run)
     if figure is None:
         return ""
-    drawn = base64.b64encode(write_heat_map(figure, run.folder)).decode()
     # As an image, its styles and names stay its own.
-    return f"data:image/svg+xml;base64,{drawn}"
+    return data_uri(write_heat_map(figure, run.folder), "svg+xml")
 
 
 def _counts(run: Run) -> list[str]:

@@ -5,11 +5,13 @@ Eleven images in batches of four: neither the batch size nor two processes divid
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.loggers import Logger
 from PIL import Image
 from torch import Tensor, nn
 
@@ -70,6 +72,7 @@ def run(
     sources: Sequence[str] | None = None,
     store: Path | None = None,
     more: Sequence[L.Callback] = (),
+    logger: Logger | Literal[False] = False,
     **trainer,
 ) -> TransferEvaluation:
     """Run an experiment into ``folder/run``, with the store ``folder/store`` by default.
@@ -86,7 +89,7 @@ def run(
     L.Trainer(
         accelerator="cpu",
         devices=1,
-        logger=False,
+        logger=logger,
         enable_progress_bar=any(isinstance(one, ProgressBar) for one in more),
         enable_checkpointing=False,
         enable_model_summary=False,

@@ -26,9 +26,9 @@ def test_copies_are_made_only_of_sources_that_are_attacked(tmp_path, copied):
     pair = victims()
     run(tmp_path, victims=pair, attacks=attacks(), sources=["a"])
     assert copied == [pair["a"]]
-    notices = json.loads((tmp_path / "run/run.json").read_text())["notices"]
-    assert len(notices) == 1
-    assert notices[0].startswith("a is attacked through a copy (channels_last): on 4 images logits")
+    copies = json.loads((tmp_path / "run/run.json").read_text())["copies"]
+    assert list(copies) == ["a"]
+    assert copies["a"].startswith("channels_last; on 4 images logits differ by at most")
     made = stored(tmp_path / "store")
 
     copied.clear()

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 
 from project.records import Measure, read_measures, read_rows
+from project.report.gallery import samples
 from project.victims import Victim
 from tests.experiment.scene import IMAGES, attacks, run, shapes, stored_images, victims
 
@@ -86,9 +86,11 @@ def test_folder_holds_rows_measures_facts_report_and_gallery(either: Finished):
         assert (folder / name).stat().st_size > 0
     facts = json.loads((folder / "run.json").read_text())
     assert facts["images"] == IMAGES
-    told = [notice.partition(": ")[0] for notice in facts["notices"]]
-    copies = "is attacked through a copy (channels_last)"
-    assert told == [f"{name} {copies}" for name in sorted(either.victims)]
+    assert facts["notices"] == []
+    assert {
+        name: told.partition(";")[0] for name, told in facts["copies"].items()
+    } == dict.fromkeys(either.victims, "channels_last")
+    assert "channels_last; on 4 images" in (folder / "report.html").read_text()
     assert set(facts["weights"]) == set(either.victims)
     pictures = sorted(str(path.relative_to(folder)) for path in folder.rglob("adversarial.png"))
     places = [0, IMAGES // 2]
@@ -100,14 +102,27 @@ def test_folder_holds_rows_measures_facts_report_and_gallery(either: Finished):
 
 
 def test_gallery_shows_the_stored_images_beside_the_clean_ones(either: Finished):
+    kept = {(one.attack, one.source, one.index): one for one in samples(either.folder / "run")}
     for attack, source in PASSES:
-        shown = either.folder / "run/gallery" / attack / source / f"{IMAGES // 2:08d}"
+        shown = kept[attack, source, IMAGES // 2]
         for name, expected in (
             ("clean", either.clean),
             ("adversarial", either.adversarial(attack, source)),
         ):
-            picture = np.asarray(Image.open(shown / f"{name}.png"))
-            np.testing.assert_array_equal(picture, expected[IMAGES // 2])
+            np.testing.assert_array_equal(shown.read(name), expected[IMAGES // 2])
+
+
+def test_gallery_shows_what_the_source_sees_in_either_image(segmented: Finished):
+    kept = [one for one in samples(segmented.folder / "run") if one.index == IMAGES // 2]
+    assert len(kept) == len(PASSES)
+    for one in kept:
+        for name, images in (
+            ("clean", segmented.clean),
+            ("adversarial", segmented.adversarial(one.attack, one.source)),
+        ):
+            seen = segmented.predicted(one.source, images)[one.index]
+            np.testing.assert_array_equal(one.read(f"prediction_{name}", "L"), seen)
+        np.testing.assert_array_equal(one.read("target", "L"), segmented.target[one.index])
 
 
 def test_there_is_one_row_per_image_attack_source_and_victim(either: Finished):

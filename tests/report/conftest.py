@@ -1,13 +1,21 @@
 """A run's folder as an experiment leaves it, with drawn numbers in place of measured ones."""
 
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from project.records import Measure, write_measures, write_rows
+from project.report import build_report
+from project.report.gallery import Attacked, GalleryKeeper, inside
+from tests.browser import chromium
+from tests.report.visits import Visit
 
+PICTURED = 24
+ODD = '</script><x-injected> &amp; {index} "μ" 8/255 #? 100%\\'
 VICTIMS = ("resnet_a", "vit_b", "<i>swin</i>")  # what comes from outside is escaped
 
 
@@ -23,7 +31,26 @@ def blob(height=48, width=64, radius=15):
     return (x - width / 2) ** 2 + (y - height / 2) ** 2 < radius**2
 
 
+def keep_sample(folder, attack, source, index, flow=False, classes=False):
+    """Put an image and what an attack made of it into a gallery."""
+    keeper, rng = GalleryKeeper(folder), np.random.default_rng([index, *attack.encode()])
+    clean = photo(np.random.default_rng(index))
+    noise = rng.integers(-6, 7, clean.shape) * blob()[..., None]
+    target = np.where(np.arange(48)[:, None] < 4, 255, blob() * 3).astype(np.uint8)
+    seen = {source: blob(radius=13).astype(np.uint8) * 3}
+    keeper.keep_clean(index, clean, *((target, seen) if classes else ()))
+    y, x = np.mgrid[-1:1:48j, -1:1:64j]
+    attacked = Attacked(
+        image=(clean + noise).clip(0, 255).astype(np.uint8),
+        flow=(1.5 * blob() * np.stack([-y, x])).astype(np.float16) if flow else None,
+        mask=blob().astype(np.uint8) * 255 if flow else None,
+        prediction=rng.integers(0, 4, (48, 64), dtype=np.uint8) if classes else None,
+    )
+    keeper.keep(attack, source, index, attacked)
+
+
 def write_sample(folder, rng, flow=False, classes=False):
+    """Write all files of a sample into one folder, as training runs do and older galleries did."""
     folder.mkdir(parents=True)
     clean = photo(rng)
     noise = rng.integers(-6, 7, clean.shape) * blob()[..., None]
@@ -162,9 +189,11 @@ def make_run(folder, task, count=40, samples=3):
     write_measures(folder / "metrics.csv", list(measures))
     for attack in attacks:
         for index in range(samples):
-            write_sample(
-                folder / "gallery" / attack / VICTIMS[0] / f"{index:08d}",
-                rng,
+            keep_sample(
+                folder,
+                attack,
+                VICTIMS[0],
+                index,
                 flow=attack == "ssta",
                 classes=task == "segmentation",
             )
@@ -192,3 +221,70 @@ def classification_run(tmp_path_factory):
 @pytest.fixture(scope="session")
 def segmentation_run(tmp_path_factory):
     return make_run(tmp_path_factory.mktemp("segmentation"), "segmentation")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def visit(browser):
+    """Open pages, and close them at the end."""
+    visits = []
+
+    def opened(*args, **more):
+        visits.append(Visit(browser, *args, **more))
+        return visits[-1]
+
+    yield opened
+    for one in visits:
+        one.page.close()
+
+
+@pytest.fixture(scope="session")
+def pictured_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictured")
+    build_report(make_run(folder, "classification", samples=PICTURED))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pictured_streets(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("streets")
+    build_report(make_run(folder, "segmentation", count=6))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def many_run(tmp_path_factory):
+    """Two thousand pictured images, of which the page itself holds some."""
+    folder = tmp_path_factory.mktemp("many")
+    rng, name = np.random.default_rng(0), VICTIMS[0]
+    rows = list(classification_rows(rng, 2000, "pgd", name, name))
+    write_rows(folder / "rows.parquet", rows)
+    write_measures(folder / "metrics.csv", [Measure("pgd", name, name, "asr", 0.5)])
+    (folder / "run.json").write_text("{}")
+    keep_sample(folder, "pgd", name, 0)
+    for first in (folder / "gallery" / "originals", folder / "gallery" / "pgd" / name):
+        for index in range(1, 2000):
+            shutil.copytree(first / f"{0:08d}", first / f"{index:08d}", copy_function=os.link)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inside, "MOST_BYTES", 200_000)
+        build_report(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def odd_run(tmp_path_factory):
+    """A run whose every name holds what HTML, scripts, addresses and paths may stumble over."""
+    folder = tmp_path_factory.mktemp("odd")
+    rows = list(classification_rows(np.random.default_rng(0), 2, ODD, ODD, ODD))
+    write_rows(folder / "rows.parquet", [row | {"name": ODD} for row in rows])
+    write_measures(folder / "metrics.csv", [Measure(ODD, ODD, ODD, "asr", 0.5)])
+    (folder / "run.json").write_text(json.dumps({"title": ODD, "class_names": [ODD] * 4}))
+    for index in range(2):
+        keep_sample(folder, ODD, ODD, index, flow=True)
+    build_report(folder)
+    return folder, ODD

@@ -64,14 +64,13 @@ def fit(
     found = L.Trainer(
         accelerator="cpu",
         max_epochs=epochs,
-        logger=False,
         log_every_n_steps=1,
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
         default_root_dir=folder,
         callbacks=callbacks,
-        **{"enable_checkpointing": False} | trainer,
+        **{"enable_checkpointing": False, "logger": False} | trainer,
     )
     found.fit(module(task), datamodule=shapes(task), ckpt_path=resume)
     return found

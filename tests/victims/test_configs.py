@@ -15,7 +15,7 @@ FRAGMENTS = sorted((CONFIGS / "victims").glob("*.yaml"))
 # Those of tracer train a saliency network and those of universal a perturbation: no victims. The
 # last two go on top of a recipe.
 OTHERS = {"duts_tracer", "shapes_tracer", "universal_camvid", "universal_shapes"}
-OTHERS |= {"dashboard", "resumable"}
+OTHERS |= {"dashboard", "resumable", "wandb"}
 RECIPES = sorted(path for path in (CONFIGS / "train").glob("*.yaml") if path.stem not in OTHERS)
 
 

@@ -19,6 +19,7 @@ _TITLES = {
     ("resisting", "transferable"): "P_T: pixels still right · P_H: pixels that transfer, %",
     ("step_size",): "step size, in the threat model's units",
 }
+MOST_SINGLE = 12  # images with a line of their own
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def attack_traces(run: Run) -> list[AttackTraces]:
     found: dict[tuple[str, str], list[Trace]] = {}
     for trace in run.traces:
         found.setdefault((trace.attack, trace.source), []).append(trace)
-    shown = {sample.index for sample in run.gallery}
+    shown = set(sorted({sample.index for sample in run.gallery})[:MOST_SINGLE])
     return [
         AttackTraces(
             attack=attack,

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from project.report.exhibits import Shown, class_name, shown
+from project.report.classes import class_name
+from project.report.embedding import Shown, shown
 from project.report.gallery import Picture, Sample
 from project.report.training.run import TrainingRun
 

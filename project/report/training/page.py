@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from project.replacing import replace_file
-from project.report.exhibits import class_colours
+from project.report.classes import class_colours
 from project.report.gallery import Sample
-from project.report.templates import TOLD, environment
+from project.report.templates import TOLD, embedded, environment
 from project.report.traces.axes import HEIGHT, WIDTH
 from project.report.training.charts import charts
 from project.report.training.frames import films
@@ -36,6 +36,7 @@ def build_training_report(folder: Path) -> Path:
     found, (drawn, constant) = validations(run), charts(run)
     template = environment().get_template("training/report.html")
     page = template.render(
+        **embedded(("report.css",), ("scripts/copy.js", "scripts/enlarge.js")),
         title=run.facts.get("title") or "Training",
         task=f"training for {run.facts.get('task') or 'classification'}",
         facts={name: run.facts.get(name) for name in TOLD},

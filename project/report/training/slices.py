@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from project.report.exhibits import data_uri
+from project.report.embedding import image_uri
 from project.report.training.run import TrainingRun
 
 Plane = NDArray[np.float64]
@@ -95,4 +95,4 @@ def _drawn(plane: Plane, low: float, high: float) -> str:
     content = io.BytesIO()
     figure.savefig(content, format="png")
     with Image.open(content) as picture:
-        return data_uri(picture.convert("RGB"), exact=False)
+        return image_uri(picture.convert("RGB"), exact=False)

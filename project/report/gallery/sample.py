@@ -1,24 +1,18 @@
-"""The gallery of a run: a folder of small files per image, attack and source.
-
-Files of ``gallery/ATTACK/SOURCE/INDEX/``
-    clean.png, adversarial.png                        the images, 8-bit RGB
-    flow.npy                                          optional, (2, H, W) in pixels, (dx, dy)
-    mask.png                                          optional, 8-bit grey
-    target.png, prediction_clean.png,
-    prediction_adversarial.png                        segmentation: class ids, 255 = void
-"""
+"""One image attacked in one way: where its files lie, and pictures made of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 from PIL import Image
 
 from project.report.pictures import Bytes, difference, flow_colours, overlay, spotlight
 
+ORIGINALS = "originals"
 LABELS = {
     "target": "ground truth",
     "prediction_clean": "source on clean",
@@ -50,7 +44,7 @@ class Sample:
         attack: name of the attack.
         source: name of the victim attacked.
         index: the image's stable id.
-        folder: where its files lie.
+        folder: where its own files lie; what all attacks share may lie with the originals.
     """
 
     attack: str
@@ -58,38 +52,62 @@ class Sample:
     index: int
     folder: Path
 
+    def path(self, kind: str) -> Path | None:
+        """Return the file of a kind, None where there is none.
+
+        Args:
+            kind: of :class:`Picture`, without the difference, which is no file.
+        """
+        own = self.folder / (f"{kind}.npy" if kind == "flow" else f"{kind}.png")
+        if own.is_file():
+            return own
+        original = self.folder.parents[2] / ORIGINALS / self.folder.name
+        if kind == "prediction_clean":
+            shared = original / "predictions" / f"{self.folder.parent.name}.png"
+        else:
+            shared = original / own.name
+        return shared if shared.is_file() else None
+
     def pictures(self) -> Iterator[Picture]:
         """Yield clean, adversarial, difference, then flow, mask and classes where there are any."""
-        clean, adversarial = self._read("clean"), self._read("adversarial")
+        clean, adversarial = self.read("clean"), self.read("adversarial")
         yield Picture("clean", "clean", Image.fromarray(clean))
         yield Picture("adversarial", "adversarial", Image.fromarray(adversarial))
         image, factor = difference(clean, adversarial)
         yield Picture("difference", f"difference ×{factor}", image)
-        if (path := self.folder / "flow.npy").is_file():
+        if path := self.path("flow"):
             image, largest = flow_colours(np.load(path))
             yield Picture("flow", f"flow, at most {largest:.2f} px", image)
-        if (self.folder / "mask.png").is_file():
-            mask = self._read("mask", "L")
+        if self.path("mask"):
+            mask = self.read("mask", "L")
             share = float(mask.mean()) / 255
             yield Picture("mask", f"mask, {100 * share:.1f} % of the image", spotlight(clean, mask))
         for kind, label in LABELS.items():
-            if (self.folder / f"{kind}.png").is_file():
-                yield Picture(kind, label, overlay(clean, self._read(kind, "L")))
+            if self.path(kind):
+                yield Picture(kind, label, overlay(clean, self.read(kind, "L")))
 
     def classes(self) -> set[int]:
         """Return the class ids that its overlays show."""
-        kinds = [kind for kind in LABELS if (self.folder / f"{kind}.png").is_file()]
-        return {int(k) for kind in kinds for k in np.unique(self._read(kind, "L"))} - {255}
+        kinds = [kind for kind in LABELS if self.path(kind)]
+        return {int(k) for kind in kinds for k in np.unique(self.read(kind, "L"))} - {255}
 
-    def _read(self, name: str, mode: str = "RGB") -> Bytes:
-        with Image.open(self.folder / f"{name}.png") as image:
+    def read(self, kind: str, mode: str = "RGB") -> Bytes:
+        """Return the pixels of one of its PNG files.
+
+        Raises:
+            FileNotFoundError: if it has none of this kind.
+        """
+        path = self.path(kind)
+        if path is None:
+            raise FileNotFoundError(f"{self.folder} has no {kind}.png, and neither have originals.")
+        with Image.open(path) as image:
             return np.asarray(image.convert(mode))
 
 
 def samples(run: Path) -> list[Sample]:
     """Return a run's gallery, sorted by attack, source and index; empty without one."""
-    found = [
-        Sample(path.parts[-4], path.parts[-3], int(path.parts[-2]), path.parent)
-        for path in (run / "gallery").glob("*/*/*/adversarial.png")
-    ]
+    found = []
+    for path in (run / "gallery").glob("*/*/*/adversarial.png"):
+        attack, source, index = (unquote(part) for part in path.parts[-4:-1])
+        found.append(Sample(attack, source, int(index), path.parent))
     return sorted(found, key=lambda sample: (sample.attack, sample.source, sample.index))

@@ -1,0 +1,188 @@
+"""Making a sample's adversarial image again, as its run made it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import lightning as L
+import torch
+import yaml
+from torch import Tensor
+
+from project.attack_cli import AttackCLI, experiment
+from project.callbacks import AttackCallback
+from project.data import SampleSet
+from project.errors import InputError
+from project.evaluation import Pass, TransferEvaluation
+from project.explain.difference import Difference
+from project.explain.finished import FinishedRun
+from project.store import Store, StoredSample
+
+
+@dataclass(frozen=True)
+class Again:
+    """A sample, what an attack made of it now and then, and what the source sees.
+
+    Attributes:
+        stored: the run's adversarial image.
+        made: the one made now.
+        target: the class, or (H, W) classes with 255 = void.
+        clean: (K,) or (K, H, W), the source's logits of the clean image.
+        adversarial: likewise, of the image made now.
+        class_names: K names.
+        together: how many samples were attacked at a time.
+        of: how many the run attacked at a time.
+    """
+
+    stored: StoredSample
+    made: StoredSample
+    target: Tensor
+    clean: Tensor
+    adversarial: Tensor
+    class_names: Sequence[str]
+    together: int
+    of: int
+
+    @property
+    def difference(self) -> Difference:
+        """Where now and then differ."""
+        return Difference.between(self.made, self.stored)
+
+
+def made_again(
+    run: FinishedRun, step: Pass, index: int, batch: bool = False, arguments: Sequence[str] = ()
+) -> Again:
+    """Attack a sample again, by the run's config cut down to one pass over few samples.
+
+    Args:
+        run: the run.
+        step: which attack and source.
+        index: the sample.
+        batch: attack all samples that the run attacked together with it; else it alone.
+        arguments: further ones, as for ``attack.py``, such as where the data is now.
+
+    Raises:
+        ValueError: if data, weights or the store are no longer what they were.
+        FileNotFoundError: if any of them is no longer where it was.
+    """
+    with TemporaryDirectory() as scratch:
+        config = Path(scratch) / "config.yaml"
+        config.write_text(yaml.safe_dump(_of_one_pass(run.config, step, scratch)))
+        cli = experiment(["--config", str(config), *arguments], _SingleCLI)
+        whole = run.batch(index, cli.datamodule.batch_size)
+        wanted = whole if batch else [index]
+        _serve_only(cli.datamodule.samples, wanted)
+        cli.datamodule.verify = False  # a sample that cannot be read says so when it is
+        witness = _Witness(step, index, Path(run.config["attack"]["store"]))
+        attacking = [one for one in _callbacks(cli.trainer) if isinstance(one, AttackCallback)]
+        cli.trainer.callbacks = [*attacking, witness]  # type: ignore[attr-defined]
+        cli.trainer.test(cli.model, datamodule=cli.datamodule, verbose=False)
+        names = cli.datamodule.class_names
+    return Again(**witness.seen, class_names=names, together=len(wanted), of=len(whole))
+
+
+class _SingleCLI(AttackCLI):
+    """An experiment on victims that are there: one trained anew would be another one."""
+
+    def before_instantiate_classes(self) -> None:
+        """Train nothing."""
+
+
+class _Witness(L.Callback):
+    """Look at one sample as it passes, beside what the run has stored of it."""
+
+    def __init__(self, step: Pass, index: int, root: Path) -> None:
+        self.step = step
+        self.index = index
+        self.root = root
+        self.seen: dict[str, Any] = {}
+
+    def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Find the stored image, before a long attack is for nothing."""
+        (attacking,) = (one for one in _callbacks(trainer) if isinstance(one, AttackCallback))
+        own = attacking.craftings[self.step].store
+        self.seen["stored"] = _stored(Store(self.root, own.label, own.description), self.index)
+
+    def on_test_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: dict[str, Any],
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep what the attack made, and what its source sees."""
+        assert isinstance(pl_module, TransferEvaluation)
+        if "crafted" not in batch:
+            return
+        place = batch["index"].tolist().index(self.index)
+        source = pl_module.victims[self.step.source]
+        both = torch.stack([batch["image"][place], batch["adversarial"][place]])
+        with trainer.precision_plugin.forward_context():
+            clean, adversarial = source(both).float().cpu()
+        target = batch["target"][place].cpu()
+        made = batch["crafted"][place]
+        self.seen |= {"made": made, "target": target, "clean": clean, "adversarial": adversarial}
+
+
+def _of_one_pass(config: dict[str, Any], step: Pass, store: str) -> dict[str, Any]:
+    """Return a run's config cut down to one attack on one victim, in one process."""
+    alone = {"devices": 1, "num_nodes": 1, "strategy": "auto", "logger": False, "callbacks": None}
+    attack, victim = config["attack"]["attacks"][step.attack], config["model"]["victims"]
+    return config | {
+        "trainer": config["trainer"] | alone | {"enable_progress_bar": False},
+        "model": config["model"]
+        | {"victims": {step.source: victim[step.source]}, "metrics": [], "features": None},
+        "attack": config["attack"]
+        | {"attacks": {step.attack: attack}, "sources": [step.source], "store": store},
+    }
+
+
+def _serve_only(samples: SampleSet, wanted: Sequence[int]) -> None:
+    missing = sorted(set(wanted).difference(samples.indices))
+    if missing:
+        raise InputError(
+            f"the data must hold the run's samples, but has no sample {missing[0]} now: it serves "
+            f"{len(samples)}. Name the data set that was attacked, for example --data.root DIR."
+        )
+    samples.skip(set(samples.indices).difference(wanted))
+
+
+def _stored(store: Store, index: int) -> StoredSample:
+    """Return what a store holds of a sample.
+
+    Raises:
+        ValueError: if it holds nothing, with what is known of the reason.
+    """
+    found = store.load([index])
+    if found is None:
+        raise InputError(
+            f"the run's adversarial images must be in its store, but {store.folder} holds no "
+            f"readable one of sample {index}: {_reason(store)}. Run the command of run.json again."
+        )
+    return found[0]
+
+
+def _reason(store: Store) -> str:
+    """Tell why a store lacks images: it is gone, or what its key follows from is another now."""
+    for manifest in sorted(store.root.glob("*/manifest.json")):
+        then = json.loads(manifest.read_text())
+        if then["label"] == store.label and then["description"] != store.description:
+            changed = [
+                name
+                for name, value in store.description.items()
+                if then["description"].get(name) != value
+            ]
+            return f"{manifest.parent.name} is of another {' and another '.join(changed)}"
+    return "it was emptied or moved"
+
+
+def _callbacks(trainer: L.Trainer) -> list[L.Callback]:
+    found: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return found

@@ -1,0 +1,113 @@
+"""A finished run, as far as the story of one sample needs it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import yaml
+
+from project.errors import InputError
+from project.evaluation import Pass
+from project.records import read_rows
+
+_FILES = {
+    "config.yaml": "what was attacked, on whom and how",
+    "run.json": "the run's versions and weights",
+    "rows.parquet": "what came of each image",
+}
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What a run's folder tells without data and victims.
+
+    Attributes:
+        folder: where it lies.
+        config: the whole config, as ``attack.py`` wrote it.
+        facts: run.json.
+        rows: one per image × attack × source × victim.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    facts: dict[str, Any]
+    rows: pa.Table
+
+    @classmethod
+    def read(cls, folder: Path) -> FinishedRun:
+        """Read a run's folder.
+
+        Raises:
+            ValueError: if a file is missing that the story needs.
+        """
+        for name, tells in _FILES.items():
+            if not (folder / name).is_file():
+                raise InputError(
+                    f"explaining a sample needs {name} ({tells}), but {folder} has none. Give the "
+                    "--run.folder of an experiment that attack.py has finished."
+                )
+        return cls(
+            folder,
+            yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")),
+            json.loads((folder / "run.json").read_text(encoding="utf-8")),
+            read_rows(folder / "rows.parquet"),
+        )
+
+    def chosen(self, attack: str | None, source: str | None) -> Pass:
+        """Return the pass of an attack on a source; None is the first of the run.
+
+        Raises:
+            ValueError: if the run has no such attack or source.
+        """
+        attacking = self.config["attack"]
+        sources = attacking.get("sources") or list(self.config["model"]["victims"])
+        return Pass(
+            _one_of("attack", list(attacking["attacks"]), attack),
+            _one_of("source", sources, source),
+        )
+
+    @cached_property
+    def indices(self) -> list[int]:
+        """The samples of the run, ascending: the order in which they were dealt to batches."""
+        return sorted(pc.unique(self.rows["index"]).to_pylist())
+
+    def batch(self, index: int, size: int) -> list[int]:
+        """Return the samples that were attacked together with one, itself among them."""
+        start = self.indices.index(index) // size * size
+        return self.indices[start : start + size]
+
+    def rows_of(self, step: Pass, index: int) -> list[dict[str, Any]]:
+        """Return what each victim made of a sample's adversarial image, the source's row first.
+
+        Raises:
+            ValueError: if the run has no such sample.
+        """
+        if index not in self.indices:
+            raise InputError(
+                f"INDEX must be one of the run's {len(self.indices)} samples, got {index}. "
+                f"Their ids are {_listed(self.indices)}; the column index of "
+                f"{self.folder / 'rows.parquet'} has all."
+            )
+        wanted = {"attack": step.attack, "source": step.source, "index": index}
+        kept = pa.scalar(True)
+        for name, value in wanted.items():
+            kept = pc.and_(kept, pc.equal(self.rows[name], value))
+        rows: list[dict[str, Any]] = self.rows.filter(kept).to_pylist()
+        return sorted(rows, key=lambda row: row["victim"] != step.source)
+
+
+def _one_of(what: str, known: list[str], wanted: str | None) -> str:
+    if wanted is not None and wanted not in known:
+        raise InputError(f"{what} {wanted!r} is not among the run's: {', '.join(known)}.")
+    return wanted or known[0]
+
+
+def _listed(indices: list[int]) -> str:
+    first = ", ".join(map(str, indices[:5]))
+    return first if len(indices) <= 5 else f"{first} … {indices[-1]}"

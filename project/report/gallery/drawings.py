@@ -1,0 +1,84 @@
+"""What a browser shows of a sample, drawn from its files and kept beside them.
+
+Files
+    thumbnail.webp               the adversarial image, small
+    flow.svg, mask.svg           arrows and outline, to lie over the image at any size
+    target.webp, prediction_*.webp    classes as colours, void transparent, likewise
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from project.replacing import replace_file
+from project.report.gallery.arrows import arrows
+from project.report.gallery.outline import outline
+from project.report.gallery.sample import LABELS, Sample
+from project.report.pictures import VOID, Bytes, palette
+
+THUMBNAIL = 160  # pixels at most; a card of the page is as wide
+KINDS = ("adversarial", "flow", "mask", *LABELS)
+"""Of which something is drawn."""
+
+
+def draw(sample: Sample) -> None:
+    """Draw what is not there yet."""
+    for kind in KINDS:
+        raw = sample.path(kind)
+        if raw is not None and not (drawn := drawing(raw)).is_file():
+            replace_file(drawn, _DRAW.get(kind, _classes)(raw))
+
+
+def drawing(raw: Path) -> Path:
+    """Return where the drawing of one of a sample's files lies."""
+    if raw.name == "adversarial.png":
+        return raw.with_name("thumbnail.webp")
+    return raw.with_suffix(".svg" if raw.stem in ("flow", "mask") else ".webp")
+
+
+def class_layer(labels: Bytes) -> Image.Image:
+    """Return classes as opaque colours; void pixels are transparent.
+
+    Args:
+        labels: (H, W) class ids, 255 = void.
+    """
+    opaque = np.where(labels == VOID, 0, 255).astype(np.uint8)
+    return Image.fromarray(np.dstack([palette()[labels], opaque]))
+
+
+def _thumbnail(path: Path) -> bytes:
+    with Image.open(path) as image:
+        image.thumbnail((THUMBNAIL, THUMBNAIL))
+        return _webp(image, lossless=False)
+
+
+def _classes(path: Path) -> bytes:
+    with Image.open(path) as image:
+        return _webp(class_layer(np.asarray(image.convert("L"))), lossless=True)
+
+
+def _mask(path: Path) -> bytes:
+    with Image.open(path) as image:
+        return outline(np.asarray(image.convert("L"))).encode()
+
+
+def _flow(path: Path) -> bytes:
+    return arrows(np.load(path)).encode()
+
+
+def _webp(image: Image.Image, lossless: bool) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", lossless=lossless, quality=80)
+    return buffer.getvalue()
+
+
+_DRAW: dict[str, Callable[[Path], bytes]] = {
+    "adversarial": _thumbnail,
+    "flow": _flow,
+    "mask": _mask,
+}

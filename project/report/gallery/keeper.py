@@ -1,0 +1,94 @@
+"""What writes a gallery while a run goes on."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from project.replacing import replace_file
+from project.report.gallery.drawings import draw
+from project.report.gallery.sample import ORIGINALS, Sample
+from project.report.pictures import Bytes
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """What is kept of an image that was attacked.
+
+    Attributes:
+        image: (H, W, 3).
+        flow: (2, H, W) in pixels, or None.
+        mask: (H, W), 255 where the image was allowed to change, or None.
+        prediction: (H, W) class ids of a segmenter, or None.
+    """
+
+    image: Bytes
+    flow: NDArray[Any] | None = None
+    mask: Bytes | None = None
+    prediction: Bytes | None = None
+
+
+class GalleryKeeper:
+    """Write the files of a gallery, those that attacks and sources share only once.
+
+    Args:
+        run: the folder of the run.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+
+    def keep_clean(
+        self,
+        index: int,
+        image: Bytes,
+        target: Bytes | None = None,
+        predictions: Mapping[str, Bytes] | None = None,
+    ) -> None:
+        """Write a clean image.
+
+        Args:
+            index: the image's stable id.
+            image: (H, W, 3).
+            target: (H, W) class ids, 255 = void, or None of a classifier's image.
+            predictions: likewise, by the name of the source.
+        """
+        folder = self.run / "gallery" / ORIGINALS / f"{index:08d}"
+        _save(folder / "clean.png", image)
+        if target is not None:
+            _save(folder / "target.png", target)
+        for source, classes in (predictions or {}).items():
+            _save(folder / "predictions" / f"{folder_name(source)}.png", classes)
+
+    def keep(self, attack: str, source: str, index: int, attacked: Attacked) -> None:
+        """Write an image attacked, and draw what a browser shows; the clean one is there."""
+        names = folder_name(attack), folder_name(source), f"{index:08d}"
+        folder = self.run.joinpath("gallery", *names)
+        _save(folder / "adversarial.png", attacked.image)
+        if attacked.mask is not None:
+            _save(folder / "mask.png", attacked.mask)
+        if attacked.prediction is not None:
+            _save(folder / "prediction_adversarial.png", attacked.prediction)
+        if attacked.flow is not None:
+            packed = io.BytesIO()
+            np.save(packed, attacked.flow)
+            replace_file(folder / "flow.npy", packed.getvalue())
+        draw(Sample(attack, source, index, folder))
+
+
+def folder_name(name: str) -> str:
+    """Return a name as a single part of a path; :func:`urllib.parse.unquote` gives it back."""
+    return name.replace("%", "%25").replace("/", "%2F")
+
+
+def _save(path: Path, pixels: Bytes) -> None:
+    encoded = io.BytesIO()
+    Image.fromarray(pixels).save(encoded, "PNG")
+    replace_file(path, encoded.getvalue())

@@ -1,0 +1,16 @@
+"""The human perceptual study: people judge a run's adversarial images on a local web page.
+
+``python -m project.study``
+    serve RUN      make the study if there is none, print links, and serve it
+    invite RUN     print further links
+    export RUN     write study_answers.csv and study_answers.parquet into the run's folder
+    analyse RUN    write study.csv and study.md there
+
+Parts, each of which knows only those above it
+    panels, settings, designs, dealing    what is asked, and who is asked what
+    distortions, examples, stimuli        the pictures
+    database, making, raters, judging     one SQLite file, and what happens to it
+    consent, security, web, serving       the pages
+    answers, screening, statistics,
+    shares, analysis, findings            what comes out
+"""

@@ -1,0 +1,60 @@
+"""Making a study once, and opening it again by the same command."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from project.errors import InputError
+from project.report.run import Run
+from project.study.database import Database, create
+from project.study.settings import Settings
+from project.study.stimuli import settled, stimuli
+
+SUFFIX = ".sqlite"
+
+
+def open_or_make(run: Path, study: str, given: Mapping[str, Any]) -> Database:
+    """Return a run's study, made if there is none of the name.
+
+    Args:
+        run: the run's folder.
+        study: the study's name.
+        given: arguments of :class:`Settings`, those that the user gave; ``consent`` is the path
+            of a text.
+
+    Raises:
+        InputError: if the study was made with other settings, or cannot be made.
+        FileNotFoundError: if the run, or the text, is not there.
+    """
+    if not re.fullmatch(r"[\w-]+", study):
+        raise InputError(f"a study's name has letters, digits, _ and -, got {study!r}.")
+    wanted = _read(given)
+    path = run / f"{study}{SUFFIX}"
+    if path.is_file():
+        database = Database(path)
+        _check_same(database.settings, wanted, study)
+        return database
+    finished = Run.read(run)
+    settings = settled(finished, Settings(**wanted))
+    return create(path, settings, stimuli(finished, settings))
+
+
+def _read(given: Mapping[str, Any]) -> dict[str, Any]:
+    wanted = dict(given)
+    if "attacks" in wanted:
+        wanted["attacks"] = tuple(wanted["attacks"])
+    if "consent" in wanted:
+        wanted["consent"] = Path(wanted["consent"]).read_text(encoding="utf-8")
+    return wanted
+
+
+def _check_same(settings: Settings, wanted: Mapping[str, Any], study: str) -> None:
+    for name, value in wanted.items():
+        if (made := getattr(settings, name)) != value:
+            raise InputError(
+                f"a study keeps its settings, {study!r} was made with {name} {made!r}, got "
+                f"{value!r}. Leave it out, or give the new study a name with --study."
+            )

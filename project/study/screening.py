@@ -1,0 +1,49 @@
+"""Which raters count: those who pass the attention checks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from project.study.answers import Answer
+
+MINIMUM = 0.75
+"""Least share of attention checks that a rater must get right [ours]."""
+
+
+class Screened(NamedTuple):
+    """A rater and their attention checks.
+
+    Attributes:
+        rater: anonymous.
+        passed: checks answered right.
+        checks: checks that were shown; one that ran out of time is not passed.
+        accepted: whether the rater counts.
+    """
+
+    rater: str
+    passed: int
+    checks: int
+    accepted: bool
+
+
+def screened(found: Sequence[Answer], has_checks: bool, minimum: float = MINIMUM) -> list[Screened]:
+    """Return every rater that answered anything, by id.
+
+    Who saw no check is not accepted: nothing shows that they looked. In a study without checks all
+    are.
+
+    Args:
+        found: all judgements.
+        has_checks: whether the study has checks.
+        minimum: share of the checks to get right, 0 … 1.
+    """
+    raters = sorted({one.rater for one in found})
+    return [_screened(rater, found, has_checks, minimum) for rater in raters]
+
+
+def _screened(rater: str, found: Sequence[Answer], has_checks: bool, minimum: float) -> Screened:
+    checks = [one for one in found if one.rater == rater and one.target.is_check]
+    passed = sum(one.modified is one.target.modified for one in checks)
+    good = passed >= minimum * len(checks) if checks else not has_checks
+    return Screened(rater, passed, len(checks), good)

@@ -1,0 +1,90 @@
+"""The pictures of a study, taken from a run's gallery."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from project.errors import InputError
+from project.report.gallery import Sample
+from project.report.run import Run
+from project.study.designs import DESIGNS
+from project.study.distortions import obvious
+from project.study.examples import png
+from project.study.panels import CLEAN, OBVIOUS, Panel
+from project.study.settings import Settings
+
+
+class Stimulus(NamedTuple):
+    """A picture: an image's id and name, what it shows, and its pixels as PNG."""
+
+    image: int
+    name: str
+    shows: Panel
+    png: bytes
+
+
+def settled(run: Run, settings: Settings) -> Settings:
+    """Return the settings with source, attacks and candidates named.
+
+    Raises:
+        InputError: if the gallery lacks what they ask for.
+    """
+    if not run.gallery:
+        raise InputError(
+            f"a study needs a run's pictures, {run.folder} has no gallery. Run attack.py with "
+            "--run.gallery N."
+        )
+    sources = Counter(sample.source for sample in run.gallery)
+    source = settings.source or min(sources, key=lambda name: (-sources[name], name))
+    made = sorted({sample.attack for sample in run.gallery if sample.source == source})
+    if missing := set(settings.attacks).difference(made) or ({source} - sources.keys()):
+        raise InputError(
+            f"attacks and source must be in the gallery, got {', '.join(sorted(missing))}. It has "
+            f"the sources {', '.join(sorted(sources))}"
+            + (f", and on {source} the attacks {', '.join(made)}." if made else ".")
+        )
+    named = replace(settings, source=source, attacks=settings.attacks or tuple(made))
+    return replace(named, candidates=DESIGNS[named.design].candidates(named))
+
+
+def stimuli(run: Run, settings: Settings) -> Iterator[Stimulus]:
+    """Yield the pictures of the images that every attack shows, as many as are wanted.
+
+    Args:
+        run: with a gallery.
+        settings: as :func:`settled` returns them.
+
+    Raises:
+        InputError: if no image is shown by every attack.
+    """
+    samples = {
+        (sample.attack, sample.index): sample
+        for sample in run.gallery
+        if sample.source == settings.source and sample.attack in settings.attacks
+    }
+    names = {row["index"]: row["name"] for row in run.rows}
+    for image in _drawn(samples, settings):
+        clean = samples[settings.attacks[0], image].read("clean")
+        name = names.get(image) or str(image)
+        yield Stimulus(image, name, CLEAN, png(clean))
+        yield Stimulus(image, name, OBVIOUS, png(obvious(clean)))
+        for attack in settings.attacks:
+            adversarial = samples[attack, image].read("adversarial")
+            yield Stimulus(image, name, Panel("attack", attack), png(adversarial))
+
+
+def _drawn(samples: dict[tuple[str, int], Sample], settings: Settings) -> list[int]:
+    indices = [{i for a, i in samples if a == attack} for attack in settings.attacks]
+    common = sorted(set.intersection(*indices))
+    if not common:
+        raise InputError(
+            "the attacks of a study must show an image in common, got none for "
+            f"{', '.join(settings.attacks)}. Give fewer --attacks, or run them anew together."
+        )
+    rng = np.random.default_rng(settings.seed)
+    return sorted(rng.permutation(common)[: settings.images].tolist())

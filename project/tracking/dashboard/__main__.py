@@ -1,0 +1,50 @@
+"""``python -m project.tracking.dashboard RUN --entity TEAM`` saves a W&B workspace.
+
+Needs a log-in, and the extra ``dashboards``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import wandb
+
+from project.errors import plain_errors
+from project.tracking.dashboard.heat_map import CHART, SPECIFICATION
+
+
+def main() -> None:
+    """Make the heat map's chart and the workspace, and say where the latter is."""
+    parser = argparse.ArgumentParser(
+        prog="python -m project.tracking.dashboard", description=__doc__
+    )
+    parser.add_argument("run", type=Path, help="the folder of a run of attack.py or train.py")
+    parser.add_argument("--entity", required=True, help="W&B user or team")
+    parser.add_argument("--project", default="mirage", help="W&B project")
+    given = parser.parse_args()
+    with plain_errors():
+        from project.tracking.dashboard.workspace import workspace  # noqa: PLC0415 - an extra
+
+        made = workspace(given.run, given.entity, given.project)
+        _make_chart(given.entity)
+        print(made.save().url)
+
+
+def _make_chart(entity: str) -> None:
+    """Make the chart, unless the entity has it; W&B does not say beforehand whether it does."""
+    try:
+        wandb.Api().create_custom_chart(
+            entity=entity,
+            name=CHART,
+            display_name="Mirage: transfer matrices",
+            spec_type="vega2",
+            access="private",
+            spec=SPECIFICATION,
+        )
+    except wandb.Error as error:
+        print(f"{entity}/{CHART} was not made, which is well if the chart is there: {error}")
+
+
+if __name__ == "__main__":
+    main()

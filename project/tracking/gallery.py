@@ -1,0 +1,61 @@
+"""The one table with pictures: some samples of the gallery and what their rows say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import wandb
+
+from project.report.gallery import Sample
+from project.report.pictures import strip
+from project.report.run import Row, Run
+from project.tracking.spread import spread
+
+MOST_SAMPLES = 48  # of all attacks and sources together
+_HEIGHT = 112  # pixels; a row of a dashboard's table is no higher
+_KNOWN = ("attack", "source", "victim", "index", "task")
+_CLASSES = ("target", "clean_prediction", "prediction")
+
+
+def gallery_table(run: Run) -> wandb.Table | None:
+    """Return samples spread over the gallery, each with its source's row; None without a gallery.
+
+    At most :data:`MOST_SAMPLES`, so the table of 50,000 images is no larger than that of 48.
+    """
+    shown = spread(run.gallery, MOST_SAMPLES)
+    if not shown:
+        return None
+    verdicts = own_rows(run)
+    told = [verdicts.get((one.attack, one.source, one.index), {}) for one in shown]
+    columns = _columns(told)
+    names = run.facts.get("class_names") or []
+    data = [
+        [_picture(sample), sample.attack, sample.source, sample.index]
+        + [_named(column, row.get(column), names) for column in columns]
+        for sample, row in zip(shown, told, strict=True)
+    ]
+    return wandb.Table(columns=["picture", "attack", "source", "index", *columns], data=data)
+
+
+def own_rows(run: Run) -> dict[tuple[str, str, int], Row]:
+    """Return the rows that sources themselves have, by attack, source and index."""
+    rows = (row for found in run.white_box.values() for row in found)
+    return {(row["attack"], row["source"], row["index"]): row for row in rows}
+
+
+def _columns(rows: list[Row]) -> list[str]:
+    """Return what any row says beside who attacked whom, in the order of the rows' file."""
+    names = dict.fromkeys(name for row in rows for name in row if name not in _KNOWN)
+    return [name for name in names if any(row.get(name) is not None for row in rows)]
+
+
+def _picture(sample: Sample) -> wandb.Image:
+    shown = [(picture.label, picture.image) for picture in sample.pictures()]
+    return wandb.Image(strip(shown, _HEIGHT), file_type="jpg")
+
+
+def _named(column: str, value: Any, names: list[str]) -> Any:
+    """Say a class by its name, where classes have names: a column holds values of one type."""
+    if column not in _CLASSES or value is None or not names:
+        return value
+    return names[value] if value < len(names) else str(value)

@@ -1,0 +1,24 @@
+"""What keeps a run alive when its tracking is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lightning.pytorch.utilities import rank_zero_warn
+
+
+@contextmanager
+def harmless() -> Iterator[None]:
+    """Turn any error of W&B's into a warning: a full disk, a lost helper process, a bad answer.
+
+    Everything that is tracked lies in the run's folder too, or will.
+    """
+    try:
+        yield
+    except Exception as error:  # a helper process, files and a network fail in many ways
+        rank_zero_warn(
+            f"Weights & Biases failed ({type(error).__name__}: {error}). The run goes on without "
+            "it: all that it finds is kept in its own folder.",
+            category=UserWarning,
+        )

@@ -1,0 +1,68 @@
+"""What of a finished run goes to W&B."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import wandb
+from lightning.pytorch.loggers import Logger
+
+from project.report.masking import flagged_sentences, read_findings
+from project.report.run import Run
+from project.tracking.alerts import warn_of_masking
+from project.tracking.experiments import experiments, log_files
+from project.tracking.gallery import gallery_table
+from project.tracking.guard import harmless
+from project.tracking.sheets import contact_sheets
+from project.tracking.tables import findings_table, measures_table, transfer_table
+
+_FILES = (
+    *("rows.parquet", "metrics.csv", "run.json", "config.yaml", "report.html"),
+    *("traces.parquet", "comparison.csv", "comparison.md", "pareto.svg"),
+    *("transfer.csv", "transfer.md", "transfer.svg", "transfer.png"),
+    *("masking.csv", "masking.md"),
+)
+_SET = ("adversarial.json",)
+
+
+@harmless()
+def track_run(loggers: Iterable[Logger], folder: Path) -> None:
+    """Log a finished run's folder: facts, tables, pictures, checks and files.
+
+    Args:
+        loggers: of the trainer; those that are not W&B's are passed over.
+        folder: see :mod:`project.report`.
+    """
+    found = experiments(loggers)
+    if not found:
+        return
+    run = Run.read(folder)
+    shown = _tables(run) | _heat_map(folder) | contact_sheets(run)
+    for experiment in found:
+        experiment.config.update({"facts": _facts(run)}, allow_val_change=True)
+        experiment.log(shown)
+        log_files(experiment, "run", "evaluation", folder, _FILES)
+        log_files(experiment, "adversarial", "adversarial-set", folder, _SET)
+        warn_of_masking(experiment, flagged_sentences(folder))
+
+
+def _tables(run: Run) -> dict[str, Any]:
+    tables = {"transfer": transfer_table(run), "measures": measures_table(run)}
+    if checks := read_findings(run.folder):
+        tables["masking"] = findings_table(checks)
+    if gallery := gallery_table(run):
+        tables["gallery"] = gallery
+    return tables
+
+
+def _heat_map(folder: Path) -> dict[str, wandb.Image]:
+    """Return the picture of the transfer matrices, where the report has drawn one."""
+    path = folder / "transfer.png"
+    return {"transfer_heat_map": wandb.Image(str(path))} if path.is_file() else {}
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    """Return run.json without the config's text, whose values are there already."""
+    return {name: value for name, value in run.facts.items() if name != "config"}

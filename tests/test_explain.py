@@ -1,0 +1,316 @@
+"""One sample's story: made again to the bit, and told as it was."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+import yaml
+from PIL import Image, PngImagePlugin
+
+from project.attack_cli import attack_main
+from project.attacks import Attack
+from project.data.dealing import DealtBatchSampler
+from project.errors import InputError
+from project.evaluation import Pass
+from project.explain import Again, Difference, FinishedRun
+from project.explain.__main__ import main
+from project.explain.sparkline import sparkline
+from project.explain.views import view
+from project.records import read_rows
+from project.store import StoredSample
+from project.victims import SegmentationVictim
+
+# Lightning's own use of jsonargparse
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning"
+)
+
+IMAGES, BATCH = 6, 4
+NETWORK = {"channels": [8, 8, 8, 8], "stem_width": 8}
+
+
+def victim(folder: Path, seed: int) -> dict:
+    """Write random weights, and return the config of their victim."""
+    torch.manual_seed(seed)
+    network = timm.create_model("resnet10t", num_classes=6, **NETWORK)
+    checkpoint = folder / f"{seed}.pth"
+    torch.save(network.state_dict(), checkpoint)
+    arguments = {"architecture": "resnet10t", "num_classes": 6, "model_args": NETWORK}
+    return {"class_path": "TimmVictim", "init_args": arguments | {"checkpoint": str(checkpoint)}}
+
+
+def config(folder: Path) -> dict:
+    """Return an experiment of two attacks on two victims; every second sample takes part."""
+    data = {"size": 32, "num_test": 2 * IMAGES, "limit": IMAGES, "batch_size": BATCH}
+    ball = {"eps": 8 / 255, "step_size": 2 / 255, "steps": 2}
+    flow = {"saliency": "FrequencyTuned", "profile": "paper"}
+    return {
+        "seed_everything": 0,
+        "data": {"class_path": "ShapesData", "init_args": {"task": "classification"} | data},
+        "model": {"victims": {"a": victim(folder, 1), "b": victim(folder, 2)}, "metrics": ["ssim"]},
+        "attack": {
+            "attacks": {
+                "pgd": {"class_path": "PGD", "init_args": ball},
+                "ssta": {"class_path": "SSTA", "init_args": flow},
+            },
+            "store": str(folder / "store"),
+            "threads": 1,
+        },
+        "run": {"folder": str(folder / "run"), "gallery": 1},
+        "trainer": {"accelerator": "cpu", "logger": False, "enable_progress_bar": False},
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """Return a folder with a finished run and its store."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "attack.yaml").write_text(yaml.safe_dump(config(folder)))
+    attack_main(["--config", str(folder / "attack.yaml")])
+    return folder
+
+
+@pytest.fixture
+def own(finished, tmp_path) -> Path:
+    """Return a copy of the run whose store may be spoilt."""
+    folder = tmp_path / "copy"
+    shutil.copytree(finished, folder)
+    path = folder / "run" / "config.yaml"
+    path.write_text(path.read_text().replace(str(finished / "store"), str(folder / "store")))
+    return folder
+
+
+@pytest.fixture
+def attacked(monkeypatch) -> list[list[int]]:
+    """Return a list that grows by the sample ids of each batch that is attacked."""
+    batches: list[list[int]] = []
+    run = Attack.run
+
+    def counted(self, victim, images, target, index, *more):
+        batches.append(index.tolist())
+        return run(self, victim, images, target, index, *more)
+
+    monkeypatch.setattr(Attack, "run", counted)
+    return batches
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def image_of(folder: Path, attack: str, source: str, index: int) -> Path:
+    (store,) = (folder / "store").glob(f"{attack}-{source}-*")
+    return store / f"{index:08d}.png"
+
+
+@pytest.mark.parametrize(("attack", "source"), [("pgd", "a"), ("pgd", "b"), ("ssta", "b")])
+@pytest.mark.parametrize("index", [2, 10])
+def test_the_runs_batch_gives_the_stored_image_bit_for_bit(
+    finished, attack, source, index, attacked, capsys
+):
+    before = contents(finished)
+    given = [str(finished / "run"), str(index), "--attack", attack, "--source", source, "--batch"]
+    assert main(given) == 0
+    together = [0, 2, 4, 6] if index == 2 else [8, 10]
+    assert attacked == [together]
+    told = capsys.readouterr().out
+    batch = f"Made again with its batch of {len(together)}, the store's, bit for bit"
+    assert batch in told
+    assert contents(finished) == before
+
+
+def test_alone_only_the_sample_is_attacked(finished, attacked, capsys):
+    assert main([str(finished / "run"), "2"]) == 0
+    assert attacked == [[2]]
+    assert "Made again alone, " in capsys.readouterr().out
+
+
+def test_the_story_is_that_of_the_rows(finished, capsys):
+    main([str(finished / "run"), "6", "--attack", "ssta", "--source", "b"])
+    told = capsys.readouterr().out
+    rows = read_rows(finished / "run" / "rows.parquet").to_pylist()
+    wanted = {"attack": "ssta", "source": "b", "index": 6}
+    ours = {row["victim"]: row for row in rows if row.items() >= wanted.items()}
+    assert "sample 6 (test_00006" in told
+    assert "ssta on b" in told
+    assert f"{ours['b']['ssim']:.4f}" in told
+    assert f"steps {ours['b']['steps']:>9}".split() in [line.split() for line in told.splitlines()]
+    for name, row in ours.items():
+        (verdict,) = [line for line in told.splitlines() if line.startswith(f"    {name} ")]
+        assert f"{100 * row['confidence']:.1f} % for the truth" in verdict
+        fate = "falls" if row["fooled"] else "stands" if row["clean_correct"] else "was wrong"
+        assert fate in verdict
+    assert told.index("    b (source)") < told.index("    a ")
+
+
+def test_an_image_that_is_not_the_stored_one_is_told_by_how_much(own, capsys):
+    path = image_of(own, "pgd", "a", 2)
+    with Image.open(path) as file:
+        pixels, facts = np.array(file), file.text["mirage"]
+    pixels[5, 7, 1] ^= 2
+    text = PngImagePlugin.PngInfo()
+    text.add_text("mirage", facts.replace('"steps": 2', '"steps": 3'))
+    Image.fromarray(pixels).save(path, pnginfo=text)
+    assert main([str(own / "run"), "2", "--batch"]) == 1
+    told = capsys.readouterr().out
+    assert "1 of 1,024 pixels are other than the store's, by at most 2 of 255 grey levels" in told
+    assert "not the same either: steps" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["9"],
+            r"INDEX must be one of the run's 6 samples, got 9. Their ids are 0, 2, 4, 6, 8 … 10",
+        ),
+        (["2", "--attack", "apgd"], "attack 'apgd' is not among the run's: pgd, ssta"),
+        (["2", "--source", "c"], "source 'c' is not among the run's: a, b"),
+        (["10", "--data.num_test=3"], "has no sample 10 now: it serves 3"),
+        (["2", "--data.size=48"], "of sample 2: pgd-a-[0-9a-f]+ is of another data"),
+    ],
+)
+def test_what_is_not_there_is_named(finished, arguments, message):
+    with pytest.raises(InputError, match=message):
+        main([str(finished / "run"), *arguments])
+
+
+def test_a_run_without_a_config_is_refused(own):
+    (own / "run" / "config.yaml").unlink()
+    with pytest.raises(InputError, match=r"needs config\.yaml .*, but .*run has none"):
+        main([str(own / "run"), "2"])
+
+
+def test_an_emptied_store_is_noticed_before_anything_is_attacked(own, attacked):
+    shutil.rmtree(own / "store")
+    with pytest.raises(InputError, match="of sample 2: it was emptied or moved"):
+        main([str(own / "run"), "2"])
+    assert attacked == []
+
+
+def test_other_weights_are_named(own):
+    path = own / "run" / "config.yaml"
+    weights = str(own.parent / "other.pth")
+    torch.manual_seed(3)
+    torch.save(timm.create_model("resnet10t", num_classes=6, **NETWORK).state_dict(), weights)
+    changed = yaml.safe_load(path.read_text())
+    changed["model"]["victims"]["a"]["init_args"]["checkpoint"] = weights
+    path.write_text(yaml.safe_dump(changed))
+    with pytest.raises(InputError, match="is of another source"):
+        main([str(own / "run"), "2"])
+
+
+def test_a_batch_is_what_the_sampler_dealt(finished):
+    run = FinishedRun.read(finished / "run")
+    for batch in DealtBatchSampler(IMAGES, BATCH):
+        dealt = [run.indices[place] for place in batch]
+        assert all(run.batch(index, BATCH) == dealt for index in dealt)
+
+
+def test_the_first_pass_of_a_run_is_the_default(finished):
+    run = FinishedRun.read(finished / "run")
+    assert run.chosen(None, None) == Pass("pgd", "a")
+    assert run.chosen("ssta", None) == Pass("ssta", "a")
+
+
+class PixelVictim(SegmentationVictim):
+    """Random weights that look at a pixel and its neighbours."""
+
+    def __init__(self, seed: int) -> None:
+        draw = torch.Generator().manual_seed(seed)
+        network = torch.nn.Conv2d(3, 7, 3, padding=1)
+        for value in network.parameters():
+            value.data = torch.randn(value.shape, generator=draw)
+        super().__init__(network, 7)
+        self.seed = seed
+
+
+def test_a_segmenters_story_is_that_of_the_rows(tmp_path, capsys):
+    whole = config(tmp_path)
+    victim = {"class_path": f"{__name__}.PixelVictim", "init_args": {"seed": 1}}
+    whole["model"]["victims"] = {"pixels": victim}
+    whole["data"]["init_args"]["task"] = "segmentation"
+    del whole["attack"]["attacks"]["ssta"]
+    (tmp_path / "attack.yaml").write_text(yaml.safe_dump(whole))
+    attack_main(["--config", str(tmp_path / "attack.yaml")])
+    capsys.readouterr()
+    assert main([str(tmp_path / "run"), "10", "--batch"]) == 0
+    told = capsys.readouterr().out
+    row = read_rows(tmp_path / "run" / "rows.parquet").to_pylist()[5]
+    shares = [
+        row[name] / row["valid_pixels"] for name in ("clean_correct_pixels", "correct_pixels")
+    ]
+    before, after = (f"{100 * share:.1f} %" for share in shares)
+    assert f"pixels (source): {before} of pixels right, then {after}; " in told
+    (line,) = [line for line in told.splitlines() if line.startswith("    all pixels")]
+    assert line.split() == f"all pixels {before} {after} of {row['valid_pixels']:,}".split()
+
+
+def sample(**more) -> StoredSample:
+    arguments = {"image": np.zeros((2, 3, 3), np.uint8), "facts": {"steps": 1, "loss": np.nan}}
+    return StoredSample(**arguments | more)
+
+
+def test_equal_samples_do_not_differ_and_nan_is_nan():
+    flow = np.ones((2, 2, 3), np.float16)
+    assert Difference.between(sample(flow=flow), sample(flow=flow.copy())).none
+
+
+@pytest.mark.parametrize(
+    ("more", "others"),
+    [
+        ({"facts": {"steps": 2, "loss": np.nan}}, ["steps"]),
+        ({"facts": {"steps": 1}}, ["loss"]),
+        ({"flow": np.zeros((2, 2, 3), np.float16)}, ["flow"]),
+        ({"mask": np.zeros((2, 3), np.uint8)}, ["mask"]),
+        ({"traces": {"objective": np.ones(2, np.float32)}}, ["trace of objective"]),
+    ],
+)
+def test_whatever_differs_beside_the_image_is_named(more, others):
+    found = Difference.between(sample(**more), sample())
+    assert (found.pixels, found.others) == (0, others)
+
+
+def test_levels_do_not_wrap_round():
+    image = np.zeros((2, 3, 3), np.uint8)
+    image[0, 0, 0], image[0, 0, 1], image[1, 2, 2] = 255, 254, 253
+    assert Difference.between(sample(), sample(image=image)) == Difference(2, 6, 255, [])
+
+
+def again(target, clean, adversarial, names) -> Again:
+    return Again(sample(), sample(), target, clean, adversarial, names, together=1, of=1)
+
+
+def test_a_classifiers_view_is_its_softmax_and_marks_the_truth():
+    clean = torch.tensor([0.0, 2.0, 1.0]).log()
+    clean[0] = -torch.inf
+    told = view(again(torch.tensor(1), clean, clean.flip(0), ["cat", "dog", "emu"]))
+    assert told[1].split() == ["1", "*", "dog", "66.7", "%", "*", "dog", "66.7", "%"]
+    assert told[2].split() == ["2", "emu", "33.3", "%", "cat", "33.3", "%"]
+    assert len(told) == 4
+
+
+def test_a_segmenters_view_counts_no_void_and_begins_with_what_lost_most():
+    target = torch.tensor([[0, 0, 0, 0], [1, 1, 255, 255]])
+    clean, adversarial = (
+        torch.nn.functional.one_hot(torch.tensor(seen), 2).permute(2, 0, 1)
+        for seen in ([[0, 0, 0, 1], [1, 1, 1, 1]], [[0, 0, 0, 1], [0, 1, 0, 1]])
+    )
+    told = view(again(target, clean, adversarial, ["road", "sky"]))
+    shares = [line.replace(" %", "").split() for line in told[1:]]
+    assert shares == [
+        ["all", "pixels", "83.3", "66.7", "of", "6"],
+        ["sky", "100.0", "50.0", "of", "2"],
+        ["road", "75.0", "75.0", "of", "4"],
+    ]
+
+
+def test_a_sparkline_goes_from_the_least_to_the_largest():
+    assert sparkline([0, 1, 2, 3, 4, 5, 6, 7]) == "▁▂▃▄▅▆▇█"
+    assert sparkline([3, 3]) == "▁▁"
+    assert sparkline([1, float("nan"), 2]) == "▁ █"
+    assert sparkline(range(100), width=4) == "▁▃▆█"
+    assert sparkline([]) == ""
