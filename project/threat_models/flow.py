@@ -1,0 +1,68 @@
+"""Displacements of an image, or of its colours."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from project import randomness
+from project.clipping import clip
+from project.colour import chroma, chroma_to_rgb
+from project.threat_models.model import ThreatModel, positive
+from project.warping import warp
+
+
+class Flow(ThreatModel):
+    r"""A displacement of at most ``bound`` pixels along each axis: $$\|f\|_\infty \le \xi$$.
+
+    Args:
+        bound: the budget in pixels; ``inf`` is no budget.
+    """
+
+    def __init__(self, bound: float = float("inf")) -> None:
+        self.bound = positive(bound)
+
+    def zeros(self, images: Tensor) -> Tensor:
+        """Return the identity flow, (N, 2, H, W)."""
+        return images.new_zeros(len(images), 2, *images.shape[2:])
+
+    def noise(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
+        """Draw from U(-bound, bound); from U(-1, 1) where there is no bound."""
+        bound = self.bound if self.bound < float("inf") else 1.0
+        draw = randomness.uniform((2, *images.shape[2:]), index, *key)
+        return draw.mul_(2).sub_(1).mul_(bound).to(images, non_blocking=True)
+
+    def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Warp the images along the flow."""
+        return warp(images, perturbation)
+
+    def project_(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Clip every displacement."""
+        return perturbation.clamp_(-self.bound, self.bound)
+
+    def ascent(self, gradient: Tensor) -> Tensor:
+        """Return the gradient's sign."""
+        return gradient.sign()
+
+    def scaled(self, factor: float) -> Flow:
+        """Return the same kind of flow with ``factor`` times the bound."""
+        return type(self)(factor * self.bound)
+
+    def size(self, perturbation: Tensor) -> Tensor:
+        """Return the largest displacement along an axis, in pixels."""
+        return perturbation.flatten(1).abs().amax(1)
+
+
+class ChromaFlow(Flow):
+    """A displacement of the colours only: U and V move along one flow, the luma Y stays.
+
+    What the moved chroma differs by is added to the image, so that no flow is the identity, bit
+    for bit. Luma changes only where the sum leaves [0, 1] and is cut.
+
+    Source: Aydin et al., "Imperceptible Adversarial Examples by Spatial Chroma-Shift", ADVM 2021,
+    section 3 [paper].
+    """
+
+    def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Warp the images' chroma along the flow."""
+        still = chroma(images)
+        return clip(images + chroma_to_rgb(warp(still, perturbation) - still))

@@ -1,0 +1,69 @@
+"""Any threat model inside a mask."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from project.threat_models.model import Pullback, ThreatModel
+
+
+class Masked(ThreatModel):
+    """Another threat model inside a mask only: pixels outside never change, bit for bit.
+
+    Args:
+        inner: the threat model inside the mask.
+        mask: (N, 1, H, W) in [0, 1], 1 inside, one mask for each image.
+    """
+
+    def __init__(self, inner: ThreatModel, mask: Tensor) -> None:
+        self.inner = inner
+        self.mask = mask
+
+    def zeros(self, images: Tensor) -> Tensor:
+        """Return the inner model's zero."""
+        return self.inner.zeros(images)
+
+    def noise(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
+        """Draw from the inner model and cut to the mask."""
+        return self.inner.noise(images, index, *key) * self.mask
+
+    def within_range(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Cut off as the inner model does."""
+        return self.inner.within_range(images, perturbation)
+
+    def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Apply the part of the perturbation inside the mask."""
+        return self.inner.apply(images, perturbation * self.mask)
+
+    def meet(self, images: Tensor, perturbation: Tensor) -> tuple[Tensor, Pullback]:
+        """Apply the part inside the mask, which cuts the gradient likewise."""
+        adversarial, pull_back = self.inner.meet(images, perturbation * self.mask)
+        return adversarial, lambda gradient: pull_back(gradient) * self.mask
+
+    def project_(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Project as the inner model does."""
+        return self.inner.project_(images, perturbation)
+
+    def ascent(self, gradient: Tensor) -> Tensor:
+        """Ascend inside the mask."""
+        return self.inner.ascent(gradient * self.mask)
+
+    def kept(self, rows: Tensor) -> Masked:
+        """Return the masks of some images only."""
+        return Masked(self.inner.kept(rows), self.mask[rows])
+
+    def step_value(self, images: Tensor) -> float:
+        """Return what the inner model does."""
+        return self.inner.step_value(images)
+
+    def scaled(self, factor: float) -> Masked:
+        """Return the scaled inner model inside the same mask."""
+        return Masked(self.inner.scaled(factor), self.mask)
+
+    def size(self, perturbation: Tensor) -> Tensor:
+        """Return the size of the part inside the mask."""
+        return self.inner.size(perturbation * self.mask)
+
+    def round(self, images: Tensor, adversarial: Tensor) -> Tensor:
+        """Round as the inner model does."""
+        return self.inner.round(images, adversarial)

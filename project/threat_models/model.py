@@ -1,0 +1,118 @@
+"""What every threat model tells of its perturbations."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from project.errors import InputError
+from project.quantise import to_8bit
+
+Pullback = Callable[[Tensor], Tensor]
+"""From the gradient with respect to perturbed images to that with respect to the perturbation."""
+
+
+class ThreatModel(ABC):
+    """The perturbations an attacker may apply; every method works image by image."""
+
+    def zeros(self, images: Tensor) -> Tensor:
+        """Return the perturbation that changes nothing."""
+        return torch.zeros_like(images)
+
+    @abstractmethod
+    def noise(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
+        """Draw from the budget, image by image, keyed by (key, sample index); may leave [0, 1].
+
+        Returns:
+            A new tensor, as of :meth:`ascent`, so that a loop may go on in its place.
+        """
+
+    def random(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
+        """Draw an allowed perturbation for each image, keyed by (key, sample index)."""
+        return self.project_(images, self.noise(images, index, *key))
+
+    @abstractmethod
+    def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Return the perturbed images, (N, 3, H, W) in [0, 1]."""
+
+    def meet(self, images: Tensor, perturbation: Tensor) -> tuple[Tensor, Pullback]:
+        """Return what ``apply`` does, detached, and how a gradient gets back from there.
+
+        Args:
+            images: (N, 3, H, W).
+            perturbation: inside the range of an image, as ``project``, ``random`` and
+                ``within_range`` leave it; there noise is never cut.
+        """
+        with torch.enable_grad():
+            leaf = perturbation.detach().requires_grad_()
+            adversarial = self.apply(images, leaf)
+
+        def pull_back(gradient: Tensor) -> Tensor:
+            (pulled,) = torch.autograd.grad(adversarial, leaf, gradient)
+            return pulled
+
+        return adversarial.detach(), pull_back
+
+    def project(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Return an allowed perturbation close to the given one."""
+        return self.project_(images, perturbation.clone())
+
+    @abstractmethod
+    def project_(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Project in place: a loop's time is that of its passes over memory, and of new memory."""
+
+    def within_range(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Cut off what would leave [0, 1], whatever the budget; a flow never does."""
+        return perturbation
+
+    @abstractmethod
+    def ascent(self, gradient: Tensor) -> Tensor:
+        """Return the direction of steepest ascent of unit ``size``, as a new tensor."""
+
+    def kept(self, rows: Tensor) -> ThreatModel:
+        """Return the threat model of some images only, by their places or a mask (N,)."""
+        return self
+
+    def step_value(self, images: Tensor) -> float:
+        """Return how much each value changes on average in a step of unit size."""
+        return 1.0
+
+    @abstractmethod
+    def size(self, perturbation: Tensor) -> Tensor:
+        """Return each perturbation's size, (N,)."""
+
+    @abstractmethod
+    def scaled(self, factor: float) -> ThreatModel:
+        """Return the same kind of threat model with ``factor`` times the budget."""
+
+    def round(self, images: Tensor, adversarial: Tensor) -> Tensor:
+        """Round perturbed images to 8 bits without leaving the threat model.
+
+        Args:
+            images: (N, 3, H, W), the clean images; a bound on pixel values can only be kept
+                where they are 8-bit images themselves.
+            adversarial: of the same shape.
+
+        Returns:
+            The same shape, every value k/255.
+        """
+        return to_8bit(adversarial)
+
+
+def positive(budget: float) -> float:
+    """Return a budget.
+
+    Raises:
+        ValueError: if it is not greater than 0.
+    """
+    if not budget > 0:
+        raise InputError(f"a budget must be greater than 0, got {budget}.")
+    return budget
+
+
+def spread(factors: Tensor, like: Tensor) -> Tensor:
+    """Return one factor per image, (N,), in a shape that multiplies images (N, C, H, W)."""
+    return factors.view(-1, *[1] * (like.ndim - 1))

@@ -1,0 +1,157 @@
+"""Noise in the ball of a norm."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from project import randomness
+from project.clipping import clip
+from project.errors import InputError
+from project.quantise import from_levels, to_8bit
+from project.threat_models.model import Pullback, ThreatModel, positive, spread
+
+Norm = Literal["linf", "l2"]
+
+# Lattice bounds may be off by float rounding; this part of 1/255 is far below one 8-bit step.
+_LATTICE_TOLERANCE = 1e-3
+
+
+class Noise(ThreatModel):
+    """Perturbations that are added to the images, each value on its own."""
+
+    def within_range(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Clip the perturbed images to [0, 1]."""
+        return (images + perturbation).clamp_(0, 1).sub_(images)
+
+    def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Add the noise."""
+        return clip(images + perturbation)
+
+    def meet(self, images: Tensor, perturbation: Tensor) -> tuple[Tensor, Pullback]:
+        """Add the noise; the gradient stays as it is.
+
+        There is nothing to clip: noise p inside the range is c − x, rounded, of a c in [0, 1], or
+        less of it. Rounding is monotonic, so x + p is at least x − x = 0, and at most what
+        x + (1 − x) is rounded to, which is 1.
+        """
+        return images + perturbation.detach(), _unchanged
+
+
+class Linf(Noise):
+    r"""Noise of at most ``eps`` in every value: $$\|\delta\|_\infty \le \epsilon$$.
+
+    Args:
+        eps: the budget, in units of the [0, 1] range.
+    """
+
+    def __init__(self, eps: float) -> None:
+        self.eps = positive(eps)
+
+    def noise(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
+        """Draw from U(-eps, eps) in every value."""
+        noise = randomness.uniform(images.shape[1:], index, *key).to(images, non_blocking=True)
+        return noise.mul_(2).sub_(1).mul_(self.eps)
+
+    def project_(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Clip to the ball, then to the range of an image."""
+        return perturbation.clamp_(-self.eps, self.eps).add_(images).clamp_(0, 1).sub_(images)
+
+    def ascent(self, gradient: Tensor) -> Tensor:
+        """Return the gradient's sign."""
+        return gradient.sign()
+
+    def scaled(self, factor: float) -> Linf:
+        """Return the ball of ``factor`` times the radius."""
+        return Linf(factor * self.eps)
+
+    def size(self, perturbation: Tensor) -> Tensor:
+        """Return the largest absolute value."""
+        return perturbation.flatten(1).abs().amax(1)
+
+    def round(self, images: Tensor, adversarial: Tensor) -> Tensor:
+        """Round to the nearest 8-bit value inside the ball."""
+        low = (images - self.eps).mul_(255).sub_(_LATTICE_TOLERANCE).ceil_()
+        high = (images + self.eps).mul_(255).add_(_LATTICE_TOLERANCE).floor_()
+        level = (adversarial * 255).round_().clamp_(low, high)
+        if 2 * self.eps * 255 < 1:  # then a ball may hold no 8-bit value at all: keep the clean one
+            level = torch.where(low > high, (images * 255).round_(), level)
+        return from_levels(level.clamp_(0, 255))
+
+
+class L2(Noise):
+    r"""Noise of at most ``eps`` in Euclidean norm: $$\|\delta\|_2 \le \epsilon$$.
+
+    Args:
+        eps: the budget over all values of one image, in units of the [0, 1] range.
+    """
+
+    def __init__(self, eps: float) -> None:
+        self.eps = positive(eps)
+
+    def noise(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
+        """Draw uniformly from the ball."""
+        direction = self.ascent(randomness.normal(images.shape[1:], index, *key, "direction"))
+        radius = randomness.uniform((), index, *key, "radius") ** (1 / images[0].numel())
+        noise = direction.mul_(spread(radius, direction))
+        return noise.to(images, non_blocking=True) * self.eps
+
+    def project_(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Shrink into the ball, then clip to the range of an image (which shrinks it further)."""
+        shrink = (self.eps / self.size(perturbation).clamp(min=1e-12)).clamp(max=1)
+        return perturbation.mul_(spread(shrink, images)).add_(images).clamp_(0, 1).sub_(images)
+
+    def ascent(self, gradient: Tensor) -> Tensor:
+        """Return the gradient divided by its norm (0 stays 0)."""
+        largest = gradient.flatten(1).abs().amax(1).clamp(min=torch.finfo(gradient.dtype).tiny)
+        # Squares of tiny values would vanish; of these, the norm is at least 1, or 0.
+        scaled = gradient / spread(largest, gradient)
+        return scaled.div_(spread(self.size(scaled).clamp(min=1), gradient))
+
+    def step_value(self, images: Tensor) -> float:
+        """Return the root mean square of an image's values in a vector of norm 1."""
+        return float(images[0].numel() ** -0.5)
+
+    def scaled(self, factor: float) -> L2:
+        """Return the ball of ``factor`` times the radius."""
+        return L2(factor * self.eps)
+
+    def size(self, perturbation: Tensor) -> Tensor:
+        """Return the Euclidean norm."""
+        norm: Tensor = torch.linalg.vector_norm(perturbation.flatten(1), dim=1)
+        return norm
+
+    def round(self, images: Tensor, adversarial: Tensor) -> Tensor:
+        """Round to the nearest 8-bit image, of a shrunken perturbation where that is too large.
+
+        Rounding can lengthen a perturbation. The largest factor in [0, 1] whose rounded
+        perturbation fits is found by bisection; factor 0 always fits for 8-bit clean images.
+        """
+        perturbation = adversarial - images
+        low = images.new_zeros(len(images))
+        high = tried = images.new_ones(len(images))
+        for _ in range(12):
+            rounded = to_8bit(images + perturbation * spread(tried, images))
+            inside = self.size(rounded - images) <= self.eps * (1 + 1e-6)
+            low, high = torch.where(inside, tried, low), torch.where(inside, high, tried)
+            tried = (low + high) / 2
+        return to_8bit(images + perturbation * spread(low, images))
+
+
+def norm_ball(norm: Norm, eps: float) -> ThreatModel:
+    """Return the ball of a norm.
+
+    Args:
+        norm: ``linf`` or ``l2``.
+        eps: its radius, in units of the [0, 1] range.
+    """
+    balls = {"linf": Linf, "l2": L2}
+    if norm not in balls:
+        raise InputError(f"norm must be one of {', '.join(balls)}, got {norm!r}.")
+    return balls[norm](eps)
+
+
+def _unchanged(gradient: Tensor) -> Tensor:
+    return gradient
