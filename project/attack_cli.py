@@ -15,6 +15,7 @@ import project.attacks  # classes are known by their short name once they are im
 import project.saliency
 import project.tracking  # noqa: F401
 from project.callbacks import AttackCallback, CostEstimate, EndingAtOnce, RunFolder, pass_progress
+from project.callbacks.finding import callbacks_of
 from project.cli import MirageCLI
 from project.data import AttackDataModule
 from project.evaluation import TransferEvaluation
@@ -41,11 +42,7 @@ class SaveRunConfig(SaveConfigCallback):
 
     def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Write ``config.yaml`` into the run's folder."""
-        folders = [
-            Path(found.folder)
-            for found in trainer.callbacks  # type: ignore[attr-defined]
-            if isinstance(found, RunFolder)
-        ]
+        folders = [Path(found.folder) for found in callbacks_of(trainer, RunFolder)]
         content = self.parser.dump(self.config, skip_check=True).encode()
         for folder in folders:
             replace_file(folder / "config.yaml", content)

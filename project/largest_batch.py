@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from project.attack_cli import AttackCLI
 from project.attacks import Attack
 from project.callbacks import AttackCallback
+from project.callbacks.finding import callbacks_of
 from project.data import AttackDataModule
 from project.data.datamodule import collate
 from project.data.sample_set import SampleSet
@@ -137,8 +138,7 @@ def fitting(step: Pass, attack: Attack, scene: Scene, limit: int, most: int) -> 
 def fittings(cli: LargestBatchCLI) -> Iterator[Fitting]:
     """Find the largest batch of each attack on each source."""
     samples, device = cli.datamodule.samples, cli.trainer.strategy.root_device
-    callbacks = cli.trainer.callbacks  # type: ignore[attr-defined]
-    (callback,) = (each for each in callbacks if isinstance(each, AttackCallback))
+    (callback,) = callbacks_of(cli.trainer, AttackCallback)
     for attack in callback.attacks.values():
         attack.attach(samples)
     compared = samples[0]["image"][None].to(device)

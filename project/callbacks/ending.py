@@ -8,7 +8,8 @@ import threading
 import time
 
 import lightning as L
-import torch.distributed as dist
+
+from project.evaluation.gathering import from_all
 
 _LOOK = 1.0  # seconds between two looks at the parent
 
@@ -29,7 +30,7 @@ class EndingAtOnce(L.Callback):
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Watch the parent, if it is one of the run's processes."""
         parent = os.getppid()
-        if parent in _everyone(os.getpid()):
+        if parent in from_all(os.getpid()):
             threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -37,15 +38,6 @@ class EndingAtOnce(L.Callback):
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGUSR1):
                 signal.signal(number, signal.SIG_DFL)
-
-
-def _everyone(process: int) -> list[int]:
-    """Return the process ids of all ranks."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return [process]
-    processes = [0] * dist.get_world_size()
-    dist.all_gather_object(processes, process)
-    return processes
 
 
 def _end_with(parent: int) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 
 import lightning as L
-import torch.distributed as dist
 from lightning.pytorch.utilities.exceptions import _TunerExitException
 
 from project.callbacks.attacking import AttackCallback
 from project.callbacks.cost import Cost, estimate_table
 from project.callbacks.crafting import Crafting
-from project.callbacks.workload import Share, first_callback, loaded_batch, shares
+from project.callbacks.finding import first_callback
+from project.callbacks.workload import Share, loaded_batch, shares
 from project.evaluation import Pass, TransferEvaluation
+from project.evaluation.gathering import from_all
 
 
 class CostEstimate(L.Callback):
@@ -48,7 +49,7 @@ class CostEstimate(L.Callback):
         self.seconds_per_image = {
             step: cost.seconds for step, cost in costs.items() if cost.seconds is not None
         }
-        everyone = _from_all(costs)
+        everyone = from_all(costs)
         if trainer.is_global_zero:
             print("\n" + estimate_table(everyone))
         if self.only:
@@ -68,12 +69,3 @@ def _cost(trainer: L.Trainer, share: Share, crafting: Crafting) -> Cost:
         crafting(batch)  # its images are on the CPU and stored afterwards, so nothing is pending
     seconds = time.perf_counter() - start
     return Cost(stored + images, lacking - images, seconds / images)
-
-
-def _from_all(costs: dict[Pass, Cost]) -> list[dict[Pass, Cost]]:
-    """Return what every process has found, on every process."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return [costs]
-    everyone: list[dict[Pass, Cost]] = [{} for _ in range(dist.get_world_size())]
-    dist.all_gather_object(everyone, costs)
-    return everyone

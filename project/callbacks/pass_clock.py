@@ -8,8 +8,9 @@ import lightning as L
 
 from project.callbacks.attacking import AttackCallback
 from project.callbacks.estimating import CostEstimate
+from project.callbacks.finding import first_callback
 from project.callbacks.pace import Done, Pace, told_duration
-from project.callbacks.workload import first_callback, shares
+from project.callbacks.workload import shares
 from project.evaluation import Pass, TransferEvaluation
 
 

@@ -16,6 +16,7 @@ from project.attacks.attack import Traits
 from project.callbacks.adversarial_set import write_adversarial_set
 from project.callbacks.attacking import AttackCallback
 from project.callbacks.console import summary_table
+from project.callbacks.finding import callbacks_of
 from project.callbacks.versions import versions
 from project.evaluation import CLEAN, TransferEvaluation, kin
 from project.records import remove_path, write_measures, write_rows
@@ -116,7 +117,8 @@ class RunFolder(L.Callback):
         facts = self._facts(trainer, pl_module)
         replace_file(folder / "run.json", json.dumps(facts, indent=1).encode())
         report = build_report(folder)
-        stores = {step: store for one in _attacking(trainer) for step, store in one.stores.items()}
+        attacking = callbacks_of(trainer, AttackCallback)
+        stores = {step: store for one in attacking for step, store in one.stores.items()}
         indices = trainer.datamodule.samples.indices  # type: ignore[attr-defined]
         write_adversarial_set(folder / "adversarial.json", stores, indices)
         print("\n" + summary_table(pl_module.measures, facts["task"]))
@@ -138,6 +140,7 @@ class RunFolder(L.Callback):
 
     def _facts(self, trainer: L.Trainer, module: TransferEvaluation) -> dict[str, Any]:
         data = trainer.datamodule  # type: ignore[attr-defined]
+        attacking = callbacks_of(trainer, AttackCallback)
         config = Path(self.folder) / "config.yaml"
         return {
             "title": self.title,
@@ -148,7 +151,7 @@ class RunFolder(L.Callback):
             "config": config.read_text() if config.is_file() else "",
             "notices": [*data.notices, *module.notices],
             "data": data.samples.fingerprint(),
-            "copies": {n: told for one in _attacking(trainer) for n, told in one.copies.items()},
+            "copies": {n: told for one in attacking for n, told in one.copies.items()},
             "versions": versions(*_PACKAGES),
             "weights": {name: victim.fingerprint() for name, victim in module.victims.items()},
             "kin": kin(module.victims),
@@ -156,14 +159,9 @@ class RunFolder(L.Callback):
         }
 
 
-def _attacking(trainer: L.Trainer) -> list[AttackCallback]:
-    callbacks = trainer.callbacks  # type: ignore[attr-defined]
-    return [callback for callback in callbacks if isinstance(callback, AttackCallback)]
-
-
 def _traits(trainer: L.Trainer) -> dict[str, Traits]:
     """Return what the run's attacks are, by name."""
-    found = _attacking(trainer)
+    found = callbacks_of(trainer, AttackCallback)
     return {name: attack.traits() for one in found for name, attack in one.attacks.items()}
 
 

@@ -10,7 +10,8 @@ import lightning as L
 import torch.distributed as dist
 
 from project.callbacks.attacking import AttackCallback
-from project.callbacks.workload import first_callback, loaded_batch
+from project.callbacks.finding import first_callback
+from project.callbacks.workload import loaded_batch
 from project.data.dealing import DealtBatchSampler
 from project.errors import InputError
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import lightning as L
 
 from project.callbacks.attacking import AttackCallback
+from project.callbacks.finding import first_callback
 from project.evaluation import Pass, TransferEvaluation
-
-Found = TypeVar("Found", bound=L.Callback)
 
 
 class Share(NamedTuple):
@@ -52,9 +51,3 @@ def loaded_batch(trainer: L.Trainer, positions: Sequence[int]) -> dict[str, Any]
     batch = trainer.precision_plugin.convert_input(batch)
     moved: dict[str, Any] = trainer.strategy.batch_to_device(batch)
     return moved
-
-
-def first_callback(trainer: L.Trainer, kind: type[Found]) -> Found | None:
-    """Return the trainer's first callback of a kind, None if it has none."""
-    callbacks = trainer.callbacks  # type: ignore[attr-defined]
-    return next((one for one in callbacks if isinstance(one, kind)), None)

@@ -1,4 +1,4 @@
-"""Lists that every process has a part of."""
+"""What every process has a part of."""
 
 from __future__ import annotations
 
@@ -18,3 +18,12 @@ def gathered(found: list[Found]) -> list[Found]:
         everyone = [[] for _ in range(dist.get_world_size())]
     dist.gather_object(found, everyone)
     return [one for part in everyone for one in part] if everyone else found
+
+
+def from_all(found: Found) -> list[Found]:
+    """Return what each process has found, on every process."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return [found]
+    everyone = [found] * dist.get_world_size()
+    dist.all_gather_object(everyone, found)
+    return everyone

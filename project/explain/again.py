@@ -16,6 +16,7 @@ from torch import Tensor
 
 from project.attack_cli import AttackCLI, experiment
 from project.callbacks import AttackCallback
+from project.callbacks.finding import callbacks_of
 from project.data import SampleSet
 from project.errors import InputError
 from project.evaluation import Pass, TransferEvaluation
@@ -79,7 +80,7 @@ def made_again(
         _serve_only(cli.datamodule.samples, wanted)
         cli.datamodule.verify = False  # a sample that cannot be read says so when it is
         witness = _Witness(step, index, Path(run.config["attack"]["store"]))
-        attacking = [one for one in _callbacks(cli.trainer) if isinstance(one, AttackCallback)]
+        attacking = callbacks_of(cli.trainer, AttackCallback)
         cli.trainer.callbacks = [*attacking, witness]  # type: ignore[attr-defined]
         cli.trainer.test(cli.model, datamodule=cli.datamodule, verbose=False)
         names = cli.datamodule.class_names
@@ -104,7 +105,7 @@ class _Witness(L.Callback):
 
     def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Find the stored image, before a long attack is for nothing."""
-        (attacking,) = (one for one in _callbacks(trainer) if isinstance(one, AttackCallback))
+        (attacking,) = callbacks_of(trainer, AttackCallback)
         own = attacking.craftings[self.step].store
         self.seen["stored"] = _stored(Store(self.root, own.label, own.description), self.index)
 
@@ -181,8 +182,3 @@ def _reason(store: Store) -> str:
             ]
             return f"{manifest.parent.name} is of another {' and another '.join(changed)}"
     return "it was emptied or moved"
-
-
-def _callbacks(trainer: L.Trainer) -> list[L.Callback]:
-    found: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    return found
