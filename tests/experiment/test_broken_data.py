@@ -85,6 +85,8 @@ def test_photo_that_breaks_after_it_was_verified(folder, attacked, monkeypatch, 
     assert_a_rerun_goes_on(folder, attacked)
 
 
+# torch tells of the dead worker from a signal's handler, at times once more while it cleans up.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["exit", "kill"])
 def test_worker_that_dies_ends_the_run(folder, attacked, monkeypatch, how):

@@ -7,12 +7,14 @@ form.classList.add("scripted");
 
 // The clock: the server keeps the time, this only shows it, and sends what is there at its end.
 const shown = form.querySelector("[data-seconds]");
+const warning = form.querySelector("[data-warning]");
 const end = performance.now() + 1000 * Number(shown.dataset.seconds);
 const tick = () => {
   const left = Math.max(0, Math.ceil((end - performance.now()) / 1000));
   shown.textContent = left;
   shown.parentElement.classList.toggle("short", left <= 10);
-  if (left === 10) form.querySelector("[data-warning]").textContent = "Ten seconds left.";
+  // A page in the background ticks seldom: the tenth second may be skipped.
+  if (left <= 10 && !warning.textContent) warning.textContent = "Ten seconds left.";
   if (left === 0) {
     clearInterval(ticking);
     form.submit();
