@@ -14,12 +14,12 @@ def to_8bit(images: Tensor) -> Tensor:
     Returns:
         The same shape, every value one of 256.
     """
-    return from_levels(images.mul(255).round_().clamp_(0, 255))
+    return from_levels_(images.mul(255).round_().clamp_(0, 255))
 
 
-def from_levels(levels: Tensor) -> Tensor:
-    """Return levels 0 … 255 as values k/255.
+def from_levels_(levels: Tensor) -> Tensor:
+    """Turn levels 0 … 255 into values k/255, in place.
 
     On CUDA, dividing by a Python number multiplies by its reciprocal, which misses k/255 by a bit.
     """
-    return levels / levels.new_full((), 255)
+    return levels.div_(levels.new_full((), 255))

@@ -25,20 +25,24 @@ def generator(*key: int | str) -> torch.Generator:
     return torch.Generator().manual_seed(derived_seed(*key))
 
 
-def uniform(shape: Sequence[int], index: Tensor, *key: int | str) -> Tensor:
-    """Draw from U(0, 1), each sample from its own generator.
+def uniform(
+    shape: Sequence[int], index: Tensor, *key: int | str, low: float = 0.0, high: float = 1.0
+) -> Tensor:
+    """Draw from U(low, high), each sample from its own generator.
 
     Args:
         shape: shape of one sample's draw.
         index: (N,) int64, the samples' stable ids.
         key: what the draw is for, for example (seed, attack name, step).
+        low: the least value.
+        high: the greatest.
 
     Returns:
-        (N, *shape) float32 in [0, 1) on the CPU.
+        (N, *shape) float32 in [low, high) on the CPU.
     """
     draws = torch.empty(len(index), *shape)
     for own, sample in zip(draws, index.tolist(), strict=True):
-        own.uniform_(generator=generator(*key, sample))
+        own.uniform_(low, high, generator=generator(*key, sample))
     return draws
 
 

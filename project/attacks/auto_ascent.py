@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from project.attacks.auto_step import StepSizes
-from project.attacks.flaws import STEEPEST
+from project.attacks.flaws import SLOPE
 from project.attacks.landscape import Landscape
 from project.attacks.rules import RuleBook
 
@@ -26,7 +26,7 @@ class Point:
         value: of the objective there.
         fooled: the share of valid elements at the aim.
         number: how many steps led there, int64.
-        steepest: how steep the gradient is; see :mod:`project.attacks.flaws`.
+        slope: (N,), whether the gradient leads anywhere; see :mod:`project.attacks.flaws`.
     """
 
     perturbation: Tensor
@@ -34,14 +34,14 @@ class Point:
     value: Tensor
     fooled: Tensor
     number: Tensor
-    steepest: Tensor
+    slope: Tensor
 
     def told(self) -> dict[str, Tensor]:
         """Return what traces tell of a step that starts here, (N,) each."""
         return {
             "objective": self.value,
             "fooled": self.fooled,
-            STEEPEST: self.steepest,
+            SLOPE: self.slope,
         }
 
     def replaced(self, where: Tensor, other: Point) -> Point:
@@ -99,8 +99,8 @@ def ascend(
 def _look(landscape: Landscape, perturbation: Tensor, number: int) -> Point:
     slope = landscape.slope(perturbation, number + 1)
     count = torch.full((len(perturbation),), number, device=perturbation.device)
-    fooled, steepest = slope.traces["fooled"], slope.traces[STEEPEST]
-    return Point(perturbation, slope.gradient, slope.value, fooled, count, steepest)
+    fooled = slope.traces["fooled"]
+    return Point(perturbation, slope.gradient, slope.value, fooled, count, slope.traces[SLOPE])
 
 
 def _moved(

@@ -16,11 +16,13 @@ class Climbed(NamedTuple):
     """Where a climb has led.
 
     Attributes:
+        images: (N, 3, H, W) in [0, 1], perturbed.
         perturbation: (N, C, H, W), allowed.
         steps: (N,) int64, how many updates made each.
         traces: (N, T) each, by name; NaN where there was no update or nothing to tell.
     """
 
+    images: Tensor
     perturbation: Tensor
     steps: Tensor
     traces: dict[str, Tensor]
@@ -32,12 +34,12 @@ class Climb:
     Args:
         landscape: what to climb.
         rules: applied to each gradient.
-        start: (N, C, H, W), allowed perturbations.
+        start: (N, C, H, W), perturbations to start from; overwritten.
         lengths: (N, T), α_t of each image, on its device.
 
     Attributes:
         rows: (n,) int64, the places in the full batch of those that still take part.
-        perturbation: (n, C, H, W), where they are.
+        walk: where they are.
     """
 
     def __init__(
@@ -47,19 +49,32 @@ class Climb:
         self.rules = rules
         self.lengths = lengths
         self.rows = torch.arange(len(start), device=start.device)
-        self.perturbation = start
+        self.walk = landscape.threat_model.walk(landscape.images, start)
 
     def look(self, number: int) -> Slope:
         """Return the slope that step ``number`` goes by, from 1 on, with the step's length."""
-        slope = self.landscape.slope(self.rules.ahead(self.perturbation, number), number)
+        if self.rules.look_ahead:
+            ahead = self.rules.ahead(self.walk.perturbation, number)
+            slope = self.landscape.slope(ahead, number)
+        else:
+            slope = self.landscape.slope_of(*self.walk.meet(), number)
         return slope._replace(traces=slope.traces | {"step_size": self.lengths[:, number - 1]})
 
     def move(self, slope: Slope, number: int) -> None:
-        """Make the step."""
-        threat, images = self.landscape.threat_model, self.landscape.images
-        gradient = self.rules(slope.gradient, self.perturbation, number)
-        update = threat.ascent(gradient).mul_(self.lengths[:, number - 1].view(-1, 1, 1, 1))
-        self.perturbation = threat.project_(images, update.add_(self.perturbation))
+        """Make the step; the slope is used up."""
+        threat_model = self.landscape.threat_model
+        if self.rules.rules:  # which may remember what they return
+            gradient = self.rules(slope.gradient, self.walk.perturbation, number)
+            direction = threat_model.ascent(gradient)
+        else:
+            direction = threat_model.ascent_(slope.gradient)
+        self.walk.step(direction, self.lengths[:, number - 1].view(-1, 1, 1, 1))
+
+    def advance(self, number: int) -> dict[str, Tensor]:
+        """Look and move; returns the traces, and frees the gradient before the next one is made."""
+        slope = self.look(number)
+        self.move(slope, number)
+        return slope.traces
 
     def keep(self, staying: Tensor) -> None:
         """Let all other images leave.
@@ -67,7 +82,7 @@ class Climb:
         Args:
             staying: (n,) bool.
         """
-        self.rows, self.perturbation = self.rows[staying], self.perturbation[staying]
+        self.rows, self.walk = self.rows[staying], self.walk.kept(staying)
         self.lengths = self.lengths[staying]
         self.landscape.keep(staying)
         self.rules.keep(staying)
@@ -76,12 +91,9 @@ class Climb:
 def to_the_end(climb: Climb) -> Climbed:
     """Make all steps with all images; the host never waits for the device."""
     total = climb.lengths.shape[1]
-    traces = []
-    for number in range(1, total + 1):
-        slope = climb.look(number)
-        traces.append(slope.traces)
-        climb.move(slope, number)
-    return Climbed(climb.perturbation, torch.full_like(climb.rows, total), _stacked(traces))
+    traces = [climb.advance(number) for number in range(1, total + 1)]
+    walk, steps = climb.walk, torch.full_like(climb.rows, total)
+    return Climbed(walk.perturbed(), walk.perturbation, steps, _stacked(traces))
 
 
 def _stacked(traces: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:

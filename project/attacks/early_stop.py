@@ -22,22 +22,24 @@ def until_fooled(climb: Climb, verdict: Verdict) -> Climbed:
     image's result is that of a climb of its own.
     """
     count, total = climb.lengths.shape
-    perturbation = torch.empty_like(climb.perturbation)
+    images = torch.empty_like(climb.walk.perturbed())
+    perturbation = torch.empty_like(climb.walk.perturbation)
     steps, traces = torch.full_like(climb.rows, total), _Traces(count, total)
     for number in range(1, total + 1):
         slope = climb.look(number)
         fooled = verdict(climb, slope)
         traces.tell(climb.rows, number, slope.traces)
         if bool(fooled.any()):
-            left = climb.rows[fooled]
-            perturbation[left], steps[left] = climb.perturbation[fooled], number - 1
+            left, there = climb.rows[fooled], climb.walk.kept(fooled)
+            images[left], perturbation[left] = there.perturbed(), there.perturbation
+            steps[left] = number - 1
             climb.keep(~fooled)
             if not len(climb.rows):
                 break
             slope = slope.kept(~fooled)
         climb.move(slope, number)
-    perturbation[climb.rows] = climb.perturbation
-    return Climbed(perturbation, steps, traces.up_to(steps))
+    images[climb.rows], perturbation[climb.rows] = climb.walk.perturbed(), climb.walk.perturbation
+    return Climbed(images, perturbation, steps, traces.up_to(steps))
 
 
 def by_the_step(climb: Climb, slope: Slope) -> Tensor:
@@ -60,9 +62,9 @@ def _fool(climb: Climb, rows: Tensor) -> Tensor:
     """Return which of the images at ``rows``, (n,) bool, fool the victim as 8-bit images."""
     landscape = climb.landscape
     images, target = landscape.images[rows], landscape.target[rows]
-    threat = landscape.threat_model.kept(rows)
+    threat_model, found = landscape.threat_model.kept(rows), climb.walk.kept(rows).perturbed()
     with torch.no_grad():
-        rounded = threat.round(images, threat.apply(images, climb.perturbation[rows]))
+        rounded = threat_model.round(images, found)
         logits = query(landscape.victim, rounded, target)
     return fooled_share(logits, target, landscape.targeted) == 1
 

@@ -132,25 +132,23 @@ class GradientAttack(Attack):
     def _start(self, images: Tensor, index: Tensor) -> Tensor:
         if not self.random_start:
             return self.threat_model.zeros(images)
-        return self.threat_model.random(images, index, self.seed, self.name, "start")
+        return self.threat_model.noise(images, index, self.seed, self.name, "start")
 
     def _climbed(self, climb: Climb) -> Climbed:
         if not self.early_stop:
             return to_the_end(climb)
         landscape = climb.landscape
         members = asked(landscape.victim, landscape.draws)
-        ahead = any(type(rule).ahead is not GradientRule.ahead for rule in self.rules)
-        if self.transforms or ahead or list(members) != [landscape.victim]:
+        if self.transforms or climb.rules.look_ahead or list(members) != [landscape.victim]:
             return until_fooled(climb, by_asking)
         landscape.objective = Judged(self.objective)
         return until_fooled(climb, by_the_step)
 
     def _result(self, images: Tensor, target: Tensor, climbed: Climbed) -> Perturbed:
-        float_images = self.threat_model.apply(images, climbed.perturbation)
         flaws = flaw_facts(climbed.traces, target)
         return Perturbed(
-            images=self.threat_model.round(images, float_images),
-            float_images=float_images,
+            images=self.threat_model.round(images, climbed.images),
+            float_images=climbed.images,
             perturbation=climbed.perturbation,
             steps=climbed.steps,
             facts=self.objective.facts(climbed.traces) | flaws,

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from project.attacks.answer import Answer, ask
-from project.attacks.flaws import STEEPEST, mended
+from project.attacks.flaws import SLOPE, mended
 from project.attacks.objectives import Objective
 from project.attacks.step import Memory, Step, kept
 from project.attacks.transforms import InputTransform, View, all_views
 from project.losses import VOID
 from project.randomness import Draws
-from project.threat_models import ThreatModel
+from project.threat_models import Pullback, ThreatModel
 from project.victims.ensemble import asked
 
 
@@ -24,8 +24,9 @@ class Slope(NamedTuple):
 
     Attributes:
         value: (N,), to be climbed also by targeted attacks: theirs is the negated objective.
-        gradient: of ``value`` with respect to the perturbation, in its shape, finite.
-        traces: (N,) each, what the objective tells, and how steep the gradient is; see
+        gradient: of ``value`` with respect to the perturbation, in its shape, finite; a tensor of
+            its own.
+        traces: (N,) each, what the objective tells, and whether there is a slope; see
             :mod:`project.attacks.flaws`.
     """
 
@@ -88,13 +89,18 @@ class Landscape:
                 :meth:`~project.threat_models.ThreatModel.meet`.
             number: t, from 1 on.
         """
-        return self._slope(perturbation, number, self.draws.keyed(number), self._memories)
+        return self.slope_of(*self.threat_model.meet(self.images, perturbation), number)
+
+    def slope_of(self, images: Tensor, pull_back: Pullback, number: int) -> Slope:
+        """Return the same of images that a perturbation has met already."""
+        return self._slope(images, pull_back, number, self.draws.keyed(number), self._memories)
 
     def gradient_beside(self, perturbation: Tensor, number: int, look: int) -> Tensor:
         """Return the gradient at another place than where the attack stands; nothing is kept."""
         draws = self.draws.keyed(number, "beside", look)
         memories = {member: dict(memory) for member, memory in self._memories.items()}
-        return self._slope(perturbation, number, draws, memories).gradient
+        met = self.threat_model.meet(self.images, perturbation)
+        return self._slope(*met, number, draws, memories).gradient
 
     def keep(self, staying: Tensor) -> None:
         """Let all other images leave.
@@ -110,19 +116,19 @@ class Landscape:
 
     def _slope(
         self,
-        perturbation: Tensor,
+        images: Tensor,
+        pull_back: Pullback,
         number: int,
         draws: Draws,
         memories: dict[nn.Module, Memory],
     ) -> Slope:
-        images, pull_back = self.threat_model.meet(self.images, perturbation)
         average = _average(
             self._look(images, member, view, number, memories.setdefault(member, {}))
             for member in asked(self.victim, draws.keyed("source"))
             for view in all_views(self.transforms, draws.keyed("view"))
         )
-        gradient, steepest = mended(pull_back(average.gradient))
-        return average._replace(gradient=gradient, traces=average.traces | {STEEPEST: steepest})
+        gradient, slope = mended(pull_back(average.gradient))
+        return average._replace(gradient=gradient, traces=average.traces | {SLOPE: slope})
 
     def _look(
         self, images: Tensor, member: nn.Module, view: View, number: int, memory: Memory
@@ -145,6 +151,8 @@ class Landscape:
         value = self.objective(step)
         value = -value if self.targeted else value
         (gradient,) = torch.autograd.grad(value.sum(), images)
+        if 0 in gradient.stride():  # one number in memory for many pixels could not be written to
+            gradient = gradient.contiguous()
         value = value.detach()
         return Slope(value, gradient, {"objective": value, **step.traces})
 

@@ -21,7 +21,7 @@ Part = tuple[Tensor, Tensor, Tensor]
 
 
 def parts(images: Tensor, target: Tensor, index: Tensor, most: int | None) -> Iterator[Part]:
-    """Yield copies of a batch, in parts of at most so many images or as a whole.
+    """Yield a batch in parts of at most so many images, or as a whole.
 
     Args:
         images: (N, 3, H, W).
@@ -37,7 +37,12 @@ def parts(images: Tensor, target: Tensor, index: Tensor, most: int | None) -> It
     count = most or len(images)
     for first in range(0, len(images), count):
         part = slice(first, first + count)
-        yield images[part].clone(), target[part].clone(), index[part]
+        yield _ordinary(images[part]), _ordinary(target[part]), index[part]
+
+
+def _ordinary(values: Tensor) -> Tensor:
+    """Return what a gradient may pass through; never so a tensor made in inference mode."""
+    return values.clone() if values.is_inference() else values
 
 
 def joined(results: Sequence[Result]) -> Result:

@@ -8,6 +8,7 @@ from project.threat_models.flow import ChromaFlow, Flow
 from project.threat_models.masked import Masked
 from project.threat_models.model import Pullback, ThreatModel
 from project.threat_models.noise import L2, Linf, Noise, Norm, norm_ball
+from project.threat_models.walk import Walk
 
 __all__ = [
     "L2",
@@ -19,5 +20,6 @@ __all__ = [
     "Norm",
     "Pullback",
     "ThreatModel",
+    "Walk",
     "norm_ball",
 ]

@@ -7,7 +7,7 @@ from torch import Tensor
 from project import randomness
 from project.clipping import clip
 from project.colour import chroma, chroma_to_rgb
-from project.threat_models.model import ThreatModel, positive
+from project.threat_models.model import Projection, ThreatModel, positive
 from project.warping import warp
 
 
@@ -28,20 +28,20 @@ class Flow(ThreatModel):
     def noise(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
         """Draw from U(-bound, bound); from U(-1, 1) where there is no bound."""
         bound = self.bound if self.bound < float("inf") else 1.0
-        draw = randomness.uniform((2, *images.shape[2:]), index, *key)
-        return draw.mul_(2).sub_(1).mul_(bound).to(images, non_blocking=True)
+        flow = randomness.uniform((2, *images.shape[2:]), index, *key, low=-bound, high=bound)
+        return flow.to(images, non_blocking=True)
 
     def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
         """Warp the images along the flow."""
         return warp(images, perturbation)
 
-    def project_(self, images: Tensor, perturbation: Tensor) -> Tensor:
+    def projection(self, images: Tensor) -> Projection:
         """Clip every displacement."""
-        return perturbation.clamp_(-self.bound, self.bound)
+        return lambda perturbation: perturbation.clamp_(-self.bound, self.bound)
 
-    def ascent(self, gradient: Tensor) -> Tensor:
-        """Return the gradient's sign."""
-        return gradient.sign()
+    def ascent_(self, gradient: Tensor) -> Tensor:
+        """Take the sign."""
+        return gradient.sign_()
 
     def scaled(self, factor: float) -> Flow:
         """Return the same kind of flow with ``factor`` times the bound."""

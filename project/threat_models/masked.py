@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from project.threat_models.model import Pullback, ThreatModel
+from project.threat_models.model import Projection, Pullback, ThreatModel
 
 
 class Masked(ThreatModel):
@@ -40,13 +40,13 @@ class Masked(ThreatModel):
         adversarial, pull_back = self.inner.meet(images, perturbation * self.mask)
         return adversarial, lambda gradient: pull_back(gradient) * self.mask
 
-    def project_(self, images: Tensor, perturbation: Tensor) -> Tensor:
+    def projection(self, images: Tensor) -> Projection:
         """Project as the inner model does."""
-        return self.inner.project_(images, perturbation)
+        return self.inner.projection(images)
 
-    def ascent(self, gradient: Tensor) -> Tensor:
+    def ascent_(self, gradient: Tensor) -> Tensor:
         """Ascend inside the mask."""
-        return self.inner.ascent(gradient * self.mask)
+        return self.inner.ascent_(gradient.mul_(self.mask))
 
     def kept(self, rows: Tensor) -> Masked:
         """Return the masks of some images only."""

@@ -10,9 +10,13 @@ from torch import Tensor
 
 from project.errors import InputError
 from project.quantise import to_8bit
+from project.threat_models.walk import PerturbationWalk, Walk
 
 Pullback = Callable[[Tensor], Tensor]
 """From the gradient with respect to perturbed images to that with respect to the perturbation."""
+
+Projection = Callable[[Tensor], Tensor]
+"""From any perturbation of certain images to an allowed one close to it, in place."""
 
 
 class ThreatModel(ABC):
@@ -32,7 +36,7 @@ class ThreatModel(ABC):
 
     def random(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
         """Draw an allowed perturbation for each image, keyed by (key, sample index)."""
-        return self.project_(images, self.noise(images, index, *key))
+        return self.projection(images)(self.noise(images, index, *key))
 
     @abstractmethod
     def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
@@ -58,19 +62,32 @@ class ThreatModel(ABC):
 
     def project(self, images: Tensor, perturbation: Tensor) -> Tensor:
         """Return an allowed perturbation close to the given one."""
-        return self.project_(images, perturbation.clone())
+        return self.projection(images)(perturbation.clone())
 
     @abstractmethod
-    def project_(self, images: Tensor, perturbation: Tensor) -> Tensor:
-        """Project in place: a loop's time is that of its passes over memory, and of new memory."""
+    def projection(self, images: Tensor) -> Projection:
+        """Return the projection for these images, made once for all steps of a loop."""
+
+    def walk(self, images: Tensor, start: Tensor) -> Walk:
+        """Return a walk through the threat model.
+
+        Args:
+            images: (N, 3, H, W), the clean images.
+            start: (N, C, H, W), where to start once projected; overwritten.
+        """
+        return PerturbationWalk(self, images, start)
 
     def within_range(self, images: Tensor, perturbation: Tensor) -> Tensor:
         """Cut off what would leave [0, 1], whatever the budget; a flow never does."""
         return perturbation
 
-    @abstractmethod
     def ascent(self, gradient: Tensor) -> Tensor:
-        """Return the direction of steepest ascent of unit ``size``, as a new tensor."""
+        """Return the direction of steepest ascent of unit ``size``."""
+        return self.ascent_(gradient.clone())
+
+    @abstractmethod
+    def ascent_(self, gradient: Tensor) -> Tensor:
+        """Turn a gradient into the direction of steepest ascent, in place."""
 
     def kept(self, rows: Tensor) -> ThreatModel:
         """Return the threat model of some images only, by their places or a mask (N,)."""

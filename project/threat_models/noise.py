@@ -10,8 +10,9 @@ from torch import Tensor
 from project import randomness
 from project.clipping import clip
 from project.errors import InputError
-from project.quantise import from_levels, to_8bit
-from project.threat_models.model import Pullback, ThreatModel, positive, spread
+from project.quantise import from_levels_, to_8bit
+from project.threat_models.model import Projection, Pullback, ThreatModel, positive, spread
+from project.threat_models.walk import BoxWalk, Walk
 
 Norm = Literal["linf", "l2"]
 
@@ -33,9 +34,9 @@ class Noise(ThreatModel):
     def meet(self, images: Tensor, perturbation: Tensor) -> tuple[Tensor, Pullback]:
         """Add the noise; the gradient stays as it is.
 
-        There is nothing to clip: noise p inside the range is c − x, rounded, of a c in [0, 1], or
-        less of it. Rounding is monotonic, so x + p is at least x − x = 0, and at most what
-        x + (1 − x) is rounded to, which is 1.
+        There is nothing to clip: noise inside the range is at least −x and at most 1 − x, rounded.
+        Rounding is monotonic, so x + p is at least x − x = 0, and at most what x + (1 − x) is
+        rounded to, which is 1.
         """
         return images + perturbation.detach(), _unchanged
 
@@ -52,16 +53,22 @@ class Linf(Noise):
 
     def noise(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
         """Draw from U(-eps, eps) in every value."""
-        noise = randomness.uniform(images.shape[1:], index, *key).to(images, non_blocking=True)
-        return noise.mul_(2).sub_(1).mul_(self.eps)
+        noise = randomness.uniform(images.shape[1:], index, *key, low=-self.eps, high=self.eps)
+        return noise.to(images, non_blocking=True)
 
-    def project_(self, images: Tensor, perturbation: Tensor) -> Tensor:
-        """Clip to the ball, then to the range of an image."""
-        return perturbation.clamp_(-self.eps, self.eps).add_(images).clamp_(0, 1).sub_(images)
+    def projection(self, images: Tensor) -> Projection:
+        """Clip to the ball and to the range of an image, which is one box."""
+        low, high = (-images).clamp_(min=-self.eps), (1 - images).clamp_(max=self.eps)
+        return lambda perturbation: perturbation.clamp_(low, high)
 
-    def ascent(self, gradient: Tensor) -> Tensor:
-        """Return the gradient's sign."""
-        return gradient.sign()
+    def walk(self, images: Tensor, start: Tensor) -> Walk:
+        """Return a walk that holds the perturbed images."""
+        low, high = (images - self.eps).clamp_(min=0), (images + self.eps).clamp_(max=1)
+        return BoxWalk(images, low, high, start.add_(images))
+
+    def ascent_(self, gradient: Tensor) -> Tensor:
+        """Take the sign."""
+        return gradient.sign_()
 
     def scaled(self, factor: float) -> Linf:
         """Return the ball of ``factor`` times the radius."""
@@ -73,12 +80,12 @@ class Linf(Noise):
 
     def round(self, images: Tensor, adversarial: Tensor) -> Tensor:
         """Round to the nearest 8-bit value inside the ball."""
-        low = (images - self.eps).mul_(255).sub_(_LATTICE_TOLERANCE).ceil_()
-        high = (images + self.eps).mul_(255).add_(_LATTICE_TOLERANCE).floor_()
+        clean, reach = images * 255, self.eps * 255 + _LATTICE_TOLERANCE
+        low, high = (clean - reach).ceil_(), clean.add_(reach).floor_()
         level = (adversarial * 255).round_().clamp_(low, high)
         if 2 * self.eps * 255 < 1:  # then a ball may hold no 8-bit value at all: keep the clean one
             level = torch.where(low > high, (images * 255).round_(), level)
-        return from_levels(level.clamp_(0, 255))
+        return from_levels_(level)
 
 
 class L2(Noise):
@@ -93,21 +100,26 @@ class L2(Noise):
 
     def noise(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
         """Draw uniformly from the ball."""
-        direction = self.ascent(randomness.normal(images.shape[1:], index, *key, "direction"))
+        direction = self.ascent_(randomness.normal(images.shape[1:], index, *key, "direction"))
         radius = randomness.uniform((), index, *key, "radius") ** (1 / images[0].numel())
         noise = direction.mul_(spread(radius, direction))
         return noise.to(images, non_blocking=True) * self.eps
 
-    def project_(self, images: Tensor, perturbation: Tensor) -> Tensor:
+    def projection(self, images: Tensor) -> Projection:
         """Shrink into the ball, then clip to the range of an image (which shrinks it further)."""
-        shrink = (self.eps / self.size(perturbation).clamp(min=1e-12)).clamp(max=1)
-        return perturbation.mul_(spread(shrink, images)).add_(images).clamp_(0, 1).sub_(images)
+        low, high = -images, 1 - images
 
-    def ascent(self, gradient: Tensor) -> Tensor:
-        """Return the gradient divided by its norm (0 stays 0)."""
+        def projected(perturbation: Tensor) -> Tensor:
+            shrink = (self.eps / self.size(perturbation).clamp(min=1e-12)).clamp(max=1)
+            return perturbation.mul_(spread(shrink, perturbation)).clamp_(low, high)
+
+        return projected
+
+    def ascent_(self, gradient: Tensor) -> Tensor:
+        """Divide by the norm (0 stays 0)."""
         largest = gradient.flatten(1).abs().amax(1).clamp(min=torch.finfo(gradient.dtype).tiny)
         # Squares of tiny values would vanish; of these, the norm is at least 1, or 0.
-        scaled = gradient / spread(largest, gradient)
+        scaled = gradient.div_(spread(largest, gradient))
         return scaled.div_(spread(self.size(scaled).clamp(min=1), gradient))
 
     def step_value(self, images: Tensor) -> float:

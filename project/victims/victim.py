@@ -74,7 +74,7 @@ class Victim(nn.Module, ABC):
 
     def normalise(self, images: Tensor) -> Tensor:
         """Return (images − mean) / std, channel by channel."""
-        return (images - self.pixel_mean) / self.pixel_std
+        return (images - self.pixel_mean).div_(self.pixel_std)
 
     def resize(self, images: Tensor) -> Tensor:
         """Return the images at ``input_size``²; those of that size already, untouched."""

@@ -66,7 +66,7 @@ def test_projecting_changes_its_argument_in_place_only_where_its_name_says_so(na
     projected = threat.project(clean, far)
     assert torch.equal(far, kept)
     assert not torch.equal(projected, far)
-    assert torch.equal(threat.project_(clean, far), projected)
+    assert torch.equal(threat.projection(clean)(far), projected)
 
 
 def test_masks_of_those_who_stay_stay():

@@ -29,6 +29,11 @@ class RuleBook:
         self.step_size = step_size
         self._memories: list[Memory] = [{} for _ in rules]
 
+    @property
+    def look_ahead(self) -> bool:
+        """Whether any rule takes its gradient elsewhere than where the attack stands."""
+        return any(type(rule).ahead is not GradientRule.ahead for rule in self.rules)
+
     def ahead(self, perturbation: Tensor, number: int) -> Tensor:
         """Return where step ``number`` takes its gradient, inside the range of an image."""
         point = perturbation

@@ -21,7 +21,7 @@ class Here:
         number: t = 1 … total.
         total: T.
         images: (N, 3, H, W), the clean images.
-        perturbation: (N, C, H, W), the current iterate.
+        perturbation: (N, C, H, W), the current iterate, which the next step may overwrite.
         step_size: α of this step before any schedule, in the threat model's units.
         threat_model: what the perturbation is.
         draws: of the samples, for this rule and step.

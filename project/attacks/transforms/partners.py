@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from project.errors import InputError
-from project.quantise import from_levels
+from project.quantise import from_levels_
 from project.randomness import Draws
 from project.samples import Samples
 
@@ -34,7 +34,7 @@ class Partners:
         orders = draws.uniform(len(self.indices)).argsort(1).tolist()
         pairs = zip(draws.index.tolist(), orders, strict=True)
         levels = [self._first_other(sample, order) for sample, order in pairs]
-        return from_levels(torch.stack(levels).float())
+        return from_levels_(torch.stack(levels).float())
 
     def _first_other(self, sample: int, order: list[int]) -> Tensor:
         """Return the first of the pool, in an order drawn, that may be mixed into a sample."""
