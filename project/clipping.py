@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 
 def clip(values: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
@@ -19,5 +23,23 @@ def clip(values: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
     """
     if not values.requires_grad:
         return values.clamp(low, high)
-    cut = values.detach().clamp(low, high)
-    return torch.where(values == cut, values, cut)
+    clipped: Tensor = _Clipping.apply(values, low, high)
+    return clipped
+
+
+class _Clipping(Function):
+    """Clipping that remembers where nothing was cut, and nothing else."""
+
+    @staticmethod
+    def forward(context: Any, values: Tensor, low: float, high: float) -> Tensor:
+        """Return the clipped values."""
+        cut = values.clamp(low, high)
+        context.save_for_backward(values == cut)
+        return cut
+
+    @staticmethod
+    @once_differentiable
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        """Return the gradient of what was not cut."""
+        (inside,) = context.saved_tensors
+        return torch.where(inside, gradient, 0), None, None

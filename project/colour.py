@@ -17,7 +17,8 @@ _U_SCALE, _V_SCALE = 0.492, 0.877
 
 def luma(images: Tensor) -> Tensor:
     """Return Y, (N, 1, H, W), of images (N, 3, H, W)."""
-    return _RED * images[:, :1] + _GREEN * images[:, 1:2] + _BLUE * images[:, 2:]
+    red, green, blue = images.chunk(3, dim=1)
+    return (_RED * red).add_(green, alpha=_GREEN).add_(blue, alpha=_BLUE)
 
 
 def chroma(images: Tensor) -> Tensor:
@@ -29,7 +30,7 @@ def chroma(images: Tensor) -> Tensor:
 def chroma_to_rgb(uv: Tensor) -> Tensor:
     """Return the RGB of luma 0, (N, 3, H, W), that is what chroma (N, 2, H, W) adds to a grey."""
     red, blue = uv[:, 1:] / _V_SCALE, uv[:, :1] / _U_SCALE
-    green = -(_RED * red + _BLUE * blue) / _GREEN
+    green = (red * (-_RED / _GREEN)).sub_(blue, alpha=_BLUE / _GREEN)
     return torch.cat([red, green, blue], 1)
 
 

@@ -102,7 +102,7 @@ class _Sampling(Function):
         of_images = _spread(gradient, *kept) if kept else None
         if not context.needs_input_grad[1]:
             return of_images, None
-        slopes = [(gradient * slope).sum(1) for slope in (slope_x, slope_y)]
+        slopes = [torch.linalg.vecdot(gradient, slope, dim=1) for slope in (slope_x, slope_y)]
         return of_images, torch.stack(slopes, 1).mul_(inside)
 
 
@@ -145,16 +145,15 @@ def _split(flow: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     height, width = flow.shape[2:]
     columns, rows = (
-        torch.arange(width, device=flow.device),
-        torch.arange(height, device=flow.device),
+        torch.arange(side, dtype=torch.int32, device=flow.device) for side in (width, height)
     )
     position = torch.stack(torch.meshgrid(columns, rows, indexing="xy"))
     # From the first pixel to the last: W - 1 - column is the column of the mirrored image.
     offset = flow.clamp(-position.to(flow.dtype), position.flip(1, 2).to(flow.dtype))
     inside = offset == flow
     whole = offset.floor()
-    right, down = whole.long().add_(position).unbind(1)
-    return torch.add(right, down, alpha=width + 1), offset.sub_(whole), inside
+    right, down = whole.int().add_(position).unbind(1)
+    return torch.add(right, down, alpha=width + 1).long(), offset.sub_(whole), inside
 
 
 def _far(width: int) -> tuple[int, int, int, int]:
@@ -175,4 +174,5 @@ def _spread(gradient: Tensor, place: Tensor, parts: Tensor) -> Tensor:
 
 
 def _lengths(differences: Tensor) -> Tensor:
-    return (differences.square().sum(1, keepdim=True) + 1e-8).sqrt()
+    along_x, along_y = differences.chunk(2, dim=1)
+    return along_x.square().addcmul_(along_y, along_y).add_(1e-8).sqrt_()

@@ -51,8 +51,8 @@ class Curvature:
         slot = self._pushed[rows] % history
         place = 2 * history * rows + slot
         flat = self._pairs.flatten(0, 1)  # copying whole rows is faster than indexing
-        flat.index_copy_(0, place, steps.index_select(0, rows))
-        flat.index_copy_(0, place + history, changes.index_select(0, rows))
+        flat.index_copy_(0, place, _some(steps, rows))
+        flat.index_copy_(0, place + history, _some(changes, rows))
         inner = self._products(changes)[rows]
         self._inner[rows, :, slot] = inner
         self._inner[rows, history + slot] = inner[:, history:]
@@ -102,6 +102,11 @@ class Curvature:
     def _products(self, vectors: Tensor) -> Tensor:
         """Return the inner products of (n, D) vectors with the memory, (n, 2m)."""
         return torch.bmm(vectors[:, None], self._pairs.mT)[:, 0].double()
+
+
+def _some(values: Tensor, rows: Tensor) -> Tensor:
+    """Return some rows, rising; of all rows no copy."""
+    return values if len(rows) == len(values) else values.index_select(0, rows)
 
 
 def _ordered(values: Tensor, order: Tensor) -> Tensor:

@@ -83,19 +83,23 @@ class Found:
         if self.mask is None and iterate.mask is not None:
             self.mask = torch.zeros_like(self.images[:, :1])
         self._put("images", rows, iterate.adversarial, chosen)
-        self._put("flow", rows, iterate.flow.detach(), chosen)
+        self._put("flow", rows, iterate.flow.detach().clone(), chosen)
         self._put("mask", rows, iterate.mask, chosen)
         self._put("steps", rows, torch.full_like(rows, iterate.step), chosen)
         self._put("share", rows, iterate.share, chosen)
 
     def _put(self, name: str, rows: Tensor, new: Tensor | None, chosen: Tensor) -> None:
-        """Write the chosen ones of new values (n, …); which they are, the device need not say."""
+        """Write the chosen ones of new values (n, …), which nobody else may change."""
         kept: Tensor | None = getattr(self, name)
         if kept is None or new is None:
             return
-        chosen = chosen.view(-1, *[1] * (new.ndim - 1))
         new = new.to(kept.dtype)
-        if len(rows) == len(kept):  # all images, in their order
+        everybody = len(rows) == len(kept)  # then in their order
+        if everybody and bool(chosen.all()):
+            setattr(self, name, new)
+            return
+        chosen = chosen.view(-1, *[1] * (new.ndim - 1))
+        if everybody:
             setattr(self, name, torch.where(chosen, new, kept))
         else:
             kept[rows] = torch.where(chosen, new, kept[rows])

@@ -99,20 +99,20 @@ class LBFGS(Solver):
         self._gradient = torch.where(finite[:, None], gradient, 0)  # at the base
         self._kept = self._gradient  # at the line search's best trial
         self._direction = torch.zeros_like(gradient)
-        self.resting = self._gradient.abs().amax(1) <= self.tolerance_grad
+        self.resting = _largest(self._gradient) <= self.tolerance_grad
         start, length = self._set_out(~self.resting, -self._gradient, losses)
         first = self.step_size / self._gradient.abs().sum(1).clamp(min=1)
         self._search = LineSearch(start, first, length, self.max_line_search, self.tolerance_change)
 
     def _advance(self, search: LineSearch, losses: Tensor, gradient: Tensor) -> None:
         taken, ended = search.tell(losses, torch.linalg.vecdot(gradient, self._direction))
-        self._kept = torch.where(taken[:, None], gradient, self._kept)
+        self._kept = _replaced(self._kept, gradient, taken)
         ended &= ~self.resting
         if not bool(ended.any()):
             return
         steps = search.best.step.masked_fill(~ended, 0)
         moved = steps[:, None] * self._direction
-        self._base = self._base + moved
+        self._base += moved
         self.resting |= ended & self._converged(search)
         direction = self._turned(ended, moved)
         start, length = self._set_out(ended & ~self.resting, direction, search.best.loss)
@@ -120,7 +120,7 @@ class LBFGS(Solver):
 
     def _converged(self, search: LineSearch) -> Tensor:
         """Return (n,) bool, right where a line search has ended."""
-        level = self._kept.abs().amax(1) <= self.tolerance_grad
+        level = _largest(self._kept) <= self.tolerance_grad
         short = search.travel <= self.tolerance_change
         return level | short | (search.gain.abs() < self.tolerance_change)
 
@@ -134,7 +134,7 @@ class LBFGS(Solver):
         changes = self._kept - self._gradient
         curved = torch.linalg.vecdot(moved, changes) > _LEAST_CURVATURE
         self._curvature.push(curved & ~self.resting, moved, changes)
-        self._gradient = torch.where(ended[:, None], self._kept, self._gradient)
+        self._gradient = _replaced(self._gradient, self._kept, ended)
         return self._curvature.direction(self._gradient)
 
     def _set_out(self, chosen: Tensor, direction: Tensor, losses: Tensor) -> tuple[Trial, Tensor]:
@@ -146,5 +146,15 @@ class LBFGS(Solver):
         slope = torch.linalg.vecdot(self._gradient, direction)
         leads = slope.isfinite() & (slope <= -self.tolerance_change)
         self.resting |= chosen & ~leads
-        self._direction = torch.where((chosen & leads)[:, None], direction, self._direction)
-        return Trial(torch.zeros_like(losses), losses, slope), self._direction.abs().amax(1)
+        self._direction = _replaced(self._direction, direction, chosen & leads)
+        return Trial(torch.zeros_like(losses), losses, slope), _largest(self._direction)
+
+
+def _replaced(old: Tensor, new: Tensor, chosen: Tensor) -> Tensor:
+    """Return new rows, (n, D), where ``chosen``, (n,) bool; mostly all are, and none is copied."""
+    return new if bool(chosen.all()) else torch.where(chosen[:, None], new, old)
+
+
+def _largest(rows: Tensor) -> Tensor:
+    """Return the largest absolute value of each row of (n, D)."""
+    return torch.maximum(rows.amax(1), -rows.amin(1))
