@@ -78,10 +78,10 @@ class AttackCLI(MirageCLI):
             )
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
-        """Put the progress first, which names a pass before its first batch is attacked."""
+        """Put the progress before what attacks, and after what may have attacked all beforehand."""
         chosen = self.config_init.trainer
         if chosen.enable_progress_bar is not False:
-            kwargs["callbacks"] = [pass_progress(), *(chosen.callbacks or [])]
+            kwargs["callbacks"] = [*(chosen.callbacks or []), pass_progress()]
         if self.config.estimate.only:  # leaves images in the store, and no other trace
             self.save_config_callback = None
             kwargs["logger"] = False

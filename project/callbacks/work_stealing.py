@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import lightning as L
 import torch.distributed as dist
+from tqdm import tqdm
 
 from project.callbacks.attacking import AttackCallback
 from project.callbacks.finding import first_callback
@@ -49,11 +51,27 @@ def _fill(trainer: L.Trainer) -> None:
     dealt = loader.batch_sampler
     batches = list(DealtBatchSampler(dealt.num_samples, dealt.batch_size))
     work = [(crafting, batch) for crafting in attacking.craftings.values() for batch in batches]
-    for number in itertools.takewhile(lambda number: number < len(work), _numbers()):
-        crafting, positions = work[number]
-        if crafting.lacks([loader.dataset.indices[place] for place in positions]):
-            with trainer.precision_plugin.forward_context():
-                crafting(loaded_batch(trainer, positions))
+    with _bar(trainer, len(work)) as bar:
+        for number in _numbers():
+            bar.update(min(number, len(work)) - bar.n)  # handed out so far, to all processes
+            if number >= len(work):
+                break
+            crafting, positions = work[number]
+            if crafting.lacks([loader.dataset.indices[place] for place in positions]):
+                with trainer.precision_plugin.forward_context():
+                    crafting(loaded_batch(trainer, positions))
+
+
+def _bar(trainer: L.Trainer, batches: int) -> tqdm[Any]:
+    """Return a bar for a terminal, for anything else a line a minute; of the first process."""
+    watched = sys.stderr.isatty()
+    return tqdm(
+        total=batches,
+        desc="attacks of all passes",
+        unit="batch",
+        mininterval=0.1 if watched else 60,
+        disable=not trainer.is_global_zero,
+    )
 
 
 def _numbers() -> Iterator[int]:

@@ -1,6 +1,7 @@
 """Many processes make the files of one, byte for byte, however they are started."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -168,3 +169,12 @@ def test_fewer_batches_than_processes_is_an_error_and_no_hang(folder, launched):
     assert "every rank needs at least one batch, got 1 batches (2 samples, batch size 2)" in said
     assert "Use fewer devices or a smaller batch_size." in said
     assert not (folder / "few").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("manner", ["slurm"], scope="module")
+def test_work_stealing_hands_out_the_batches_of_all_passes(launched):
+    _, _, said = launched
+    handed_out = re.findall(r"attacks of all passes: 100%\|█+\| (\d+)/\1 ", said)
+    assert len(handed_out) == len(TASKS)
+    assert all(int(batches) > 0 for batches in handed_out)

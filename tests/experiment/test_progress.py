@@ -4,12 +4,21 @@ import math
 import re
 
 import pytest
+import yaml
 
-from project.callbacks import CostEstimate, PassLines, PassProgressBar
+from project.attack_cli import experiment
+from project.callbacks import (
+    AttackCallback,
+    CostEstimate,
+    PassLines,
+    PassProgressBar,
+    WorkStealing,
+)
 from project.callbacks.pace import Pace, told_duration
 from project.callbacks.workload import Share
 from project.evaluation import CLEAN, Pass
 from tests.experiment.scene import IMAGES, attacks, run, victims
+from tests.experiment.test_processes import ROOT, config
 
 PGD, SLOW = Pass("pgd", "a"), Pass("slow", "a")
 BATCHES = [[0, 1], [2, 3], [4]]
@@ -99,3 +108,18 @@ def test_bar_of_a_refused_experiment_is_never_shown(half_stored, capsys):
     only = [CostEstimate(only=True), PassProgressBar()]
     run(half_stored, victims=victims(), attacks=attacks(), more=only)
     assert "pass 1/5" not in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning")
+def test_clock_starts_after_what_may_attack_beforehand_and_before_the_passes_do(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    chosen = config("segmentation")
+    del chosen["trainer"]["enable_progress_bar"]
+    (tmp_path / "experiment.yaml").write_text(yaml.safe_dump(chosen))
+    stealing = ROOT / "configs/launch/stealing.yaml"
+    built = experiment(["--config=experiment.yaml", f"--config={stealing}", "--run.folder=run"])
+    order = [type(callback) for callback in built.trainer.callbacks]
+    places = [order.index(kind) for kind in (WorkStealing, PassLines, AttackCallback)]
+    assert places == sorted(places)

@@ -5,7 +5,7 @@ import itertools
 import lightning as L
 import torch.distributed as dist
 
-from project.callbacks import work_stealing
+from project.callbacks import PassLines, work_stealing
 from tests.experiment.scene import BATCHES, attacks, results, run, stored, victims
 
 
@@ -34,6 +34,18 @@ def test_batches_whose_numbers_come_are_attacked_first_unless_they_are_stored(
     assert len(attacked) == 2 * 2 * BATCHES - 2
     assert results(tmp_path / "stolen") == results(tmp_path / "dealt")
     assert stored(tmp_path / "stolen/store") == stored(tmp_path / "dealt/store")
+
+
+def test_progress_tells_of_the_attacks_beforehand_and_not_of_them_again(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(work_stealing, "_numbers", itertools.count)
+    run(tmp_path, victims=victims(), attacks=attacks(), more=[Filling(), PassLines()])
+    said = capsys.readouterr()
+    batches = 2 * 2 * BATCHES
+    assert f"attacks of all passes: 100%|██████████| {batches}/{batches}" in said.err
+    assert said.out.count("images in") == 5
+    assert "attacked at" not in said.out
 
 
 def test_each_number_comes_to_one_process_only(monkeypatch):
