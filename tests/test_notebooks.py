@@ -2,12 +2,17 @@
 
 import ast
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pytest
+import torch
+import yaml
+
+from project.victims import TimmVictim
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -16,6 +21,13 @@ SAYS = {
     "attack_one_image": " became ",
     "read_a_run": " rows of ",
     "transfer_and_significance": "p (Holm)",
+}
+# What the recipes say, and what is enough to see that a notebook runs.
+SHORTER = {
+    "data/shapes_classification.yaml": ("task: classification", "{}\n    size: 32"),
+    "train/shapes_resnet10t.yaml": ("batch_size: 16", "size: 32, batch_size: 32"),
+    "train/dashboard.yaml": ("samples: 8, resolution: 11", "samples: 4, resolution: 5"),
+    "attacks/shapes_classification.yaml": ("preset: fast", "{}, steps: 3"),
 }
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -41,11 +53,33 @@ def test_notebook_uses_public_names_only(path):
     assert not [name for name in used if any(part.startswith("_") for part in name.split("."))]
 
 
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    """Return a repository's root without runs, with shorter recipes and untrained victims."""
+    root: Path = tmp_path_factory.mktemp("root")
+    shutil.copytree(ROOT / "configs", root / "configs")
+    for name, (old, new) in SHORTER.items():
+        config = root / "configs" / name
+        assert old in config.read_text()
+        config.write_text(config.read_text().replace(old, new.format(old)))
+    victims = yaml.safe_load((root / "configs/victims/shapes_classifiers.yaml").read_text())
+    for entry in victims["model"]["victims"].values():
+        untrained(root, **entry["init_args"])
+    return root
+
+
+def untrained(root: Path, checkpoint: str, **arguments: Any) -> None:
+    state = TimmVictim(**arguments).network.state_dict()
+    (root / checkpoint).parent.mkdir(parents=True, exist_ok=True)
+    torch.save(state, root / checkpoint)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @every_notebook
-def test_notebook_runs(path, monkeypatch, capsys):
-    monkeypatch.chdir(ROOT / "notebooks")
+def test_notebook_runs(path, root, monkeypatch, capsys):
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)  # the next test's, too
     namespace: dict[str, Any] = {}
     with mpl.rc_context({"backend": "Agg"}):
         for cell in code_cells(path):

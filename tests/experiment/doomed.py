@@ -1,48 +1,20 @@
-"""Experiments in processes of their own, which may be stopped, or kill themselves at an instant.
+"""Experiments for processes that are to be stopped, or to kill themselves at an instant."""
 
-Processes are forked from one that has imported everything and computed nothing, so that starting
-one costs next to nothing.
-"""
-
-import multiprocessing
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from project.attacks import FGSM, PGD, AttackResult
 from tests.experiment.scene import attacks, run, victims
-
-PATIENCE = 120  # seconds, on a machine with other work; a hang takes longer
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload([__name__])
-
-
-def start(work: Callable[..., None], *arguments: object) -> BaseProcess:
-    """Start a function of this module in a process of its own."""
-    process = _CONTEXT.Process(target=work, args=arguments)
-    process.start()
-    return process
-
-
-def status(process: BaseProcess) -> int | None:
-    """Return how a process ended: 0, an error's status, or a signal's negative number."""
-    process.join(PATIENCE)
-    if process.is_alive():
-        process.kill()
-        raise AssertionError("the process hangs")
-    return process.exitcode
+from tests.processes import PATIENCE
 
 
 def experiment(folder: Path, store: Path | None = None) -> None:
     """Run the small experiment to its end."""
-    torch.set_num_threads(1)  # as AttackCallback has it, from the victims' fit on
     run(folder, victims=victims(), attacks=attacks(), store=store)
 
 
@@ -86,7 +58,6 @@ def stuck_at(folder: Path, name: str) -> None:
 
 def other_experiment(folder: Path, store: Path) -> None:
     """Run one of the attacks with another budget, under the same name."""
-    torch.set_num_threads(1)
     run(folder, victims=victims(), attacks={"pgd": PGD(5 / 255, steps=3)}, store=store)
 
 

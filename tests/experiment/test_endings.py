@@ -6,16 +6,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing import connection
 from pathlib import Path
 
 import pytest
 import yaml
 
 from project.attack_cli import attack_main
-from tests.experiment.doomed import PATIENCE
 from tests.experiment.scene import BATCH, IMAGES, results, stored, visible
+from tests.processes import PATIENCE, ROOT, script, start, status
 
-ROOT = Path(__file__).parents[2]
 JOB = "4242"
 _SCRIPT = """
 import os, sys
@@ -59,10 +59,10 @@ def folder(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def wait_until(seen: Callable[[], object], process: subprocess.Popen) -> None:
+def wait_until(seen: Callable[[], object], running: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not seen():
-        assert process.poll() is None, "the process has ended"
+        assert running(), "the process has ended"
         assert time.monotonic() < deadline, "the process hangs"
         time.sleep(0.05)
 
@@ -80,14 +80,17 @@ def assert_a_rerun_makes_the_files_of_an_unbroken_run(folder: Path) -> None:
 @pytest.mark.parametrize("rank", [0, 1])
 @pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning")
 def test_no_process_outlives_another_that_was_killed(folder, rank):
-    process = subprocess.Popen(
-        [sys.executable, "attack.py", *COMMAND, "--trainer.devices=2", "--trainer.strategy=ddp"],
-        stdout=subprocess.PIPE,
-    )
-    wait_until(lambda: list(folder.glob("store/*/00000003.png")), process)
-    os.kill(int((folder / f"rank{rank}").read_text()), signal.SIGKILL)
-    process.communicate(timeout=PATIENCE)  # until nobody has the pipe any more
-    assert process.returncode != 0
+    said = folder / "said"
+    os.mkfifo(said)
+    devices = ["--trainer.devices=2", "--trainer.strategy=ddp"]
+    process = start(script, "attack.py", *COMMAND, *devices, said=said)
+    with said.open("rb", buffering=0) as pipe:
+        wait_until(lambda: list(folder.glob("store/*/00000003.png")), process.is_alive)
+        os.kill(int((folder / f"rank{rank}").read_text()), signal.SIGKILL)
+        while connection.wait([pipe], PATIENCE) and pipe.read(1000):
+            pass  # until nobody has the pipe any more
+        assert connection.wait([pipe], 0), "a process hangs"
+    assert status(process) != 0
     assert_a_rerun_makes_the_files_of_an_unbroken_run(folder)
 
 
@@ -117,7 +120,7 @@ def submit(folder, monkeypatch) -> Callable[[str], subprocess.Popen]:
 @pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning")
 def test_job_whose_time_is_up_is_queued_again_and_goes_on(folder, submit, monkeypatch):
     job = submit('shift; exec "$@"')
-    wait_until(lambda: list(folder.glob("store/*/00000003.png")), job)
+    wait_until(lambda: list(folder.glob("store/*/00000003.png")), lambda: job.poll() is None)
     job.send_signal(signal.SIGUSR1)
     assert job.wait(PATIENCE) == 128 + signal.SIGTERM
     assert (folder / "requeued").read_text() == f"requeue {JOB}\n"
@@ -138,7 +141,7 @@ def test_job_whose_time_is_up_is_queued_again_and_goes_on(folder, submit, monkey
 def test_job_that_is_done_or_has_failed_is_not_queued_again(folder, submit, srun, asked, status):
     job = submit(srun)
     if asked:
-        wait_until((folder / "begun").exists, job)
+        wait_until((folder / "begun").exists, lambda: job.poll() is None)
         job.send_signal(signal.SIGUSR1)
     assert job.wait(PATIENCE) == status
     assert not (folder / "requeued").exists()

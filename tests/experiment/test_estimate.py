@@ -1,10 +1,5 @@
 """The cost of an experiment is told before its passes begin, and nothing is lost by it."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import yaml
 
@@ -14,9 +9,8 @@ from project.callbacks.cost import Cost, estimate_table
 from project.evaluation import Pass
 from tests.experiment.scene import BATCH, BATCHES, IMAGES, attacks, results, run, stored, victims
 from tests.experiment.test_processes import config
+from tests.processes import together
 
-ROOT = Path(__file__).parents[2]
-_PATIENCE = 200  # seconds, on a machine with other work
 FIRST = [0, 1, 2, 3]
 PASSES = [("PGD", FIRST)] * 2 + [("FGSM", FIRST)] * 2
 
@@ -114,16 +108,7 @@ def test_mere_estimate_of_the_command_line_leaves_only_images(tmp_path, experime
 
 @pytest.mark.slow
 def test_each_process_estimates_its_own_share(tmp_path, experiment):
-    command = [sys.executable, str(ROOT / "attack.py"), *experiment]
-    environment = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    told = subprocess.run(
-        [*command, "--trainer.devices=2", "--trainer.strategy=ddp"],
-        env=os.environ | environment,
-        timeout=_PATIENCE,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    told = together(attack_main, [*experiment, "--trainer.devices=2", "--trainer.strategy=ddp"])
     assert told.count("transegpgd  a       8       3") == 1
     assert "on 2 processes" in told
     assert len(list((tmp_path / "store").glob("*/*.png"))) == 2 * 2 * BATCH

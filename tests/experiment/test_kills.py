@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiment.doomed import experiment, killed_at, start, status
+from tests.experiment.doomed import experiment, killed_at
 from tests.experiment.scene import results, stored, visible
+from tests.processes import start, status
 
 _KILLS = 20
 _LONGEST = 150  # steps of writing that a run may take; an unbroken one takes some 350

@@ -1,20 +1,17 @@
 """Many processes make the files of one, byte for byte, however they are started."""
 
-import os
 import re
-import socket
-import subprocess
-import sys
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 import yaml
+from torch.distributed.launcher.api import elastic_launch
+from torch.distributed.run import config_from_args, parse_args
 
 from project.attack_cli import attack_main
 from tests.experiment.scene import IMAGES, METRICS, results, stored
-
-ROOT = Path(__file__).parents[2]
-_PATIENCE = 400  # seconds, on a machine with other work; a hang takes longer
+from tests.processes import ROOT, free_port, script, start, status
 
 # Two experiments in one process, as `python attack.py` does without a config.
 _SCRIPT = """
@@ -76,20 +73,30 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
-def by_lightning() -> list[tuple[list[str], dict[str, str]]]:
-    """Two processes, the second started by the first."""
-    return [([sys.executable, "script.py", "lightning", "--trainer.devices=2"], {})]
+def by_lightning(said: Path) -> list[BaseProcess]:
+    """Two processes, the second a fresh Python that the first starts."""
+    return [start(script, "script.py", "lightning", "--trainer.devices=2", said=said)]
 
 
-def by_torchrun() -> list[tuple[list[str], dict[str, str]]]:
+def by_torchrun(said: Path) -> list[BaseProcess]:
     """Four processes on two nodes, both of which are this machine."""
     options = [f"--master-port={free_port()}", "--master-addr=127.0.0.1", "--nnodes=2"]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", *options]
-    script = ["script.py", "torchrun", "--trainer.num_nodes=2", "--trainer.devices=2"]
-    return [([*torchrun, f"--node-rank={node}", *script], {}) for node in range(2)]
+    options.append("--nproc-per-node=2")
+    command = ["script.py", "torchrun", "--trainer.num_nodes=2", "--trainer.devices=2"]
+    return [
+        start(torchrun, *options, f"--node-rank={node}", *command, said=said) for node in range(2)
+    ]
 
 
-def by_slurm() -> list[tuple[list[str], dict[str, str]]]:
+def torchrun(*arguments: str) -> None:
+    """Do as torchrun does, but fork the processes of the script instead of starting Python."""
+    given = parse_args(arguments)
+    launch = config_from_args(given)[0]
+    launch.start_method = "fork"
+    elastic_launch(launch, script)(given.training_script, *given.training_script_args)
+
+
+def by_slurm(said: Path) -> list[BaseProcess]:
     """Two tasks with the variables that srun gives them, who take batches when they are free."""
     common = {"SLURM_JOB_ID": "4242", "SLURM_JOB_NAME": "mirage", "SLURM_NTASKS": "2"}
     common |= {
@@ -99,38 +106,29 @@ def by_slurm() -> list[tuple[list[str], dict[str, str]]]:
         "MASTER_PORT": str(free_port()),
     }
     stealing = f"--config={ROOT / 'configs/launch/stealing.yaml'}"
-    command = [sys.executable, "script.py", "slurm", "--trainer.devices=2", stealing]
-    ranks = ("0", "1")
-    return [(command, common | {"SLURM_PROCID": rank, "SLURM_LOCALID": rank}) for rank in ranks]
+    command = ["script.py", "slurm", "--trainer.devices=2", stealing]
+    tasks = [common | {"SLURM_PROCID": rank, "SLURM_LOCALID": rank} for rank in ("0", "1")]
+    return [start(script, *command, environment=task, said=said) for task in tasks]
 
 
 MANNERS = {"lightning": by_lightning, "torchrun": by_torchrun, "slurm": by_slurm}
 RANKS = {"lightning": 2, "torchrun": 4, "slurm": 2}
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="module")
 def launched(folder, manner) -> tuple[str, int, str]:
     """Return the manner, the largest exit status of what was started, and all that it said."""
-    environment = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "WANDB_MODE": "disabled"}
-    with (folder / f"{manner}.txt").open("w+") as said:
-        running = [
-            subprocess.Popen(command, cwd=folder, env=os.environ | environment | own, stderr=said)
-            for command, own in MANNERS[manner]()
-        ]
-        try:
-            statuses = [process.wait(_PATIENCE) for process in running]
-        finally:
-            for process in running:
-                process.kill()
-        said.seek(0)
-        return manner, max(map(abs, statuses)), said.read()
+    said = folder / f"{manner}.txt"
+    with pytest.MonkeyPatch.context() as here:
+        here.chdir(folder)
+        here.setenv("PYTHONPATH", str(ROOT))  # for a fresh Python
+        running = MANNERS[manner](said)
+    try:
+        statuses = [status(process) for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    return manner, max(map(abs, statuses)), said.read_text()
 
 
 @pytest.fixture(scope="module")

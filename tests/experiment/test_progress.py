@@ -18,7 +18,8 @@ from project.callbacks.pace import Pace, told_duration
 from project.callbacks.workload import Share
 from project.evaluation import CLEAN, Pass
 from tests.experiment.scene import IMAGES, attacks, run, victims
-from tests.experiment.test_processes import ROOT, config
+from tests.experiment.test_processes import config
+from tests.processes import ROOT
 
 PGD, SLOW = Pass("pgd", "a"), Pass("slow", "a")
 BATCHES = [[0, 1], [2, 3], [4]]

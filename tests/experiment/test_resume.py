@@ -11,8 +11,9 @@ import pytest
 
 from project.replacing import WriteError
 from project.store import StoreError
-from tests.experiment.doomed import PATIENCE, experiment, start, status, stuck_at
+from tests.experiment.doomed import experiment, stuck_at
 from tests.experiment.scene import BATCH, BATCHES, results, stored, visible
+from tests.processes import PATIENCE, start, status
 
 _STUCK = f"{BATCH + 2:08d}.png"  # in the second batch
 

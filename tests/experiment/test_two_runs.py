@@ -2,8 +2,9 @@
 
 import pytest
 
-from tests.experiment.doomed import experiment, other_experiment, start, status
+from tests.experiment.doomed import experiment, other_experiment
 from tests.experiment.scene import results, stored
+from tests.processes import start, status
 
 
 @pytest.mark.slow

@@ -1,11 +1,13 @@
 """States of two processes add up to those of one."""
 
+import os
+
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from project.metrics import Confusion, FeatureSet, Ledger, PerImageMean, Rate
+from tests.processes import together
 
 
 def dealt(metrics, batches):
@@ -39,8 +41,9 @@ DEALS = {"uneven": [[0, 1, 2], [3, 4, 5], [6]], "one process idle": [[0, 1, 2, 3
 WORLD = 2
 
 
-def worker(rank, folder):
-    dist.init_process_group("gloo", f"file://{folder}/meeting", rank=rank, world_size=WORLD)
+def worker(folder):
+    rank = int(os.environ["LOCAL_RANK"])
+    dist.init_process_group("gloo", rank=rank)
     for name, batches in DEALS.items():
         mine = metrics()
         dealt(mine, batches[rank::WORLD])
@@ -50,7 +53,7 @@ def worker(rank, folder):
 
 @pytest.mark.slow
 def test_two_processes_compute_what_one_computes_even_if_one_is_idle(tmp_path):
-    mp.spawn(worker, (tmp_path,), nprocs=WORLD)
+    together(worker, tmp_path)
     for name, batches in DEALS.items():
         alone = metrics()
         dealt(alone, batches)

@@ -80,7 +80,8 @@ def test_a_whole_session_with_a_pause_and_a_closed_browser(visit, server):
     for number in (2, 3, 4):
         assert place(page) == f"Page {number} of 4"
         pictures = page.locator(".view img")
-        assert all(pictures.evaluate_all("all => all.map(one => one.naturalWidth === 24)"))
+        loaded = "all => Promise.all(all.map(one => one.decode().then(() => one.naturalWidth)))"
+        assert set(pictures.evaluate_all(loaded)) == {24}
         choose(page, server.database, lambda panel: panel.modified)
         page.get_by_role("button", name="Finish" if number == 4 else "Next").click()
     assert "Thank you" in page.locator("main").inner_text()

@@ -1,11 +1,7 @@
-"""A small training that can be broken off: dropout, BatchNorm, augmentation, random attacks.
-
-Run as a script, it trains in a process that a test may kill.
-"""
+"""A small training that can be broken off: dropout, BatchNorm, augmentation, random attacks."""
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,8 +17,6 @@ from project.data import Augmentation, ShapesData
 from project.training import ClassifierTraining
 from project.training.robust import AdversarialLoss
 from project.victims import ClassificationVictim
-
-torch.set_num_threads(1)
 
 
 def data(**arguments: Any) -> ShapesData:
@@ -70,7 +64,7 @@ def weights(module: nn.Module) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in module.state_dict().items()}
 
 
-def main(folder: Path, devices: int, pause: float) -> None:
+def train(folder: Path, devices: int, pause: float = 0.0) -> None:
     """Train, from the last checkpoint if there is one; write down the weights at the end."""
     last = sorted(folder.glob("*.ckpt"), key=lambda path: int(path.stem))
     run = trainer(checkpoints(folder), Slowly(pause), devices=devices, strategy=strategy(devices))
@@ -92,7 +86,3 @@ class Slowly(Callback):
 
 def strategy(devices: int) -> str:
     return "ddp" if devices > 1 else "auto"
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))

@@ -1,10 +1,7 @@
 """Nothing of an attack leaks into the training: it equals a loop written by hand, bit for bit."""
 
 import copy
-import os
 import random
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ from project.attacks import PGD, SSTA, Attack, KullbackLeibler, SegPGD
 from project.callbacks import AdversarialBatches
 from project.losses import differentiable_kl
 from project.training.robust import MART, TRADES, AdversarialLoss
+from tests.processes import together
 from tests.training.robust_scene import (
     IGNORED,
     Batch,
@@ -35,7 +33,6 @@ from tests.training.robust_scene import (
 
 pytestmark = [pytest.mark.filterwarnings(ignored) for ignored in IGNORED]
 
-ROOT = Path(__file__).parents[2]
 EPS, RATE, PER_EPOCH = 8 / 255, 0.1, 4
 both_tasks = pytest.mark.parametrize("task", ["classification", "segmentation"])
 
@@ -271,7 +268,7 @@ def test_epochs_draw_differently_and_every_run_alike():
     assert not torch.equal(runs[0][0], runs[0][1])
 
 
-def distributed(folder: Path) -> dict[str, Tensor]:
+def distributed(folder: Path) -> None:
     """Train a victim without BatchNorm on two processes, and save what each saw and became."""
     training = make_training("classification", AdversarialLoss())
     training.victim.network[1] = nn.GroupNorm(2, 8)  # statistics would be those of a rank
@@ -281,19 +278,11 @@ def distributed(folder: Path) -> dict[str, Tensor]:
     fit(training, make_data("classification"), callbacks, accumulate_grad_batches=2, **arguments)
     saved = {"batches": recorder.batches, "state": training.victim.state_dict()}
     torch.save(saved, folder / f"{training.global_rank}.pt")
-    return training.victim.state_dict()
 
 
 @pytest.mark.slow
 def test_two_processes_train_as_a_loop_by_hand_over_both_their_batches(tmp_path: Path):
-    environment = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    subprocess.run(
-        [sys.executable, "-m", "tests.training.test_no_leak", str(tmp_path)],
-        cwd=ROOT,
-        env=os.environ | environment,
-        timeout=300,
-        check=True,
-    )
+    together(distributed, tmp_path)
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     victim = make_victim("classification").to(memory_format=torch.channels_last)
     victim.network[1] = nn.GroupNorm(2, 8)
@@ -315,7 +304,3 @@ def test_two_processes_train_as_a_loop_by_hand_over_both_their_batches(tmp_path:
             optimizer.zero_grad()
     for rank in (first, second):
         torch.testing.assert_close(rank["state"], victim.state_dict(), rtol=0, atol=1e-6)
-
-
-if __name__ == "__main__":
-    distributed(Path(sys.argv[1]))

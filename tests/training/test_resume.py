@@ -1,9 +1,5 @@
 """A training that is broken off anywhere ends, after a resume, with the very same weights."""
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +9,8 @@ import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from torch import Tensor
 
-from tests.training.resumed import checkpoints, data, trainer, training, weights
+from tests.processes import PATIENCE, ranks, together
+from tests.training.resumed import checkpoints, data, train, trainer, training, weights
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
@@ -22,7 +19,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The dirpath has changed.*"),
 ]
 
-ROOT = Path(__file__).parents[2]
 SETTINGS: dict[str, dict[str, Any]] = {
     "as usual": {},
     "validation in mid-epoch": {"val_check_interval": 2},
@@ -73,18 +69,16 @@ def test_averaged_weights_go_on_from_where_they_were(step: int, tmp_path: Path):
     assert not different(unbroken, resumed)
 
 
-def run(folder: Path, devices: int, pause: float = 0.0) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.training.resumed", folder, devices, pause]
-    return subprocess.Popen(list(map(str, command)), cwd=ROOT, start_new_session=True)
-
-
 def killed_in_mid_epoch(folder: Path, devices: int) -> None:
-    process = run(folder, devices, pause=0.3)
+    running = ranks(train, folder, devices, 0.3, devices=devices)
+    deadline = time.monotonic() + PATIENCE
     while not (folder / "3.ckpt").exists():
-        assert process.poll() is None, "it ended before it could be killed"
+        assert all(one.is_alive() for one in running), "it ended before it could be killed"
+        assert time.monotonic() < deadline, "it hangs"
         time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    for one in running:
+        one.kill()
+        one.join()
 
 
 @pytest.mark.slow
@@ -94,10 +88,10 @@ def test_a_run_killed_in_mid_epoch_and_run_again_ends_as_the_unbroken_one(
 ):
     for name in "ab":
         (tmp_path / name).mkdir()
-    assert run(tmp_path / "a", devices).wait() == 0
+    together(train, tmp_path / "a", devices, devices=devices)
     killed_in_mid_epoch(tmp_path / "b", devices)
     assert not (tmp_path / "b" / "weights.pt").exists()
-    assert run(tmp_path / "b", devices).wait() == 0
+    together(train, tmp_path / "b", devices, devices=devices)
     unbroken, resumed = (torch.load(tmp_path / name / "weights.pt") for name in "ab")
     assert not different(unbroken, resumed)
 

@@ -67,7 +67,7 @@ def test_the_checkpoint_loads_into_the_provider_with_the_same_maps(tmp_path: Pat
 
 @pytest.mark.slow
 def test_a_few_steps_beat_every_constant_map(tmp_path: Path):
-    trained(tmp_path, 96, 6, 64)
+    trained(tmp_path, 80, 5, 64)
     batch = shapes(64)
     target = batch["target"]
     maps = TRACER(checkpoint=str(tmp_path / "tracer.ckpt"), input_size=64)(batch["image"])

@@ -1,8 +1,5 @@
 """One perturbation fitted to a data set: its steps, what it leaves alone, what it saves."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +21,8 @@ from project.victims import (
     Victim,
 )
 from tests.models import CLASSES, CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
+from tests.processes import together
 
-ROOT = Path(__file__).parents[2]
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 Batches = list[dict[str, Tensor]]
 
@@ -224,30 +221,15 @@ def fit_shapes(folder: str, batch_size: int, **arguments: Any) -> None:
         torch.save(kept, f"{folder}/{run.world_size}.pt")
 
 
-_SCRIPT = """
-import sys
-from tests.training.test_universal import fit_shapes
-if __name__ == "__main__":
-    fit_shapes(sys.argv[1], batch_size=3, devices=2, strategy="ddp")
-"""
+def fit_shapes_in_halves(folder: str) -> None:
+    fit_shapes(folder, batch_size=3, devices=2, strategy="ddp")
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*is smaller than the logging interval.*")
 def test_two_processes_fit_what_one_fits_with_the_joint_batch(tmp_path: Path):
     fit_shapes(str(tmp_path), batch_size=6)
-    (tmp_path / "script.py").write_text(_SCRIPT)
-    environment = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    said = subprocess.run(
-        [sys.executable, "script.py", str(tmp_path)],
-        cwd=tmp_path,
-        env=os.environ | environment,
-        timeout=400,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert said.returncode == 0, said.stderr[-2000:]
+    together(fit_shapes_in_halves, str(tmp_path))
     one, two = torch.load(tmp_path / "1.pt"), torch.load(tmp_path / "2.pt")
     assert one[0].abs().max() > 0
     torch.testing.assert_close(two[0], one[0], rtol=0, atol=1e-12)

@@ -1,11 +1,12 @@
 """AWP: the gradient is that at the perturbed weights, and the weights are never touched."""
 
 import copy
+import os
+from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 import torch.nn.functional as F
 from lightning.pytorch import Trainer
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from project.training.robust import AWP, TRADES, AdversarialLoss, RobustLoss
 from project.training.robust.robust_loss import Learner
 from project.victims import ClassificationVictim, SegmentationVictim
 from tests.models import CurvedSegmenter, eight_bit_images
+from tests.processes import together
 
 TARGET = torch.arange(6) % 4
 
@@ -211,21 +213,22 @@ def test_arguments_without_meaning_are_refused(gamma, warm_up):
         AWP(AdversarialLoss(), gamma, warm_up)
 
 
-def worker(rank: int, folder: str) -> None:
-    dist.init_process_group("gloo", f"file://{folder}/meeting", rank=rank, world_size=2)
+def worker(folder: Path) -> None:
+    rank = int(os.environ["LOCAL_RANK"])
+    dist.init_process_group("gloo", rank=rank)
     victim, spied = network(norm=False).double(), Spied()
     module = nn.parallel.DistributedDataParallel(victim)
     share = {name: values[rank * 3 :][:3] for name, values in double(batch()).items()}
     answering = Learner(lambda images, kind: module(images), F.cross_entropy, victim, 0)
     AWP(spied, gamma=0.1)(answering, share).backward()
     gradients = [weight.grad for weight in victim.parameters()]
-    torch.save((spied.seen[1], gradients), f"{folder}/{rank}.pt")
+    torch.save((spied.seen[1], gradients), folder / f"{rank}.pt")
     dist.destroy_process_group()
 
 
 @pytest.mark.slow
 def test_two_processes_perturb_and_learn_as_one_with_both_their_batches(tmp_path):
-    mp.spawn(worker, (tmp_path,), nprocs=2)
+    together(worker, tmp_path)
     victim, spied = network(norm=False).double(), Spied()
     AWP(spied, gamma=0.1)(learner(victim), double(batch())).backward()
     for rank in range(2):
