@@ -75,7 +75,7 @@ class ThreatModel(ABC):
             images: (N, 3, H, W), the clean images.
             start: (N, C, H, W), where to start once projected; overwritten.
         """
-        return PerturbationWalk(self, images, start)
+        return PerturbationWalk(self, images, self.projection(images)(start))
 
     def within_range(self, images: Tensor, perturbation: Tensor) -> Tensor:
         """Cut off what would leave [0, 1], whatever the budget; a flow never does."""

@@ -64,7 +64,7 @@ class Linf(Noise):
     def walk(self, images: Tensor, start: Tensor) -> Walk:
         """Return a walk that holds the perturbed images."""
         low, high = (images - self.eps).clamp_(min=0), (images + self.eps).clamp_(max=1)
-        return BoxWalk(images, low, high, start.add_(images))
+        return BoxWalk(images, low, high, start.add_(images).clamp_(low, high))
 
     def ascent_(self, gradient: Tensor) -> Tensor:
         """Take the sign."""

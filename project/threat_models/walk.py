@@ -54,14 +54,14 @@ class PerturbationWalk(Walk):
     Args:
         threat_model: what the perturbation is.
         images: (N, 3, H, W), the clean images.
-        start: (N, C, H, W), overwritten.
+        perturbation: (N, C, H, W), allowed; overwritten by the first step.
     """
 
-    def __init__(self, threat_model: ThreatModel, images: Tensor, start: Tensor) -> None:
+    def __init__(self, threat_model: ThreatModel, images: Tensor, perturbation: Tensor) -> None:
         self.threat_model = threat_model
         self.images = images
         self._project = threat_model.projection(images)
-        self._perturbation = self._project(start)
+        self._perturbation = perturbation
 
     @property
     def perturbation(self) -> Tensor:
@@ -81,7 +81,7 @@ class PerturbationWalk(Walk):
         self._project(self._perturbation.addcmul_(direction, length))
 
     def kept(self, rows: Tensor) -> PerturbationWalk:
-        """Return the walk of some; an allowed perturbation is projected to itself."""
+        """Return the walk of some, from the very same place."""
         threat_model = self.threat_model.kept(rows)
         return PerturbationWalk(threat_model, self.images[rows], self._perturbation[rows])
 
@@ -93,14 +93,14 @@ class BoxWalk(Walk):
         images: (N, 3, H, W), the clean images.
         low: the least values allowed, of the same shape.
         high: the greatest.
-        found: where the walk starts, overwritten.
+        found: the perturbed images, between them; overwritten by the first step.
     """
 
     def __init__(self, images: Tensor, low: Tensor, high: Tensor, found: Tensor) -> None:
         self.images = images
         self.low = low
         self.high = high
-        self._found = found.clamp_(low, high)
+        self._found = found
 
     @property
     def perturbation(self) -> Tensor:

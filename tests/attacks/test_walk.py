@@ -79,12 +79,13 @@ def test_those_who_stay_walk_on_bit_for_bit(name):
     threat, images, start = scene(name)
     walk = threat.walk(images, start)
     some = walk.kept(rows := torch.tensor([True, False, True, True]))
-    for number in range(3):
-        direction, lengths = drawn(number, *start.shape), torch.full((4, 1, 1, 1), 0.02)
+    for number in range(20):  # often onto the border of the budget
+        direction, lengths = drawn(number, *start.shape), torch.full((4, 1, 1, 1), 0.2)
         some.step(direction[rows], lengths[rows])
         walk.step(direction, lengths)
-    assert torch.equal(some.perturbation, walk.perturbation[rows])
-    assert torch.equal(some.perturbed(), walk.perturbed()[rows])
+        some = some.kept(torch.ones(3, dtype=torch.bool))
+        assert torch.equal(some.perturbation, walk.perturbation[rows])
+        assert torch.equal(some.perturbed(), walk.perturbed()[rows])
 
 
 class Brightness(nn.Module):
@@ -101,3 +102,15 @@ def test_gradient_that_is_one_number_for_all_pixels_is_followed(attack):
     found = attack(Brightness(), images, torch.zeros(2, dtype=torch.int64))
     low = ((images - EPS) * 255).ceil() / 255
     assert torch.equal(found, low)
+
+
+def test_on_the_border_of_a_ball_nothing_moves_for_who_stays():
+    images, everyone = torch.full((4, 3, 6, 9), 0.5), torch.ones(4, dtype=torch.bool)
+    walk = L2(0.1).walk(images, torch.zeros_like(images))
+    some = walk.kept(everyone)
+    for number in range(20):
+        direction, lengths = drawn(number, 4, 3, 6, 9), torch.ones(4, 1, 1, 1)
+        for one in (walk, some):
+            one.step(direction, lengths)
+        some = some.kept(everyone)
+        assert torch.equal(some.perturbation, walk.perturbation)
