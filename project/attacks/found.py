@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from project.attacks.rows import replaced
 from project.threat_models import Flow
 from project.warping import smoothness
 
@@ -94,12 +95,7 @@ class Found:
         if kept is None or new is None:
             return
         new = new.to(kept.dtype)
-        everybody = len(rows) == len(kept)  # then in their order
-        if everybody and bool(chosen.all()):
-            setattr(self, name, new)
-            return
-        chosen = chosen.view(-1, *[1] * (new.ndim - 1))
-        if everybody:
-            setattr(self, name, torch.where(chosen, new, kept))
+        if len(rows) == len(kept):  # all images, in their order
+            setattr(self, name, replaced(kept, new, chosen))
         else:
-            kept[rows] = torch.where(chosen, new, kept[rows])
+            kept[rows] = replaced(kept[rows], new, chosen)

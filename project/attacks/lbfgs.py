@@ -7,6 +7,7 @@ from torch import Tensor
 
 from project.attacks.curvature import Curvature
 from project.attacks.line_search import LineSearch, Trial
+from project.attacks.rows import replaced
 from project.attacks.solver import Solver
 from project.errors import InputError
 
@@ -106,7 +107,7 @@ class LBFGS(Solver):
 
     def _advance(self, search: LineSearch, losses: Tensor, gradient: Tensor) -> None:
         taken, ended = search.tell(losses, torch.linalg.vecdot(gradient, self._direction))
-        self._kept = _replaced(self._kept, gradient, taken)
+        self._kept = replaced(self._kept, gradient, taken)
         ended &= ~self.resting
         if not bool(ended.any()):
             return
@@ -134,7 +135,7 @@ class LBFGS(Solver):
         changes = self._kept - self._gradient
         curved = torch.linalg.vecdot(moved, changes) > _LEAST_CURVATURE
         self._curvature.push(curved & ~self.resting, moved, changes)
-        self._gradient = _replaced(self._gradient, self._kept, ended)
+        self._gradient = replaced(self._gradient, self._kept, ended)
         return self._curvature.direction(self._gradient)
 
     def _set_out(self, chosen: Tensor, direction: Tensor, losses: Tensor) -> tuple[Trial, Tensor]:
@@ -146,13 +147,8 @@ class LBFGS(Solver):
         slope = torch.linalg.vecdot(self._gradient, direction)
         leads = slope.isfinite() & (slope <= -self.tolerance_change)
         self.resting |= chosen & ~leads
-        self._direction = _replaced(self._direction, direction, chosen & leads)
+        self._direction = replaced(self._direction, direction, chosen & leads)
         return Trial(torch.zeros_like(losses), losses, slope), _largest(self._direction)
-
-
-def _replaced(old: Tensor, new: Tensor, chosen: Tensor) -> Tensor:
-    """Return new rows, (n, D), where ``chosen``, (n,) bool; mostly all are, and none is copied."""
-    return new if bool(chosen.all()) else torch.where(chosen[:, None], new, old)
 
 
 def _largest(rows: Tensor) -> Tensor:
