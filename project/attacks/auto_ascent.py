@@ -107,10 +107,10 @@ def _moved(
     landscape: Landscape, here: Tensor, before: Tensor, gradient: Tensor, sizes: Tensor
 ) -> Tensor:
     """Return the next perturbation; the first step, which comes from nowhere, is made whole."""
-    threat, images = landscape.threat_model, landscape.images
-    step = sizes.view(-1, 1, 1, 1) * threat.ascent(gradient)
-    aim = threat.project(images, here + step)
+    threat_model = landscape.threat_model
+    project = threat_model.projection(landscape.images)
+    aim = project(here + sizes.view(-1, 1, 1, 1) * threat_model.ascent(gradient))
     if before is here:
         return aim
     move = (1 - _INERTIA) * (aim - here) + _INERTIA * (here - before)
-    return threat.project(images, here + move)
+    return project(here + move)
