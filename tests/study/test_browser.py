@@ -47,10 +47,16 @@ def visit(browser, server):
         assert wrong == []
 
 
+def follow(page, role, name):
+    """Click what leads to another page, and wait until that has come and its script has run."""
+    with page.expect_navigation():
+        page.get_by_role(role, name=name).click()
+
+
 def begin(page):
     page.get_by_role("checkbox").check()
-    page.get_by_role("button", name="Take part").click()
-    page.get_by_role("link", name="Begin").click()
+    follow(page, "button", "Take part")
+    follow(page, "link", "Begin")
 
 
 def place(page):
@@ -70,20 +76,20 @@ def test_a_whole_session_with_a_pause_and_a_closed_browser(visit, server):
     page = visit()
     begin(page)
     choose(page, server.database, lambda panel: panel.modified)
-    page.get_by_role("button", name="Save and pause").click()
+    follow(page, "button", "Save and pause")
     link = page.link
     page.context.close()
 
     page = visit(link)
     assert "1 of 4 pages" in page.locator("main").inner_text()
-    page.get_by_role("link", name="Continue").click()
+    follow(page, "link", "Continue")
     for number in (2, 3, 4):
         assert place(page) == f"Page {number} of 4"
         pictures = page.locator(".view img")
         loaded = "all => Promise.all(all.map(one => one.decode().then(() => one.naturalWidth)))"
         assert set(pictures.evaluate_all(loaded)) == {24}
         choose(page, server.database, lambda panel: panel.modified)
-        page.get_by_role("button", name="Finish" if number == 4 else "Next").click()
+        follow(page, "button", "Finish" if number == 4 else "Next")
     assert "Thank you" in page.locator("main").inner_text()
     page.go_back()
     assert "Thank you" in page.locator("main").inner_text()
@@ -96,7 +102,6 @@ def test_a_whole_session_with_a_pause_and_a_closed_browser(visit, server):
 def test_the_whole_page_is_done_by_keys(visit, server):
     page = visit()
     begin(page)
-    page.locator("form.scripted").wait_for()
     key = shown_key(page)
     targets = [panel for panel in panels(server.database, key) if panel.kind != "reference"]
     for digit in range(len(targets), 0, -1):
@@ -120,10 +125,10 @@ def test_back_does_not_lead_to_a_page_that_is_answered(visit, server):
     page = visit()
     begin(page)
     choose(page, server.database, lambda panel: False)
-    page.get_by_role("button", name="Next").click()
+    follow(page, "button", "Next")
     page.go_back()
     page.goto(page.link)
-    page.get_by_role("link", name="Continue").click()
+    follow(page, "link", "Continue")
     assert place(page) == "Page 2 of 4"
 
 
@@ -157,11 +162,9 @@ def test_a_phone_shows_everything_within_its_width(visit, scheme):
     overflows = "document.documentElement.scrollWidth > innerWidth"
     assert not page.evaluate(overflows)
     page.get_by_role("checkbox").check()
-    page.get_by_role("button", name="Take part").click()
-    page.wait_for_url("**/instructions")
+    follow(page, "button", "Take part")
     assert not page.evaluate(overflows)
-    page.get_by_role("link", name="Begin").click()
-    page.locator("label").filter(has_text="Zoom").wait_for()
+    follow(page, "link", "Begin")
     assert not page.evaluate(overflows)
     boxes = page.locator(".target label").evaluate_all(
         "all => all.map(one => one.getBoundingClientRect().height)"
@@ -174,7 +177,7 @@ def test_without_script_a_page_can_be_answered(visit, server):
     begin(page)
     assert not page.locator(".zoom").is_visible()
     choose(page, server.database, lambda panel: True)
-    page.get_by_role("button", name="Next").click()
+    follow(page, "button", "Next")
     assert place(page) == "Page 2 of 4"
 
 
