@@ -79,7 +79,7 @@ def untrained(root: Path, checkpoint: str, **arguments: Any) -> None:
 @every_notebook
 def test_notebook_runs(path, root, monkeypatch, capsys):
     monkeypatch.chdir(root)
-    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)  # the next test's, too
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)  # tests share the cores
     namespace: dict[str, Any] = {}
     with mpl.rc_context({"backend": "Agg"}):
         for cell in code_cells(path):

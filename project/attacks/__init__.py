@@ -60,7 +60,7 @@ from project.attacks.transforms import (
 )
 from project.attacks.universal import Universal
 
-ATTACKS_VERSION = 5
+ATTACKS_VERSION = 6
 """Part of every store key: raised whenever equal arguments come to give other images."""
 
 __all__ = [

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+_LEAST_CURVATURE = 1e-10
+
 
 class Curvature:
     r"""The last steps s and changes of gradient y, and the inverse Hessian H that they make.
@@ -16,7 +18,9 @@ class Curvature:
     \gamma Y u,\quad u = R^{-1} S^T g.$$
 
     This is what the two-loop recursion computes, but it goes through the memory twice, not four
-    times, in a few large products. The small systems are solved in double precision [ours].
+    times, in two large products. A new pair takes no third: its y is the difference of two
+    gradients, and so are its products with the memory. The small systems are solved in double
+    precision [ours].
 
     Source: Byrd, Nocedal & Schnabel, "Representations of quasi-Newton matrices and their use in
     limited memory methods", Mathematical Programming 63, 1994, eq. (3.1) [paper].
@@ -30,6 +34,7 @@ class Curvature:
         count, size = like.shape
         self._pairs = like.new_zeros(count, 2 * history, size)  # every s, then every y
         self._inner = like.new_zeros(count, 2 * history, history).double()  # of pairs and every y
+        self._onto = like.new_zeros(count, 2 * history).double()  # of pairs and the last gradient
         self._scale = like.new_ones(count).double()
         self._pushed = torch.zeros(count, dtype=torch.int64, device=like.device)
 
@@ -38,37 +43,54 @@ class Curvature:
         for name, value in vars(self).items():
             setattr(self, name, value[staying])
 
-    def push(self, chosen: Tensor, steps: Tensor, changes: Tensor) -> None:
-        """Remember a pair of each chosen problem in the place of its oldest.
+    def turned(self, steps: Tensor, changes: Tensor, curving: Tensor, gradient: Tensor) -> Tensor:
+        """Remember a pair of each problem in the place of its oldest.
+
+        Pairs without positive curvature are not remembered.
 
         Args:
-            chosen: (n,) bool.
             steps: (n, D), s.
-            changes: (n, D), y, with a positive product with s where chosen.
-        """
-        history = self._inner.shape[2]
-        rows = chosen.nonzero()[:, 0]
-        slot = self._pushed[rows] % history
-        place = 2 * history * rows + slot
-        flat = self._pairs.flatten(0, 1)  # copying whole rows is faster than indexing
-        flat.index_copy_(0, place, _some(steps, rows))
-        flat.index_copy_(0, place + history, _some(changes, rows))
-        inner = self._products(changes)[rows]
-        self._inner[rows, :, slot] = inner
-        self._inner[rows, history + slot] = inner[:, history:]
-        own, other = (inner.gather(1, place[:, None])[:, 0] for place in (slot, history + slot))
-        self._scale[rows] = own / other
-        self._pushed[rows] += 1
+            changes: (n, D), y: how the gradient differs from that of the last turn.
+            curving: (n,), s^T y.
+            gradient: (n, D), g.
 
-    def direction(self, gradient: Tensor) -> Tensor:
-        """Return -H g, (n, D), for gradients g of that shape."""
+        Returns:
+            -H g, (n, D).
+        """
+        rows = (curving > _LEAST_CURVATURE).nonzero()[:, 0]
+        steps, changes = _some(steps, rows), _some(changes, rows)
+        slots = self._store(rows, steps, changes)
+        before, self._onto = self._onto, self._products(gradient)
+        own = torch.stack([curving[rows], torch.linalg.vecdot(changes, changes)], 1).double()
+        self._relate(rows, slots, (self._onto - before)[rows].scatter(1, slots, own))
+        self._scale[rows] = own[:, 0] / own[:, 1]
+        self._pushed[rows] += 1
+        return self._direction(gradient)
+
+    def _store(self, rows: Tensor, steps: Tensor, changes: Tensor) -> Tensor:
+        """Put pairs of k problems into the memory; return the slots of s and y there, (k, 2)."""
         history = self._inner.shape[2]
-        products = self._products(gradient)
-        along_s, along_y = self._solve(products[:, :history], products[:, history:])
+        slot = self._pushed[rows] % history
+        slots = torch.stack([slot, history + slot], 1)
+        flat = self._pairs.flatten(0, 1)  # copying whole rows is faster than indexing
+        for part, place in zip((steps, changes), slots.T, strict=True):
+            flat.index_copy_(0, 2 * history * rows + place, part)
+        return slots
+
+    def _relate(self, rows: Tensor, slots: Tensor, inner: Tensor) -> None:
+        """Note inner, (k, 2m): the products of k problems' new y with all of their memory."""
+        history = self._inner.shape[2]
+        self._inner[rows, :, slots[:, 0]] = inner
+        self._inner[rows, slots[:, 1]] = inner[:, history:]
+
+    def _direction(self, gradient: Tensor) -> Tensor:
+        """Return -H g, (n, D), for the gradients that were last multiplied with the memory."""
+        history = self._inner.shape[2]
+        along_s, along_y = self._solve(self._onto[:, :history], self._onto[:, history:])
         scale = self._scale[:, None]
         weights = torch.cat([-along_s, scale * along_y], 1).to(gradient)
         pairs = torch.bmm(weights[:, None], self._pairs)[:, 0]
-        return torch.addcmul(pairs, gradient, -scale.to(gradient))
+        return pairs.addcmul_(gradient, -scale.to(gradient))
 
     def _solve(self, onto_s: Tensor, onto_y: Tensor) -> tuple[Tensor, Tensor]:
         """Solve the two triangular systems.

@@ -11,8 +11,6 @@ from project.attacks.rows import replaced
 from project.attacks.solver import Solver
 from project.errors import InputError
 
-_LEAST_CURVATURE = 1e-10
-
 
 class LBFGS(Solver):
     """L-BFGS with a strong-Wolfe line search: torch's, for n problems in step.
@@ -108,14 +106,15 @@ class LBFGS(Solver):
     def _advance(self, search: LineSearch, losses: Tensor, gradient: Tensor) -> None:
         taken, ended = search.tell(losses, torch.linalg.vecdot(gradient, self._direction))
         self._kept = replaced(self._kept, gradient, taken)
-        ended &= ~self.resting
+        ended = ended & ~self.resting
         if not bool(ended.any()):
             return
         steps = search.best.step.masked_fill(~ended, 0)
         moved = steps[:, None] * self._direction
         self._base += moved
         self.resting |= ended & self._converged(search)
-        direction = self._turned(ended, moved)
+        curving = steps * (search.best.slope - search.start.slope)
+        direction = self._turned(ended, moved, curving)
         start, length = self._set_out(ended & ~self.resting, direction, search.best.loss)
         search.restart(ended, start, torch.full_like(steps, self.step_size), length)
 
@@ -125,18 +124,17 @@ class LBFGS(Solver):
         short = search.travel <= self.tolerance_change
         return level | short | (search.gain.abs() < self.tolerance_change)
 
-    def _turned(self, ended: Tensor, moved: Tensor) -> Tensor:
+    def _turned(self, ended: Tensor, moved: Tensor, curving: Tensor) -> Tensor:
         """Return new directions, (n, D), from what the ended line searches tell of the curvature.
 
         Args:
             ended: (n,) bool.
             moved: (n, D), their steps; 0 for all others.
+            curving: (n,), the steps' products with what their gradients change by.
         """
         changes = self._kept - self._gradient
-        curved = torch.linalg.vecdot(moved, changes) > _LEAST_CURVATURE
-        self._curvature.push(curved & ~self.resting, moved, changes)
         self._gradient = replaced(self._gradient, self._kept, ended)
-        return self._curvature.direction(self._gradient)
+        return self._curvature.turned(moved, changes, curving, self._gradient)
 
     def _set_out(self, chosen: Tensor, direction: Tensor, losses: Tensor) -> tuple[Trial, Tensor]:
         """Take the chosen directions, and rest where they do not lead down.

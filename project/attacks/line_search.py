@@ -38,6 +38,7 @@ class LineSearch:
     [paper]; safeguards of the interpolation as in minFunc and ``torch.optim.LBFGS`` [code].
 
     Attributes:
+        start: loss and slope at step 0.
         step: (n,), where to evaluate next.
         best: the trial to take once a search has ended, until then the bracket's lower end.
 
@@ -54,7 +55,7 @@ class LineSearch:
     ) -> None:
         self.step = step
         self.best = start
-        self._start = start
+        self.start = start
         self._other = start  # the bracket's higher end, once there is a bracket
         self._length = length
         self._limit = limit
@@ -66,7 +67,7 @@ class LineSearch:
     @property
     def gain(self) -> Tensor:
         """By how much the best trial is lower than the start, (n,)."""
-        return self._start.loss - self.best.loss
+        return self.start.loss - self.best.loss
 
     @property
     def travel(self) -> Tensor:
@@ -106,6 +107,9 @@ class LineSearch:
         worse, flat = self._compare(trial)
         exhausted = self._count >= self._limit
         ended = flat & ~worse
+        if bool((ended & ~exhausted).all()):  # so end most: there is nothing to interpolate
+            self.best = trial
+            return ended, ended
         lengthening = ~self._bracketed & ~worse & ~ended & (trial.slope < 0)
         longer = self._lengthened(trial)
         taken = self._place(trial, worse, ended, lengthening)
@@ -120,7 +124,7 @@ class LineSearch:
 
     def _compare(self, trial: Trial) -> tuple[Tensor, Tensor]:
         """Tell whether a trial is too long a step, and whether the slope there is small enough."""
-        start = self._start
+        start = self.start
         allowed = start.loss + _DECREASE * trial.step * start.slope
         # While lengthening, the losses are compared from the third trial on only.
         comparable = self._bracketed | (self._count > 1)
@@ -138,8 +142,8 @@ class LineSearch:
 
     def _settle(self, trial: Trial, spent: Tensor, taken: Tensor) -> Tensor:
         """Where no bracket was found in time, take the last trial if it is lower than the start."""
-        lower = trial.loss < self._start.loss
-        self.best = trial.where(lower, self._start).where(spent, self.best)
+        lower = trial.loss < self.start.loss
+        self.best = trial.where(lower, self.start).where(spent, self.best)
         return torch.where(spent, lower, taken)
 
     def _lengthened(self, trial: Trial) -> Tensor:

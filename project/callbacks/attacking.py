@@ -78,6 +78,7 @@ class AttackCallback(L.Callback):
         self._victims: dict[str, Any] = {}
         self.copies: dict[str, str] = {}
         self.craftings: dict[Pass, Crafting] = {}
+        self._threads_before = 0
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Plan the passes and open their stores, before any attack runs."""
@@ -88,6 +89,7 @@ class AttackCallback(L.Callback):
                 f"modules, got {type(pl_module).__name__} and {type(data).__name__}."
             )
         if trainer.strategy.root_device.type == "cpu":
+            self._threads_before = torch.get_num_threads()
             torch.set_num_threads(self.threads or _cores())
         self._victims = pl_module.victims
         self._plan = plan_passes(self.attacks, self._victims, self.sources)
@@ -128,6 +130,17 @@ class AttackCallback(L.Callback):
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Let go of the copies."""
         self.craftings = {}
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Give the process its number of threads back."""
+        if self._threads_before:
+            torch.set_num_threads(self._threads_before)
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Give the process its number of threads back."""
+        self.teardown(trainer, pl_module, "test")
 
     def on_test_batch_start(
         self,

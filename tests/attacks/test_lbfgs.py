@@ -262,13 +262,12 @@ def test_direction_is_that_of_the_dense_bfgs_matrix(pairs):
     root = normal(3, size, size, seed=9)
     hessian = root @ root.mT + torch.eye(size)
     curvature = Curvature(torch.zeros(3, size, dtype=torch.float64), history)
-    everyone = torch.ones(3, dtype=torch.bool)
+    gradient = normal(3, size, seed=10)
     steps = [normal(3, size, seed=20 + number) for number in range(pairs)]
     changes = [(hessian @ step[:, :, None])[:, :, 0] for step in steps]
     for step, change in zip(steps, changes, strict=True):
-        curvature.push(everyone, step, change)
-    gradient = normal(3, size, seed=10)
-    found = curvature.direction(gradient)
+        gradient = gradient + change
+        found = curvature.turned(step, change, (step * change).sum(1), gradient)
     for row in range(3):
         last = [(s[row], y[row]) for s, y in zip(steps, changes, strict=True)][-history:]
         expected = -dense_inverse(last) @ gradient[row]
@@ -289,12 +288,11 @@ def dense_inverse(pairs):
 
 def test_problem_that_learns_nothing_keeps_its_curvature():
     curvature = Curvature(torch.zeros(2, 5, dtype=torch.float64), 3)
-    gradient = normal(2, 5, seed=11)
-    torch.testing.assert_close(curvature.direction(gradient), -gradient)
-    step = normal(2, 5, seed=12)
-    curvature.push(torch.tensor([True, False]), step, 2 * step)
-    torch.testing.assert_close(curvature.direction(gradient)[1], -gradient[1])
-    torch.testing.assert_close(curvature.direction(gradient)[0], -gradient[0] / 2)
+    gradient, step = normal(2, 5, seed=11), normal(2, 5, seed=12)
+    for second, sign in ((False, 1), (True, -1)):  # a step up the slope tells of no curvature
+        moved = sign * step * torch.tensor([[True], [second]])
+        found = curvature.turned(moved, 2 * step, 2 * (moved * step).sum(1), gradient)
+        torch.testing.assert_close(found, -gradient / torch.tensor([[2.0], [1.0]]))
 
 
 def test_ended_searches_satisfy_the_strong_wolfe_conditions():

@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import nullcontext
 
 import lightning as L
 import pytest
@@ -145,3 +146,22 @@ def test_threads_are_as_many_as_asked_for_or_as_the_machine_has_cores(tmp_path, 
         callback = AttackCallback(attacks(), store=str(tmp_path), threads=threads)
         callback.setup(trainer, evaluation, "test")
     assert chosen == [os.cpu_count(), 3]
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_threads_are_afterwards_as_many_as_before(tmp_path, broken):
+    class Watch(L.Callback):
+        def on_test_start(self, trainer, pl_module):
+            seen.append(torch.get_num_threads())
+            if broken:
+                raise OSError("broken on purpose")
+
+    seen = []
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with pytest.raises(OSError, match="on purpose") if broken else nullcontext():
+            run(tmp_path, victims=victims(), attacks=attacks(), more=[Watch()])
+        assert (seen, torch.get_num_threads()) == ([1], 3)
+    finally:
+        torch.set_num_threads(before)
