@@ -23,6 +23,7 @@ from statistics import median
 
 import torch
 import torch.nn.functional as F
+from nothing import Nothing
 from timing import Work, interleaved, spread
 from torch import Tensor, nn
 
@@ -36,19 +37,6 @@ PLAIN = Acceleration(fold=False, channels_last=False)
 BFLOAT16 = Acceleration(precision="bfloat16")
 Scene = tuple[Victim, Tensor, Tensor, int]
 """The network, which normalises inside for everyone, images, target and number of steps."""
-
-
-class Nothing(nn.Module):
-    """A network that costs next to nothing and still has a gradient."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.head = nn.Linear(3, 10)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return logits (N, 10) of the mean colour."""
-        logits: Tensor = self.head(images.mean((2, 3)))
-        return logits
 
 
 def bare(scene: Scene) -> Work:
@@ -246,7 +234,7 @@ def classification(options: argparse.Namespace, device: torch.device) -> None:
     }
     real = measured("PGD, ResNet-18", works(own, PACKAGES, scene), scene, options.rounds)
     many = 10
-    nothing = ClassificationVictim(Nothing(), 10).to(device).eval()
+    nothing = ClassificationVictim(Nothing(10), 10).to(device).eval()
     null = (nothing, images, target % 10, many)
     own = {"by hand": minimal(null), "Mirage": ours(PGD(EPS, ALPHA, many), null)}
     machinery(works(own, PACKAGES, null), null, 3 * options.rounds, real)
