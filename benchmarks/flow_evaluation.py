@@ -29,7 +29,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from nothing import Nothing
-from timing import Work, interleaved, spread
+from timing import Work, beyond, interleaved, spread
 from torch import Tensor, nn
 
 from project.attacks import SSTA, AdvDrop, Attack, ChromaShift, StAdv
@@ -159,19 +159,26 @@ def scene_of(network: nn.Module, options: argparse.Namespace) -> Scene:
         return Scene(victim, images, victim(images).argmin(1), options.steps)
 
 
+def unit(attack: Attack, scene: Scene) -> Work:
+    """Return what an attack asks of the network."""
+    return bare(scene, judged=isinstance(attack, AdvDrop))
+
+
+def beside(reference: Work, own: Work, scene: Scene, rounds: int) -> list[tuple[float, float]]:
+    """Return (reference, own) in seconds, a pair per round."""
+    (pairs,) = interleaved({"own": own}, reference, rounds, scene.images.device).values()
+    return pairs
+
+
 def evaluations(scene: Scene, rounds: int) -> float:
     """Print ratios to bare and to public code; return seconds of a bare evaluation."""
-    device = scene.images.device
-    itself = interleaved({"bare": bare(scene, False)}, bare(scene, False), rounds, device)["bare"]
+    itself = beside(bare(scene, False), bare(scene, False), scene, rounds)
     print(f"{'bare':16}{_ratios(itself)} × bare")
     for name, (attack, other) in contestants(scene).items():
         own = attacked(attack, scene)
-        unit = bare(scene, judged=isinstance(attack, AdvDrop))
-        (pairs,) = interleaved({name: own}, unit, rounds, device).values()
-        line = f"{name:16}{_ratios(pairs)} × bare"
+        line = f"{name:16}{_ratios(beside(unit(attack, scene), own, scene, rounds))} × bare"
         if other is not None:
-            (pairs,) = interleaved({name: own}, other, rounds, device).values()
-            line += f"   {_ratios(pairs)} × public"
+            line += f"   {_ratios(beside(other, own, scene, rounds))} × public"
         print(line, flush=True)
     return median(before for before, _ in itself) / scene.steps
 
@@ -180,12 +187,8 @@ def machinery(scene: Scene, rounds: int, real: float) -> None:
     """Print what loops cost beyond a network that costs nothing, per evaluation."""
     print("\nThe loop alone, in % of an evaluation on the real network")
     for name, (attack, _) in contestants(scene).items():
-        unit = bare(scene, judged=isinstance(attack, AdvDrop))
-        (pairs,) = interleaved(
-            {name: attacked(attack, scene)}, unit, rounds, scene.images.device
-        ).values()
-        extra = [100 * (own - before) / scene.steps / real for before, own in pairs]
-        print(f"{name:16}{spread(extra, 1)} %", flush=True)
+        pairs = beside(unit(attack, scene), attacked(attack, scene), scene, rounds)
+        print(f"{name:16}{spread(beyond(pairs, scene.steps, real), 1)} %", flush=True)
 
 
 def main() -> None:

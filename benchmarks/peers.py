@@ -24,7 +24,7 @@ from statistics import median
 import torch
 import torch.nn.functional as F
 from nothing import Nothing
-from timing import Work, interleaved, spread
+from timing import Work, beyond, interleaved, spread
 from torch import Tensor, nn
 
 from project.attacks import PGD, Attack, CosPGD, SegPGD, TranSegPGD
@@ -216,8 +216,7 @@ def machinery(contestants: dict[str, Work], scene: Scene, rounds: int, real: flo
     pairs = interleaved(contestants, bare(scene), rounds, scene[1].device)
     print("\nThe loop alone, in % of a step on the real network")
     for name, found in pairs.items():
-        extra = [100 * (own - before) / scene[3] / real for before, own in found]
-        print(f"{name:34}{spread(extra)} %")
+        print(f"{name:34}{spread(beyond(found, scene[3], real))} %")
 
 
 def classification(options: argparse.Namespace, device: torch.device) -> None:

@@ -39,6 +39,17 @@ def interleaved(
     return pairs
 
 
+def beyond(pairs: Sequence[tuple[float, float]], steps: int, real: float) -> list[float]:
+    """Return what a contestant costs beyond its reference per step, in % of a real step.
+
+    Args:
+        pairs: (reference, contestant) in seconds.
+        steps: how many both take.
+        real: seconds of a step on a real network.
+    """
+    return [100 * (own - before) / steps / real for before, own in pairs]
+
+
 def spread(values: Sequence[float], digits: int = 3) -> str:
     """Return the least, the median and the greatest of all rounds as text."""
     return " – ".join(f"{value:.{digits}f}" for value in (min(values), median(values), max(values)))

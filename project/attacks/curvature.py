@@ -79,14 +79,12 @@ class Curvature:
 
     def _relate(self, rows: Tensor, slots: Tensor, inner: Tensor) -> None:
         """Note inner, (k, 2m): the products of k problems' new y with all of their memory."""
-        history = self._inner.shape[2]
         self._inner[rows, :, slots[:, 0]] = inner
-        self._inner[rows, slots[:, 1]] = inner[:, history:]
+        self._inner[rows, slots[:, 1]] = inner.chunk(2, dim=1)[1]  # with every y
 
     def _direction(self, gradient: Tensor) -> Tensor:
         """Return -H g, (n, D), for the gradients that were last multiplied with the memory."""
-        history = self._inner.shape[2]
-        along_s, along_y = self._solve(self._onto[:, :history], self._onto[:, history:])
+        along_s, along_y = self._solve(*self._onto.chunk(2, dim=1))
         scale = self._scale[:, None]
         weights = torch.cat([-along_s, scale * along_y], 1).to(gradient)
         pairs = torch.bmm(weights[:, None], self._pairs)[:, 0]
@@ -102,11 +100,12 @@ class Curvature:
         Returns:
             (n, m) each: R^-T (…) and u of the formula, slot by slot.
         """
-        history = self._inner.shape[2]
+        history = onto_s.shape[1]
         places = torch.arange(history, device=onto_s.device)
         order = (self._pushed[:, None] + places) % history  # slots, oldest first
         scale = self._scale[:, None]
-        mixed, gram = (_ordered(_ordered(part, order).mT, order).mT for part in self._halves())
+        halves = self._inner.chunk(2, dim=1)  # S^T Y and Y^T Y
+        mixed, gram = (_ordered(_ordered(part, order).mT, order).mT for part in halves)
         triangle = mixed.triu()
         diagonal = triangle.diagonal(dim1=1, dim2=2)
         triangle = triangle + torch.diag_embed((diagonal == 0).to(triangle))  # slots still empty
@@ -115,11 +114,6 @@ class Curvature:
         right = right + scale * (gram @ along_y[:, :, None])[:, :, 0]
         along_s = _solved(triangle.mT, right, upper=False)
         return along_s.scatter(1, order, along_s), along_y.scatter(1, order, along_y)
-
-    def _halves(self) -> tuple[Tensor, Tensor]:
-        """Return S^T Y and Y^T Y, (n, m, m) each."""
-        history = self._inner.shape[2]
-        return self._inner[:, :history], self._inner[:, history:]
 
     def _products(self, vectors: Tensor) -> Tensor:
         """Return the inner products of (n, D) vectors with the memory, (n, 2m)."""

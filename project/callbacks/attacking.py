@@ -45,7 +45,8 @@ class AttackCallback(L.Callback):
             is; None is the whole batch.
         threads: CPU threads of each process, where the images are made on CPUs; None is one for
             each core of the machine. The last bits of a sum depend on the number of threads, so
-            it must not follow the number of processes, as Lightning would have it.
+            it must not follow the number of processes, as Lightning would have it. Afterwards there
+            are as many as before.
     """
 
     def __init__(
