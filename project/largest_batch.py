@@ -33,7 +33,7 @@ from project.attacks import Attack
 from project.callbacks import AttackCallback
 from project.callbacks.finding import callbacks_of
 from project.data import AttackDataModule
-from project.data.datamodule import collate
+from project.data.batch import collate
 from project.data.sample_set import SampleSet
 from project.errors import InputError, plain_errors
 from project.evaluation import Pass, TransferEvaluation, plan_passes

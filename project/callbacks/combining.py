@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from project.attacks import Attack
 from project.attacks.frozen import frozen
 from project.attacks.verdict import fooled_share, query
-from project.data.datamodule import Batch
+from project.data.batch import Batch
 from project.losses import cross_entropy, mean_over_valid, valid_elements
 
 Harm = Callable[[Tensor, Tensor], Tensor]

@@ -9,7 +9,8 @@ import torch
 
 from project.attacks import Attack
 from project.callbacks.adversarial_batches import AdversarialBatches
-from project.data.datamodule import AttackDataModule, Batch
+from project.data.batch import Batch
+from project.data.datamodule import AttackDataModule
 from project.errors import InputError
 from project.threat_models import Linf
 

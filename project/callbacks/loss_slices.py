@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from project.attacks.frozen import frozen
 from project.callbacks.training_folder import TrainingFolder
-from project.data.datamodule import Batch, collate
+from project.data.batch import Batch, collate
 from project.errors import InputError
 from project.losses import cross_entropy, mean_over_valid, valid_elements
 from project.randomness import Draws

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from project.data.datamodule import Batch
+from project.data.batch import Batch
 
 
 class SampleFolder:

@@ -9,19 +9,19 @@ from typing import Any, TypeVar
 import cv2
 import torch
 from lightning import LightningDataModule
-from torch import Tensor
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import DataLoader
 
 from project.data.augmentation import Augmentation, Augmented
+from project.data.batch import Batch, collate
 from project.data.dealing import DealtBatchSampler, EpochSampler
 from project.data.frame import Frame, Native
 from project.data.resuming import ResumableLoader, TrainingBatches
 from project.data.sample_set import SampleSet
 from project.data.verify import OnError, verify_samples
+from project.data.workers import WatchedLoader
 from project.errors import InputError
 
-Batch = dict[str, Tensor]
-Loader = TypeVar("Loader", bound=DataLoader[Batch])
+Loader = TypeVar("Loader", bound=WatchedLoader)
 
 
 class AttackDataModule(LightningDataModule, ABC):
@@ -191,7 +191,7 @@ class AttackDataModule(LightningDataModule, ABC):
     def _evaluation_loader(self, samples: SampleSet) -> DataLoader[Batch]:
         rank, world_size = self._place()
         batches = DealtBatchSampler(len(samples), self.batch_size, rank, world_size)
-        return self._loader(DataLoader, samples, batch_sampler=batches)
+        return self._loader(WatchedLoader, samples, batch_sampler=batches)
 
     def _loader(self, kind: type[Loader], dataset: Any, **dealing: Any) -> Loader:
         return kind(
@@ -219,23 +219,6 @@ class AttackDataModule(LightningDataModule, ABC):
                 "sampler, got use_distributed_sampler=True. Use "
                 "Trainer(use_distributed_sampler=False)."
             )
-
-
-def collate(samples: list[Batch]) -> Batch:
-    """Stack samples to a batch.
-
-    Raises:
-        ValueError: if their sizes differ.
-    """
-    sizes = sorted({tuple(sample["image"].shape[1:]) for sample in samples})
-    if len(sizes) > 1:
-        found = ", ".join(f"{width}×{height}" for height, width in sizes)
-        raise InputError(
-            f"the images of a batch must have one size, got {found}. Give the data a frame "
-            "(CentreCrop, Stretch, PadToSquare), or batch_size 1."
-        )
-    batch: Batch = default_collate(samples)
-    return batch
 
 
 def _one_thread(worker: int) -> None:

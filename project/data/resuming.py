@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, cast
 
-from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Sampler
 
+from project.data.batch import Batch
 from project.data.dealing import EpochSampler
+from project.data.workers import WatchedLoader
 from project.errors import InputError
 
-Batch = dict[str, Tensor]
 Keys = list[tuple[int, int]]
 
 
@@ -52,7 +52,7 @@ class TrainingBatches(Sampler[Keys]):
         return max(1, len(self.sampler) // self.batch_size) * self.replays
 
 
-class ResumableLoader(DataLoader[Batch]):
+class ResumableLoader(WatchedLoader):
     """A loader of :class:`TrainingBatches` that knows its place.
 
     What counts is what the training was given, not what workers have prepared. Iteration begins

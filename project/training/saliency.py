@@ -9,12 +9,13 @@ import torch.nn.functional as F
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
+from project.data.batch import Batch
 from project.errors import InputError
 from project.saliency.tracer.network import TracerNetwork, TracerOutput
 from project.training.optimisation import make_optimizer, make_schedule
 from project.training.pixel_intensity import edge_target, pixel_intensity_loss
 from project.training.saliency_metrics import SaliencyMeasures
-from project.training.training import Batch, Training
+from project.training.training import Training
 from project.victims.victim import IMAGENET_MEAN, IMAGENET_STD
 from project.victims.weights import load_weights
 

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-Batch = dict[str, Tensor]
+from project.data.batch import Batch
 
 
 class Training(LightningModule, ABC):

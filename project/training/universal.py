@@ -12,6 +12,7 @@ from torch import Tensor
 from project.attacks.landscape import Landscape
 from project.attacks.objectives import CrossEntropy, Objective
 from project.attacks.transforms import InputTransform
+from project.data.batch import Batch
 from project.errors import InputError
 from project.losses import valid_elements
 from project.metrics import Rate
@@ -19,7 +20,7 @@ from project.randomness import Draws
 from project.threat_models import Linf
 from project.training.optimisation import make_schedule
 from project.training.projected_sign import ProjectedSign
-from project.training.training import Batch, Training
+from project.training.training import Training
 from project.training.victim_training import Schedule
 from project.victims import Victim
 

@@ -10,13 +10,14 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
+from project.data.batch import Batch
 from project.errors import InputError
 from project.training.batch_norm_policy import BatchNorm, make_policy
 from project.training.optimisation import make_optimizer, make_schedule
 from project.training.robust import RobustLoss
 from project.training.robust.robust_loss import Kind, Learner
 from project.training.shared_buffers import share_buffers
-from project.training.training import Batch, Training
+from project.training.training import Training
 from project.victims import Task, Victim
 
 Stage = Literal["val", "test"]

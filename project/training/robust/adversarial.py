@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from project.data.batch import Batch
 from project.errors import InputError
 from project.training.robust.robust_loss import Learner, RobustLoss
-from project.training.training import Batch
 
 
 class AdversarialLoss(RobustLoss):

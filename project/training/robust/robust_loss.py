@@ -9,7 +9,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from project.training.training import Batch
+from project.data.batch import Batch
 
 Kind = Literal["clean", "adversarial"]
 

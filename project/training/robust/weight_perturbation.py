@@ -10,10 +10,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from project.data.batch import Batch
 from project.errors import InputError
 from project.training.robust.robust_loss import Learner, RobustLoss
 from project.training.running_statistics import still
-from project.training.training import Batch
 
 _TINY = 1e-20  # as in the authors' code; a gradient of 0 perturbs nothing
 
