@@ -7,7 +7,6 @@ import contextlib
 import multiprocessing
 import os
 import runpy
-import socket
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -16,6 +15,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import torch
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 300  # seconds, on a machine with other work; a hang takes longer
@@ -103,11 +104,3 @@ def together(work: Work, *arguments: object, devices: int = 2) -> str:
             one.kill()
         assert not any(map(status, processes)), said.read_text()
         return said.read_text()
-
-
-def free_port() -> int:
-    """Return a port on which nothing listens."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port

@@ -11,7 +11,8 @@ from torch.distributed.run import config_from_args, parse_args
 
 from project.attack_cli import attack_main
 from tests.experiment.scene import IMAGES, METRICS, results, stored
-from tests.processes import ROOT, free_port, script, start, status
+from tests.ports import free_port
+from tests.processes import ROOT, script, start, status
 
 # Two experiments in one process, as `python attack.py` does without a config.
 _SCRIPT = """

@@ -5,8 +5,11 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -15,7 +18,7 @@ class Server:
     """``python -m project.study serve`` of a run's folder, until it is stopped."""
 
     def __init__(self, run, raters, *options, port=None):
-        self.port = port or _free_port()
+        self.port = port or free_port()
         command = [sys.executable, "-u", "-m", "project.study", "serve", str(run)]
         command += ["--port", str(self.port), "--raters", str(raters), *options]
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -55,15 +58,10 @@ def choices(html):
     return found
 
 
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def _wait_for(port, process):
     while process.poll() is None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
+        time.sleep(0.02)
     raise AssertionError("the server ended before it served")

@@ -75,6 +75,8 @@ def _records(folder: Path):
             place += 32768 - place % 32768
             continue
         _, length, kind = struct.unpack_from("<IHB", content, place)
+        if place + 7 + length > len(content):
+            return  # still being written
         part += content[place + 7 : place + 7 + length]
         place += 7 + length
         if kind in (1, 4):
