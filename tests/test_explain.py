@@ -184,6 +184,25 @@ def test_a_run_without_a_config_is_refused(own):
         main([str(own / "run"), "2"])
 
 
+def test_a_store_that_has_moved_is_compared_with_and_not_taken_from(own, tmp_path, capsys):
+    (own / "store").rename(tmp_path / "moved")
+    moved = ["--attack.store", str(tmp_path / "moved")]
+    path = next((tmp_path / "moved").glob("pgd-a-*/00000002.png"))
+    with Image.open(path) as file:
+        text = PngImagePlugin.PngInfo()
+        text.add_text("mirage", file.text["mirage"])
+        pixels = np.array(file)
+    before = contents(tmp_path / "moved")
+    assert main([str(own / "run"), "2", "--batch", *moved]) == 0
+    assert contents(tmp_path / "moved") == before
+    pixels[5, 7, 1] ^= 2
+    Image.fromarray(pixels).save(path, pnginfo=text)
+    assert main([str(own / "run"), "2", "--batch", *moved]) == 1
+    assert "1 of 1,024 pixels are other" in capsys.readouterr().out
+    with pytest.raises(InputError, match=f"{tmp_path}/gone.* was emptied or moved"):
+        main([str(own / "run"), "2", "--attack.store", str(tmp_path / "gone")])
+
+
 def test_an_emptied_store_is_noticed_before_anything_is_attacked(own, attacked):
     shutil.rmtree(own / "store")
     with pytest.raises(InputError, match="of sample 2: it was emptied or moved"):

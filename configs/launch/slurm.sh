@@ -19,12 +19,15 @@ set -u
 # A minute before the time is up SLURM signals this script. The tasks end at once, and what they
 # have stored is whole; unless they were done just then, the job is queued again.
 asked=no
-trap 'asked=yes; kill -TERM "$tasks"' USR1
+tasks=
+end_tasks() { [[ -z $tasks ]] || kill -TERM "$tasks"; }
+trap 'asked=yes; end_tasks' USR1
 
 srun --kill-on-bad-exit=1 python attack.py \
     --trainer.num_nodes "$SLURM_NNODES" --trainer.devices "$SLURM_NTASKS_PER_NODE" \
     --trainer.strategy ddp "$@" &
 tasks=$!
+[[ $asked == no ]] || end_tasks # who was asked before there was whom to end
 
 wait "$tasks"
 status=$?

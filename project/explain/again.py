@@ -73,15 +73,16 @@ def made_again(
     """
     with TemporaryDirectory() as scratch:
         config = Path(scratch) / "config.yaml"
-        config.write_text(yaml.safe_dump(_of_one_pass(run.config, step, scratch)))
+        config.write_text(yaml.safe_dump(_of_one_pass(run.config, step)))
         cli = experiment(["--config", str(config), *arguments], _SingleCLI)
         whole = run.batch(index, cli.datamodule.batch_size)
         wanted = whole if batch else [index]
         _serve_only(cli.datamodule.samples, wanted)
         cli.datamodule.verify = False  # a sample that cannot be read says so when it is
-        witness = _Witness(step, index, Path(run.config["attack"]["store"]))
-        attacking = callbacks_of(cli.trainer, AttackCallback)
-        cli.trainer.callbacks = [*attacking, witness]  # type: ignore[attr-defined]
+        (attacking,) = callbacks_of(cli.trainer, AttackCallback)
+        witness = _Witness(step, index, Path(attacking.store))
+        attacking.store = scratch  # holds nothing, so the image is made
+        cli.trainer.callbacks = [attacking, witness]  # type: ignore[attr-defined]
         cli.trainer.test(cli.model, datamodule=cli.datamodule, verbose=False)
         names = cli.datamodule.class_names
     return Again(**witness.seen, class_names=names, together=len(wanted), of=len(whole))
@@ -132,7 +133,7 @@ class _Witness(L.Callback):
         self.seen |= {"made": made, "target": target, "clean": clean, "adversarial": adversarial}
 
 
-def _of_one_pass(config: dict[str, Any], step: Pass, store: str) -> dict[str, Any]:
+def _of_one_pass(config: dict[str, Any], step: Pass) -> dict[str, Any]:
     """Return a run's config cut down to one attack on one victim, in one process."""
     alone = {"devices": 1, "num_nodes": 1, "strategy": "auto", "logger": False, "callbacks": None}
     attack, victim = config["attack"]["attacks"][step.attack], config["model"]["victims"]
@@ -140,8 +141,7 @@ def _of_one_pass(config: dict[str, Any], step: Pass, store: str) -> dict[str, An
         "trainer": config["trainer"] | alone | {"enable_progress_bar": False},
         "model": config["model"]
         | {"victims": {step.source: victim[step.source]}, "metrics": [], "features": None},
-        "attack": config["attack"]
-        | {"attacks": {step.attack: attack}, "sources": [step.source], "store": store},
+        "attack": config["attack"] | {"attacks": {step.attack: attack}, "sources": [step.source]},
     }
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from project.errors import InputError, plain_errors
-from project.report.run import Run
 from project.study.analysis import analysed
 from project.study.answers import answers, measured, write_answers
 from project.study.database import Database
@@ -32,17 +32,19 @@ def serve(
 ) -> None:
     """Make the study if there is none, and serve it."""
     try:
-        from project.study.serving import serve as serve_pages  # noqa: PLC0415 - optional
+        from project.study import serving  # noqa: PLC0415 - optional
     except ModuleNotFoundError as error:
         raise InputError(
             f"a study is served by {error.name}, which is not installed. Run pip install "
             "'mirage-attacks[study]'."
         ) from error
-    database = open_or_make(run, study, design)
-    address = address or f"http://{host}:{port}"
-    _print_links(database, raters - invited(database), address)
-    print(f"serving {database.path} at {address}; stop with Ctrl-C, every answer is kept")
-    serve_pages(database, host, port, address)
+    with serving.listening(host, port) as listener:  # or nobody is invited
+        database = open_or_make(run, study, design)
+        address = address or f"http://{host}:{listener.getsockname()[1]}"
+        _print_links(database, raters - invited(database), address)
+        print(f"serving {database.path} at {address}; stop with Ctrl-C, every answer is kept")
+        sys.stdout.flush()  # links are shown only once
+        serving.serve(database, host, listener, address)
 
 
 def more(run: Path, study: str, raters: int, address: str) -> None:
@@ -56,18 +58,15 @@ def export(run: Path, study: str, minimum: float) -> None:
     found = answers(database)
     raters = screened(found, database.settings.checks > 0, minimum)
     accepted = {one.rater for one in raters if one.accepted}
-    facts = measured(Run.read(run), database.settings.source)
-    for path in write_answers(run / study, found, accepted, facts):
+    for path in write_answers(run / study, found, accepted, measured(database)):
         print(path)
 
 
 def analyse(run: Path, study: str, minimum: float) -> None:
     """Write the study's numbers and tables."""
     database = Database(run / f"{study}{SUFFIX}")
-    facts = measured(Run.read(run), database.settings.source)
-    for path in write_findings(
-        run / study, analysed(database.settings, answers(database), facts, minimum)
-    ):
+    found = analysed(database.settings, answers(database), measured(database), minimum)
+    for path in write_findings(run / study, found):
         print(path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from project.replacing import replace_file
-from project.report.run import Row, Run
+from project.report.run import Row
 from project.study.database import Database
 from project.study.panels import Panel
 
@@ -67,16 +68,12 @@ def answers(database: Database) -> list[Answer]:
     ]
 
 
-def measured(run: Run, source: str) -> dict[tuple[str, int], Row]:
-    """Return what the run measured of each attack × image, judged by the source itself."""
-    return {
-        (attack, row["index"]): {
-            name: row[name] for name in ("fooled", "success", *run.float_columns)
-        }
-        for (attack, made_on), rows in run.white_box.items()
-        if made_on == source
-        for row in rows
-    }
+def measured(database: Database) -> dict[tuple[str, int], Row]:
+    """Return what the run measured of the pictures when the study was made, by attack and image."""
+    query = "SELECT attack, image, facts FROM stimuli WHERE facts != '{}' ORDER BY attack, image"
+    with database.reading() as connection:
+        found = connection.execute(query).fetchall()
+    return {(row["attack"], row["image"]): json.loads(row["facts"]) for row in found}
 
 
 def write_answers(

@@ -1,11 +1,13 @@
 """A study's one file: an SQLite database with its settings, pictures, raters and answers.
 
-The pictures are copied in when the study is made. So what raters judge cannot change under them
-when the run is made again, and a server of the study opens no file that a request could name.
+The pictures are copied in when the study is made, and what the run measured of them. So neither
+changes when the run is made again, and a server of the study opens no file that a request could
+name.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -23,6 +25,7 @@ CREATE TABLE settings (json TEXT NOT NULL);
 CREATE TABLE stimuli (
     image INTEGER NOT NULL, name TEXT NOT NULL,
     kind TEXT NOT NULL, attack TEXT NOT NULL, png BLOB NOT NULL,
+    facts TEXT NOT NULL,                -- what the run measured of the picture, JSON by name
     PRIMARY KEY (image, kind, attack)
 );
 CREATE TABLE raters (
@@ -101,8 +104,11 @@ def create(path: Path, settings: Settings, stimuli: Iterable[Stimulus]) -> Datab
             connection.execute("BEGIN")
             connection.execute("INSERT INTO settings VALUES (?)", (settings.to_json(),))
             connection.executemany(
-                "INSERT INTO stimuli VALUES (?, ?, ?, ?, ?)",
-                ((one.image, one.name, *one.shows, one.png) for one in stimuli),
+                "INSERT INTO stimuli VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    (one.image, one.name, *one.shows, one.png, json.dumps(one.facts))
+                    for one in stimuli
+                ),
             )
             connection.execute("COMMIT")
             connection.execute("PRAGMA journal_mode = WAL")  # readers do not wait for writers

@@ -14,6 +14,7 @@ from project.study.settings import Settings
 from project.study.stimuli import settled, stimuli
 
 SUFFIX = ".sqlite"
+_LEFT_OPEN = {"attacks", "source", "candidates"}  # where nothing is given, the gallery says
 
 
 def open_or_make(run: Path, study: str, given: Mapping[str, Any]) -> Database:
@@ -47,13 +48,22 @@ def _read(given: Mapping[str, Any]) -> dict[str, Any]:
     if "attacks" in wanted:
         wanted["attacks"] = tuple(wanted["attacks"])
     if "consent" in wanted:
-        wanted["consent"] = Path(wanted["consent"]).read_text(encoding="utf-8")
+        wanted["consent"] = _text(wanted["consent"])
     return wanted
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        told = f"--consent is the path of a text in UTF-8, got {path}: {error}. Save it as such."
+        raise InputError(told) from error
 
 
 def _check_same(settings: Settings, wanted: Mapping[str, Any], study: str) -> None:
     for name, value in wanted.items():
-        if (made := getattr(settings, name)) != value:
+        left_open = name in _LEFT_OPEN and not value
+        if not left_open and (made := getattr(settings, name)) != value:
             raise InputError(
                 f"a study keeps its settings, {study!r} was made with {name} {made!r}, got "
                 f"{value!r}. Leave it out, or give the new study a name with --study."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from project.errors import InputError
 from project.study.answers import Answer
 
 MINIMUM = 0.75
@@ -37,7 +38,15 @@ def screened(found: Sequence[Answer], has_checks: bool, minimum: float = MINIMUM
         found: all judgements.
         has_checks: whether the study has checks.
         minimum: share of the checks to get right, 0 … 1.
+
+    Raises:
+        InputError: if the minimum is no share.
     """
+    if not 0 <= minimum <= 1:
+        raise InputError(
+            f"--minimum is a share of the attention checks, 0 … 1, got {minimum}. Give for example "
+            f"{MINIMUM}."
+        )
     raters = sorted({one.rater for one in found})
     return [_screened(rater, found, has_checks, minimum) for rater in raters]
 

@@ -34,7 +34,7 @@ class Settings:
             text.
 
     Raises:
-        InputError: if a number is out of its range.
+        InputError: if a number is out of its range, or an attack named twice.
     """
 
     design: DesignName = "paper"
@@ -55,6 +55,11 @@ class Settings:
                     f"{name} must be at least {least}, got {getattr(self, name)}. Give another "
                     f"--{name}."
                 )
+        if len(set(self.attacks)) < len(self.attacks):
+            raise InputError(
+                f"each attack is judged once, got --attacks {' '.join(self.attacks)}. Name each "
+                "once."
+            )
 
     def to_json(self) -> str:
         """Return the settings as text."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from project.errors import InputError
 from project.report.gallery import Sample
-from project.report.run import Run
+from project.report.run import Row, Run
 from project.study.designs import DESIGNS
 from project.study.distortions import obvious
 from project.study.examples import png
@@ -20,12 +20,13 @@ from project.study.settings import Settings
 
 
 class Stimulus(NamedTuple):
-    """A picture: an image's id and name, what it shows, and its pixels as PNG."""
+    """A picture: an image's id and name, what it shows, its pixels as PNG, what was measured."""
 
     image: int
     name: str
     shows: Panel
     png: bytes
+    facts: Row = {}  # noqa: RUF012 never written to
 
 
 def settled(run: Run, settings: Settings) -> Settings:
@@ -68,6 +69,7 @@ def stimuli(run: Run, settings: Settings) -> Iterator[Stimulus]:
         if sample.source == settings.source and sample.attack in settings.attacks
     }
     names = {row["index"]: row["name"] for row in run.rows}
+    measured = _measured(run, settings.source)
     for image in _drawn(samples, settings):
         clean = samples[settings.attacks[0], image].read("clean")
         name = names.get(image) or str(image)
@@ -75,7 +77,8 @@ def stimuli(run: Run, settings: Settings) -> Iterator[Stimulus]:
         yield Stimulus(image, name, OBVIOUS, png(obvious(clean)))
         for attack in settings.attacks:
             adversarial = samples[attack, image].read("adversarial")
-            yield Stimulus(image, name, Panel("attack", attack), png(adversarial))
+            facts = measured.get((attack, image), {})
+            yield Stimulus(image, name, Panel("attack", attack), png(adversarial), facts)
 
 
 def _drawn(samples: dict[tuple[str, int], Sample], settings: Settings) -> list[int]:
@@ -88,3 +91,15 @@ def _drawn(samples: dict[tuple[str, int], Sample], settings: Settings) -> list[i
         )
     rng = np.random.default_rng(settings.seed)
     return sorted(rng.permutation(common)[: settings.images].tolist())
+
+
+def _measured(run: Run, source: str) -> dict[tuple[str, int], Row]:
+    """Return what the run measured of each attack × image, judged by the source itself."""
+    return {
+        (attack, row["index"]): {
+            name: row[name] for name in ("fooled", "success", *run.float_columns)
+        }
+        for (attack, made_on), rows in run.white_box.items()
+        if made_on == source
+        for row in rows
+    }

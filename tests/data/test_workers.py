@@ -8,6 +8,7 @@ from torch.utils.data import Dataset
 from project.data import ShapesData
 from project.errors import plain_errors
 
+pytestmark = pytest.mark.usefixtures("loaders_end_here")
 LOST = [
     ConnectionResetError(104, "Connection reset by peer"),
     ConnectionRefusedError(111, "Connection refused"),

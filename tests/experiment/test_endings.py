@@ -14,6 +14,7 @@ import yaml
 
 from project.attack_cli import attack_main
 from tests.experiment.scene import BATCH, IMAGES, results, stored, visible
+from tests.ports import free_port
 from tests.processes import PATIENCE, ROOT, script, start, status
 
 JOB = "4242"
@@ -83,7 +84,8 @@ def test_no_process_outlives_another_that_was_killed(folder, rank):
     said = folder / "said"
     os.mkfifo(said)
     devices = ["--trainer.devices=2", "--trainer.strategy=ddp"]
-    process = start(script, "attack.py", *COMMAND, *devices, said=said)
+    meeting = {"MASTER_PORT": str(free_port())}
+    process = start(script, "attack.py", *COMMAND, *devices, environment=meeting, said=said)
     with said.open("rb", buffering=0) as pipe:
         wait_until(lambda: list(folder.glob("store/*/00000003.png")), process.is_alive)
         os.kill(int((folder / f"rank{rank}").read_text()), signal.SIGKILL)

@@ -76,7 +76,8 @@ def folder(tmp_path_factory) -> Path:
 
 def by_lightning(said: Path) -> list[BaseProcess]:
     """Two processes, the second a fresh Python that the first starts."""
-    return [start(script, "script.py", "lightning", "--trainer.devices=2", said=said)]
+    command = ["script.py", "lightning", "--trainer.devices=2"]
+    return [start(script, *command, environment={"MASTER_PORT": str(free_port())}, said=said)]
 
 
 def by_torchrun(said: Path) -> list[BaseProcess]:

@@ -7,9 +7,11 @@ import pytest
 from scipy.stats import spearmanr
 
 from project.errors import InputError
-from project.report.run import Run
+from project.records import read_rows
+from project.study.__main__ import main
 from project.study.analysis import analysed
 from project.study.answers import Answer, answers, measured, write_answers
+from project.study.database import Database
 from project.study.findings import write_findings
 from project.study.judging import Judging
 from project.study.making import open_or_make
@@ -164,7 +166,7 @@ def studied(tmp_path):
 
 def test_exported_answers_carry_what_the_run_measured(studied):
     folder, database = studied
-    found, facts = answers(database), measured(Run.read(folder), SOURCE)
+    found, facts = answers(database), measured(database)
     csv_path, parquet = write_answers(folder / "study", found, {found[0].rater}, facts)
     rows = pq.read_table(parquet).to_pylist()
     assert len(rows) == len(found)
@@ -180,9 +182,30 @@ def test_exported_answers_carry_what_the_run_measured(studied):
     assert {row["modified"] for row in read} == {"true", "false"}
 
 
+def test_what_was_measured_is_of_the_pictures_that_were_judged(studied):
+    folder, database = studied
+    table = read_rows(folder / "rows.parquet").to_pylist()
+    rows = {(row["attack"], row["index"]): row for row in table}
+    before = measured(database)
+    assert before.keys() == rows.keys()
+    for key, facts in before.items():
+        assert facts == {name: rows[key][name] for name in facts}
+        assert {"fooled", "success", "lpips_alex", "psnr"} <= facts.keys()
+    make_run(folder / "again", images=3)  # the run is made again, with other images
+    (folder / "again/rows.parquet").replace(folder / "rows.parquet")
+    assert measured(Database(database.path)) == before
+
+
+@pytest.mark.parametrize("minimum", ["-0.1", "75", "nan"])
+@pytest.mark.parametrize("command", ["analyse", "export"])
+def test_a_minimum_that_is_no_share_is_refused(studied, command, minimum):
+    with pytest.raises(SystemExit, match="share of the attention checks, 0 … 1, got"):
+        main([command, str(studied[0]), f"--minimum={minimum}"])
+
+
 def test_findings_are_written_as_numbers_and_as_tables(studied):
     folder, database = studied
-    facts = measured(Run.read(folder), SOURCE)
+    facts = measured(database)
     numbers, tables = write_findings(
         folder / "study", analysed(database.settings, answers(database), facts)
     )

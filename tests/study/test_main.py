@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from project.study.__main__ import main
@@ -5,7 +7,7 @@ from tests.study.studies import make_run, make_study
 
 pytest.importorskip("uvicorn", reason="the study's server is not installed")
 
-from project.study.serving import is_loopback, serve
+from project.study.serving import is_loopback, listening, serve
 
 
 @pytest.mark.parametrize("command", ["export", "analyse", "invite"])
@@ -42,11 +44,43 @@ def test_only_this_machine_reaches_a_loopback_host(host, here):
     assert is_loopback(host) == here
 
 
+@pytest.fixture
+def served(monkeypatch):
+    """A list that grows by the settings and sockets of each server, which ends at once."""
+    servers = []
+
+    def ended(server, sockets):
+        servers.append((server.config, sockets))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("uvicorn.Server.run", ended)
+    return servers
+
+
 @pytest.mark.parametrize(("host", "warned"), [("127.0.0.1", False), ("0.0.0.0", True)])
-def test_a_host_that_others_reach_is_warned_of(tmp_path, monkeypatch, capsys, host, warned):
-    calls = []
-    monkeypatch.setattr("uvicorn.run", lambda app, **given: calls.append(given))
-    serve(make_study(tmp_path), host, 8000, f"http://{host}:8000")
+def test_a_host_that_others_reach_is_warned_of(tmp_path, capsys, served, host, warned):
+    with listening(host, 0) as listener:
+        serve(make_study(tmp_path), host, listener, f"http://{host}:8000")
     assert ("can be reached from other machines" in capsys.readouterr().err) == warned
-    (given,) = calls
-    assert (given["host"], given["access_log"]) == (host, False)
+    ((config, sockets),) = served
+    assert (sockets, config.access_log) == ([listener], False)
+
+
+def test_links_name_the_port_that_was_free(tmp_path, capsys, served):
+    main(["serve", str(make_run(tmp_path)), "--port", "0"])
+    link, serving = capsys.readouterr().out.splitlines()
+    port = re.match(r"http://127\.0\.0\.1:(\d+)/join/", link)[1]
+    assert int(port) > 0
+    assert f" at http://127.0.0.1:{port};" in serving
+
+
+def test_nobody_is_invited_where_nobody_can_come(tmp_path, capsys, served):
+    run = make_run(tmp_path)
+    with listening("127.0.0.1", 0) as taken:
+        for port in (taken.getsockname()[1], 99999):
+            with pytest.raises(SystemExit, match=rf"got .*{port}.* Give another --port"):
+                main(["serve", str(run), "--port", str(port)])
+    assert capsys.readouterr().out == ""
+    assert not (run / "study.sqlite").exists()
+    main(["serve", str(run), "--port", "0"])
+    assert "/join/" in capsys.readouterr().out

@@ -8,6 +8,7 @@ import pytest
 from project.study.__main__ import main
 from project.study.answers import answers, spread
 from project.study.database import Database
+from tests.processes import PATIENCE
 from tests.study.serving import choices, serving
 from tests.study.studies import key_of, make_run, rows
 
@@ -85,7 +86,7 @@ def test_a_server_that_is_killed_loses_no_answer_that_it_took(tmp_path):
     with serving(run, 6, *options) as server, ThreadPoolExecutor(6) as pool:
         visitors = [Visitor(link, seed) for seed, link in enumerate(server.links)]
         cut = [pool.submit(until_cut_off, visitor) for visitor in visitors]
-        enough.wait()
+        assert enough.wait(PATIENCE)
         server.process.send_signal(signal.SIGKILL)
         server.process.wait()
         killed.set()

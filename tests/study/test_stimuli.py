@@ -106,6 +106,50 @@ def test_a_study_is_made_once_and_keeps_its_settings_and_pictures(tmp_path):
         open_or_make(folder, "study", {"seconds": 30})
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"candidates": 0, "source": "", "attacks": []},
+        {"design": "paper", "candidates": 2, "checks": 0},
+        {"design": "2afc", "candidates": 0},
+        {"source": SOURCE, "attacks": ["ssta", "pgd"]},
+    ],
+)
+def test_the_same_settings_open_the_study_that_they_made(tmp_path, given):
+    folder = make_run(tmp_path)
+    made = open_or_make(folder, "study", given)
+    assert open_or_make(folder, "study", given).settings == made.settings
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"checks": 0}, "checks 4, got 0"),
+        ({"candidates": 2}, "candidates 3, got 2"),
+        ({"design": "2afc"}, "design 'paper', got '2afc'"),
+        ({"attacks": ["pgd"]}, r"attacks \(.*\), got \('pgd',\)"),
+    ],
+)
+def test_other_settings_than_the_studys_are_named(tmp_path, given, message):
+    folder = make_run(tmp_path)
+    open_or_make(folder, "study", {})
+    with pytest.raises(InputError, match=message):
+        open_or_make(folder, "study", given)
+
+
+def test_an_attack_is_judged_once():
+    with pytest.raises(InputError, match="judged once, got --attacks pgd ssta pgd"):
+        Settings(attacks=("pgd", "ssta", "pgd"))
+
+
+@pytest.mark.parametrize("content", [None, b"Ich erkl\xe4re"])
+def test_a_consent_that_is_no_text_is_refused(tmp_path, content):
+    path = tmp_path / "consent"
+    path.mkdir() if content is None else path.write_bytes(content)
+    with pytest.raises(InputError, match=r"the path of a text in UTF-8, got .*consent: "):
+        open_or_make(make_run(tmp_path), "study", {"consent": path})
+
+
 def test_a_deleted_study_leaves_no_trace_in_the_next(tmp_path):
     folder = make_run(tmp_path)
     old = open_or_make(folder, "study", {})

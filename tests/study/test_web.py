@@ -117,7 +117,8 @@ def test_pictures_are_sent_to_who_sees_their_page(rater, client):
 
 def test_a_page_tells_nothing_of_what_it_shows(rater, database):
     for _ in range(10):
-        html = rater.get("/page").text
+        drawn = r'/image/[\w-]+|name="key" value="[\w-]+"'  # may spell anything
+        html = re.sub(drawn, "", rater.get("/page").text)
         words = ("pgd", "ssta", "stadv", "attack", "clean", "obvious", "identical", "resnet")
         assert not [word for word in words if word in html.lower()]
         assert "photo" not in html

@@ -22,6 +22,7 @@ def alone(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setattr("project.tracking.logger._TO_START", 300)  # on a busy machine
     return tmp_path
 
 

@@ -68,8 +68,9 @@ def _values(items) -> dict[str, Any]:
 
 
 def _records(folder: Path):
-    [path] = Path(folder).rglob("*.wandb")
-    content, place, part = path.read_bytes(), 7, b""
+    paths = list(Path(folder).rglob("*.wandb"))
+    assert len(paths) <= 1, f"several runs in {folder}"
+    content, place, part = b"".join(path.read_bytes() for path in paths), 7, b""
     while place + 7 <= len(content):
         if 32768 - place % 32768 < 7:
             place += 32768 - place % 32768

@@ -70,7 +70,7 @@ def test_averaged_weights_go_on_from_where_they_were(step: int, tmp_path: Path):
 
 
 def killed_in_mid_epoch(folder: Path, devices: int) -> None:
-    running = ranks(train, folder, devices, 0.3, devices=devices)
+    running = ranks(train, folder, devices, 1.0, devices=devices)
     deadline = time.monotonic() + PATIENCE
     while not (folder / "3.ckpt").exists():
         assert all(one.is_alive() for one in running), "it ended before it could be killed"
