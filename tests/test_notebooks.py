@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from project.victims import TimmVictim
+from tests.report.conftest import VICTIMS, make_run
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -74,15 +75,36 @@ def untrained(root: Path, checkpoint: str, **arguments: Any) -> None:
     torch.save(state, root / checkpoint)
 
 
+def execute(path: Path) -> dict[str, Any]:
+    """Run all cells and return what they define."""
+    namespace: dict[str, Any] = {}
+    with mpl.rc_context({"backend": "Agg"}):
+        for cell in code_cells(path):
+            exec("".join(cell["source"]), namespace)
+        plt.close("all")
+    return namespace
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @every_notebook
 def test_notebook_runs(path, root, monkeypatch, capsys):
     monkeypatch.chdir(root)
     monkeypatch.setattr(torch, "set_num_threads", lambda count: None)  # tests share the cores
-    namespace: dict[str, Any] = {}
-    with mpl.rc_context({"backend": "Agg"}):
-        for cell in code_cells(path):
-            exec("".join(cell["source"]), namespace)
-        plt.close("all")
+    execute(path)
     assert SAYS[path.stem] in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("samples", [2, 0])
+@pytest.mark.parametrize("task", ["classification", "segmentation"])
+def test_any_run_is_read(task, samples, tmp_path, monkeypatch, capsys):
+    (tmp_path / "configs").mkdir()  # so it is a repository's root
+    folder = tmp_path / "runs" / "notebooks" / "classification"
+    make_run(folder, task, count=8, samples=samples, sources=VICTIMS[1:2])
+    monkeypatch.chdir(tmp_path)
+    found = execute(ROOT / "notebooks" / "read_a_run.ipynb")
+    said = capsys.readouterr().out
+    assert f"A run of {task}" in said
+    assert ("not drawn" in said) == (task == "segmentation")
+    assert [sample.source for sample in found["same"]] == [VICTIMS[1]] * min(samples, 1) * 2

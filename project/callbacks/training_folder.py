@@ -94,15 +94,13 @@ class TrainingFolder(L.Callback):
         """Name the epoch, which not everyone who logs does."""
         self._logger.epoch = trainer.current_epoch
 
-    def on_train_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        """Log the learning rate, which the training itself does not."""
+        """Log the step's learning rate, which the training does not; the batch's end has the next.
+
+        Of batches that are accumulated, the last one's is logged: they all have one rate.
+        """
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         pl_module.log("train/learning_rate", rate, batch_size=len(batch["image"]))
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+import wandb
+
 Mode = Literal["auto", "online", "offline", "disabled"]
 
 
@@ -22,13 +24,20 @@ def logged_in() -> bool:
     """Return whether W&B credentials are on this machine; asks no network."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
-    host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).netloc
+    hosts = _hosts()
     files = [os.environ.get("NETRC"), "~/.netrc", "~/_netrc"]
     for path in [Path(name).expanduser() for name in files if name]:
         try:
-            return netrc.netrc(str(path)).authenticators(host) is not None
+            return any(map(netrc.netrc(str(path)).authenticators, hosts))
         except FileNotFoundError:
             continue
         except (netrc.NetrcParseError, OSError):
             return False
     return False
+
+
+def _hosts() -> list[str]:
+    """Return where a log-in may lead: W&B's cloud under today's name and the one it long had."""
+    if given := os.environ.get("WANDB_BASE_URL"):
+        return [urlsplit(given).netloc]
+    return [urlsplit(wandb.Settings().base_url).netloc, "api.wandb.ai"]

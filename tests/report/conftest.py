@@ -130,7 +130,7 @@ def segmentation_rows(rng, count, attack, source, victim):
 def classification_measures(rows, attacks):
     for victim in VICTIMS:
         found = [r for r in rows if r["victim"] == victim and r["attack"] == attacks[0]]
-        found = [r for r in found if r["source"] == VICTIMS[0]]
+        found = [r for r in found if r["source"] == rows[0]["source"]]
         yield rate("", "", victim, "clean_accuracy", [r["clean_correct"] for r in found])
     for attack, source, victim in {(r["attack"], r["source"], r["victim"]): 0 for r in rows}:
         key = (attack, source, victim)
@@ -157,33 +157,33 @@ def rate(attack, source, victim, metric, hits):
     )
 
 
-def segmentation_measures(rng, attacks):
+def segmentation_measures(rng, attacks, sources):
     clean = {victim: 0.5 + 0.1 * k for k, victim in enumerate(VICTIMS)}
     for victim, value in clean.items():
         yield Measure("", "", victim, "clean_miou", value)
         yield Measure("", "", victim, "clean_pixel_accuracy", value + 0.2)
     for attack in attacks:
-        for source in VICTIMS[:2]:
+        for source in sources:
             for victim in VICTIMS:
                 kept = 0.05 if source == victim else 0.5 + 0.3 * rng.random()
                 yield Measure(attack, source, victim, "miou", kept * clean[victim])
 
 
-def make_run(folder, task, count=40, samples=3):
+def make_run(folder, task, count=40, samples=3, sources=VICTIMS[:2]):
     rng = np.random.default_rng(0)
     attacks = ("ssta", "pgd") if task == "classification" else ("transegpgd", "pgd")
     make_rows = classification_rows if task == "classification" else segmentation_rows
     rows = [
         row
         for attack in attacks
-        for source in VICTIMS[:2]
+        for source in sources
         for victim in VICTIMS
         for row in make_rows(rng, count, attack, source, victim)
     ]
     measures = (
         classification_measures(rows, attacks)
         if task == "classification"
-        else segmentation_measures(rng, attacks)
+        else segmentation_measures(rng, attacks, sources)
     )
     write_rows(folder / "rows.parquet", rows)
     write_measures(folder / "metrics.csv", list(measures))
@@ -192,7 +192,7 @@ def make_run(folder, task, count=40, samples=3):
             keep_sample(
                 folder,
                 attack,
-                VICTIMS[0],
+                sources[0],
                 index,
                 flow=attack == "ssta",
                 classes=task == "segmentation",

@@ -208,12 +208,33 @@ def test_the_reference_is_the_first_transegpgd_else_the_last_else_the_one_named(
         data.reference("fgsm")
 
 
+def test_a_transegpgd_is_known_by_its_class_whatever_its_name():
+    methods = {"pgd": "PGD", "not_transegpgd": "CosPGD", "tse": "TranSegPGD", "last": "SegPGD"}
+    facts = {attack: {"kind": "gradient", "method": found} for attack, found in methods.items()}
+    data = judged(run_of(drawn_cells(attacks=tuple(methods)), attacks=facts))
+    assert data.reference(None) == "tse"
+    facts["pgd"]["method"] = "Aimed(TranSegPGD)"
+    assert data.reference(None) == "pgd"
+
+
 def test_with_five_images_the_table_says_that_nothing_can_be_shown():
     few, more = (transfer_section(run_of(drawn_cells(images=n))) for n in (5, 6))
     [note] = [t.note for t in few.tables if t.title.startswith("Transfer against")]
     assert "With 5 images no p can be below 5 %" in note
     assert not any("no p can be" in table.note for table in more.tables)
     assert all(one.p >= 2 / 2**5 for one in [*few.overall, *few.by_pair])
+
+
+def test_with_one_victim_the_table_of_pairs_says_what_the_test_is():
+    alone = transfer_section(run_of(drawn_cells(images=5, names=("a",))))
+    [_, pairs] = alone.tables
+    assert pairs.title.startswith("Each pair against")
+    assert "as above" not in pairs.note
+    assert "two-sided permutation test: all 32 swaps" in pairs.note
+    assert "With 5 images no p can be below 5 %" in pairs.note
+    [_, overall, pairs] = transfer_section(run_of(drawn_cells(images=5))).tables
+    assert "as above" in pairs.note
+    assert all(("permutation test" in t.note) == (t is overall) for t in (overall, pairs))
 
 
 def test_a_single_image_has_numbers_and_no_interval():

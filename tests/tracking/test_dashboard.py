@@ -3,18 +3,21 @@
 import json
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 import wandb
+import yaml
 
 from project.evaluation.transfer import measure_name
-from project.records import read_measures
+from project.records import Measure, read_measures, write_measures
 from project.report import build_report
 from project.tracking import MirageWandbLogger, track_run
 from project.tracking.dashboard.__main__ import main
 from project.tracking.dashboard.heat_map import CHART, SPECIFICATION
 from tests.report.conftest import make_run
 from tests.report.test_training import make_training
+from tests.tracking.conftest import MEASURES
 from tests.tracking.offline import read
 
 with warnings.catch_warnings():
@@ -22,8 +25,10 @@ with warnings.catch_warnings():
     why = "the extra 'dashboards' is not installed"
     wr = pytest.importorskip("wandb_workspaces.reports.v2", reason=why)
     ws = pytest.importorskip("wandb_workspaces.workspaces", reason=why)
+    from project.tracking.dashboard.sweeps import training_settings
     from project.tracking.dashboard.workspace import workspace
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 CONFIG = {
     "attack": {
         "attacks": {
@@ -123,14 +128,38 @@ def test_the_heat_map_reads_columns_of_the_measures():
 def test_a_training_dashboard_shows_what_was_logged(tmp_path):
     folder = make_training(tmp_path)
     facts = json.loads((folder / "run.json").read_text())
-    config = {"model": {"init_args": {"learning_rate": 0.1, "victim": {"class_path": "x"}}}}
+    robust = {"class_path": "TRADES", "init_args": {"beta": 6, "anything": None}}
+    given = {"learning_rate": 0.1, "victim": {"class_path": "x"}, "robust": robust}
+    config = {"model": {"init_args": given}}
     (folder / "run.json").write_text(json.dumps(facts | {"config": json.dumps(config)}))
     made = workspace(folder, "team", "mirage")
     scores = [panel.y for panel in made.sections[0].panels]
     assert scores == [["val/accuracy", "val/robust_accuracy"]]
     logged = {"train/loss", "train/attack_strength", "val/accuracy", "val/robust_accuracy"}
     assert set(metrics(made)) == logged
-    assert settings(made) == ["model.init_args.learning_rate"]
+    numbers = ("learning_rate", "robust.init_args.beta")
+    assert settings(made) == [f"model.init_args.{name}" for name in numbers]
+
+
+def test_a_training_dashboard_has_an_axis_for_all_that_the_shipped_sweep_varies():
+    sweep = yaml.safe_load((CONFIGS / "sweeps/shapes_trades.yaml").read_text())
+    recipes = [x.removeprefix("--config=configs/") for x in sweep["command"] if ".yaml" in x]
+    shown = {name for x in recipes for name in training_settings((CONFIGS / x).read_text())}
+    assert sweep["parameters"].keys() <= shown
+
+
+@pytest.mark.parametrize("net", ["alex", "squeeze", "vgg"])
+def test_every_lpips_is_on_the_dashboard(run, net):
+    own = ("pgd", "a", "a", f"lpips_{net}")
+    seen = [Measure(*own, 0.1), Measure(*own[:3], "ssim", 0.9)]
+    write_measures(run / "metrics.csv", [*MEASURES, *seen])
+    config = {"attack": {"attacks": {"pgd": {"init_args": {"eps": 0.03}}}}}
+    (run / "run.json").write_text(json.dumps({"config": json.dumps(config)}))
+    made = workspace(run, "team", "mirage")
+    shown = {section.name: section.panels for section in made.sections}
+    assert f"lpips_{net}" in [panel.title for panel in shown["Visibility"]]
+    *_, outcome = shown["Sweeps"][0].columns
+    assert outcome.metric.name == f"pgd/a/a/lpips_{net}"
 
 
 @pytest.fixture
@@ -168,6 +197,18 @@ def test_a_chart_that_is_there_does_not_keep_the_workspace(folder, server, monke
     main()
     assert len(server) == 1
     assert "which is well if the chart is there: name is taken" in capsys.readouterr().out
+
+
+def test_without_a_log_in_one_line_says_what_to_do(folder, server, monkeypatch, capsys):
+    def refuse():
+        raise wandb.errors.UsageError("No API key configured.")
+
+    monkeypatch.setattr(wandb, "Api", refuse)
+    monkeypatch.setattr(sys, "argv", ["dashboard", str(folder), "--entity", "team"])
+    with pytest.raises(SystemExit, match=r"^error: .*`wandb login`.*report\.html.*No API key"):
+        main()
+    assert not server
+    assert not capsys.readouterr().out
 
 
 def test_a_run_without_pictures_and_checks_has_no_panel_of_them(run):

@@ -1,3 +1,8 @@
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import wandb
 from lightning.pytorch.loggers import CSVLogger
@@ -51,6 +56,19 @@ def test_a_mode_that_was_asked_for_by_name_is_not_replaced(no_server, tmp_path):
     with pytest.raises(wandb.errors.AuthenticationError):
         _ = logger.experiment
     assert no_server[0] == ["online"]
+
+
+def test_the_documented_command_lists_a_run_that_was_not_uploaded(tmp_path, monkeypatch):
+    docs = (Path(__file__).parents[2] / "docs/tracking.md").read_text()
+    [command] = [line for line in docs.splitlines() if line.startswith("wandb sync --dry-run")]
+    logger = MirageWandbLogger(save_dir=str(tmp_path / "runs"))
+    logger.log_metrics({"x": 1.0})
+    logger.finalize("success")
+    assert read(tmp_path / "runs").exits == [0]  # waits until the file is whole
+    monkeypatch.delenv("WANDB_SILENT")
+    listing = [sys.executable, "-m", *shlex.split(command, comments=True)]
+    told = subprocess.run(listing, check=True, capture_output=True, text=True, cwd=tmp_path)
+    assert "Would sync 1 run" in told.stdout + told.stderr
 
 
 def test_other_processes_than_the_first_write_nothing(monkeypatch, run, tmp_path):

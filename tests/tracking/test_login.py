@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 from project.tracking.login import logged_in, resolved
 
 
@@ -8,6 +11,13 @@ def test_without_credentials_a_run_is_offline():
 
 def test_with_an_api_key_a_run_is_online(monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
+    assert resolved("auto") == "online"
+
+
+def test_what_wandb_login_leaves_behind_is_a_log_in(tmp_path):
+    logging_in = "import wandb; wandb.login(key='x' * 40, verify=False)"
+    subprocess.run([sys.executable, "-c", logging_in], check=True)  # a process remembers it
+    assert (tmp_path / "netrc").is_file()
     assert resolved("auto") == "online"
 
 

@@ -100,6 +100,30 @@ def test_a_training_leaves_history_samples_slices_and_a_report(tmp_path, task, c
     assert f"report: {run / 'report.html'}" in capsys.readouterr().out
 
 
+class UsedRates(L.Callback):
+    """Keeps the learning rate of every step of the optimiser."""
+
+    def __init__(self) -> None:
+        self.rates: list[float] = []
+
+    def on_before_optimizer_step(
+        self, trainer: L.Trainer, module: L.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        self.rates.append(optimizer.param_groups[0]["lr"])
+
+
+@pytest.mark.parametrize(("accumulated", "steps"), [(1, 6), (2, 4)])
+def test_the_logged_learning_rate_is_that_of_the_step(tmp_path, accumulated, steps):
+    used = UsedRates()
+    folder = TrainingFolder(str(tmp_path / "run"), samples=0)
+    fit(tmp_path, used, folder, accumulate_grad_batches=accumulated)
+    points = History.read(tmp_path / "run" / "history.csv").points
+    logged = {p.step: p.value for p in points if p.metric == "train/learning_rate"}
+    assert list(logged) == list(range(steps))
+    assert list(logged.values()) == pytest.approx(used.rates)
+    assert len(set(used.rates)) == steps
+
+
 def pixels(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path)).astype(int)
 

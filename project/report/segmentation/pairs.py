@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from project.pixel_counts import Counts
+from project.report.masking.traits import Traits, traits_of
 from project.report.run import Run
 from project.resampling import Floats
 
@@ -59,21 +60,23 @@ class Judged:
         """Return the attack that the others are tested against.
 
         Args:
-            named: which; None is the first whose name holds "TranSegPGD", else the last.
+            named: which; None is the first TranSegPGD, else the last.
 
         Raises:
             ValueError: if it is none of the attacks.
         """
         if named is None:
-            plain = {
-                attack: "".join(filter(str.isalnum, attack)).lower() for attack in self.attacks
-            }
-            return next((a for a in self.attacks if "transegpgd" in plain[a]), self.attacks[-1])
+            return next(filter(self._is_transegpgd, self.attacks), self.attacks[-1])
         if named not in self.attacks:
             raise ValueError(
                 f"the reference must be one of {', '.join(self.attacks)}, got {named!r}."
             )
         return named
+
+    def _is_transegpgd(self, attack: str) -> bool:
+        """Tell by the attack's class; by its name in runs of before the class was kept."""
+        method = traits_of(self.run).get(attack, Traits()).method or attack
+        return "transegpgd" in "".join(filter(str.isalnum, method)).lower()
 
 
 def judged(run: Run) -> Judged | None:

@@ -48,8 +48,8 @@ def overall_table(data: Judged, found: Sequence[Contrast], reference: str) -> Ta
     """Return who is stronger in the mean over all transfer pairs."""
     note = (
         f"Mean mIoU over the {len(data.transfer)} transfer pairs, minus that of {reference}, in "
-        f"points: above 0 {reference} is stronger. BCa bootstrap 95 % interval over images, drawn "
-        f"for both attacks together. {_test(data)} Holm's correction is for {len(found)} attacks."
+        f"points: above 0 {reference} is stronger. {_inference(data)} Holm's correction is for "
+        f"{len(found)} attacks."
     )
     rows = [
         (
@@ -71,9 +71,11 @@ def overall_table(data: Judged, found: Sequence[Contrast], reference: str) -> Ta
 def pair_table(data: Judged, found: Sequence[Contrast], reference: str) -> Table:
     """Return who is stronger on each pair."""
     cells = {(one.attack, one.pair): one for one in found}
+    # Without a transfer pair there is no table above that would have said it.
+    inference = "Interval and test as above." if data.transfer else _inference(data)
     note = (
-        f"The victim's mIoU, minus that under {reference}, in points, on each pair, as above; ◆ is "
-        f"white box. p by Holm for all {len(found)} tests. ✓ {reference} is stronger, ✗ the other "
+        f"The victim's mIoU on each pair, minus that under {reference}, in points; ◆ is white box. "
+        f"{inference} p by Holm for all {len(found)} tests. ✓ {reference} is stronger, ✗ the other "
         "is, at 5 %; no mark: not shown."
     )
     attacks = list(dict.fromkeys(one.attack for one in found))
@@ -96,13 +98,14 @@ def matrix_table(data: Judged, attack: str) -> Table:
     return Table(f"Transfer of {attack}", note, "source ↓ victim →", shown.victims, rows)
 
 
-def _test(data: Judged) -> str:
-    """Say what the test is, and what it cannot say."""
+def _inference(data: Judged) -> str:
+    """Say what interval and test are, and what the test cannot say."""
     swaps = 2**data.images
     drawn = f"all {swaps}" if swaps <= PERMUTATIONS else f"{PERMUTATIONS} seeded"
     text = (
-        f"p of a two-sided permutation test: {drawn} swaps of the two attacks' images, all pairs "
-        "of one image together."
+        "BCa bootstrap 95 % interval over images, drawn for both attacks together. p of a "
+        f"two-sided permutation test: {drawn} swaps of the two attacks' images, all pairs of one "
+        "image together."
     )
     if data.images < _FEWEST:
         text += (

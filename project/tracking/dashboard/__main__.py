@@ -10,7 +10,7 @@ from pathlib import Path
 
 import wandb
 
-from project.errors import plain_errors
+from project.errors import InputError, plain_errors
 from project.tracking.dashboard.heat_map import CHART, SPECIFICATION
 
 
@@ -27,14 +27,20 @@ def main() -> None:
         from project.tracking.dashboard.workspace import workspace  # noqa: PLC0415 - an extra
 
         made = workspace(given.run, given.entity, given.project)
-        _make_chart(given.entity)
-        print(made.save().url)
+        try:
+            _make_chart(wandb.Api(), given.entity)
+            print(made.save().url)
+        except wandb.Error as error:
+            raise InputError(
+                "a workspace lies on W&B's server and takes a log-in (`wandb login`, or "
+                f"WANDB_API_KEY); offline there is {given.run / 'report.html'}. W&B says: {error}"
+            ) from error
 
 
-def _make_chart(entity: str) -> None:
+def _make_chart(api: wandb.Api, entity: str) -> None:
     """Make the chart, unless the entity has it; W&B does not say beforehand whether it does."""
     try:
-        wandb.Api().create_custom_chart(
+        api.create_custom_chart(
             entity=entity,
             name=CHART,
             display_name="Mirage: transfer matrices",

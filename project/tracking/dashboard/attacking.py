@@ -14,7 +14,8 @@ from project.report.run import Run
 from project.tracking.dashboard.heat_map import CHART, TABLE
 from project.tracking.dashboard.sweeps import attack_settings, parallel
 
-_PERCEPTUAL = ("lpips_alex", "ssim", "psnr", "linf", "flow_max")
+_LPIPS = ("lpips_alex", "lpips_vgg", "lpips_squeeze")
+_PERCEPTUAL = (*_LPIPS, "ssim", "psnr", "linf", "flow_max")
 _VISIBLE = (*(f"{name}_fooled" for name in _PERCEPTUAL), *_PERCEPTUAL)
 
 

@@ -10,7 +10,7 @@ import yaml
 
 
 def attack_settings(config: str, attack: str) -> list[str]:
-    """Return the numbers that an attack's own arguments hold.
+    """Return the numbers that an attack's arguments hold, and those of its parts.
 
     Args:
         config: of a run, YAML.
@@ -22,7 +22,7 @@ def attack_settings(config: str, attack: str) -> list[str]:
 
 
 def training_settings(config: str) -> list[str]:
-    """Return the numbers that a training's own arguments hold.
+    """Return the numbers that a training's arguments hold, and those of its victim and loss.
 
     Args:
         config: of a run, YAML.
@@ -51,5 +51,7 @@ def parallel(
 
 def _numbers(values: Mapping[str, Any], where: str) -> Iterator[str]:
     for name, value in values.items():
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{where}.{name}")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
             yield f"{where}.{name}"
