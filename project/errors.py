@@ -17,13 +17,25 @@ def plain_errors() -> Iterator[None]:
     """End a script with the message alone where the input or the machine is at fault."""
     try:
         yield
-    except (InputError, FileNotFoundError) as error:
-        sys.exit(f"error: {error}")
-    except RuntimeError as error:
-        if "DataLoader worker (pid" not in str(error):
+    except Exception as error:
+        told = _told(error)
+        if told is None:
             raise
-        sys.exit(
-            f"error: {error}\nA process that loads data has died, most often for want of memory. "
-            "Free some or set --data.num_workers lower, and run the same command: what is stored "
-            "is not lost."
+        sys.exit(f"error: {told}")
+
+
+def _told(error: BaseException) -> str | None:
+    """Return what is said of an error that is not the code's; None of one that may be."""
+    if isinstance(error, FileNotFoundError):
+        return str(error)
+    if "DataLoader worker (pid" in str(error):
+        return (
+            f"{error}\nA process that loads data has died, most often for want of memory. Free "
+            "some or set --data.num_workers lower, and run the same command: what is stored is "
+            "not lost."
         )
+    # Where a config may name one of several kinds, jsonargparse raises its own error from ours.
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, InputError):
+        cause = cause.__cause__
+    return None if cause is None else str(cause)

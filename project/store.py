@@ -2,12 +2,14 @@
 
 Layout
     ROOT/LABEL-KEY/manifest.json     what the key stands for
-    ROOT/LABEL-KEY/00000042.png      the 8-bit image of sample 42, its facts as JSON in a text chunk
+    ROOT/LABEL-KEY/00000042.png      the 8-bit image of sample 42, with text chunks of JSON: its
+                                     facts, what it was made from, whether there are arrays
     ROOT/LABEL-KEY/00000042.npz      its flow, mask and traces; written before the image
 
-KEY is a hash of everything the images follow from. A sample is there once its PNG is: files are
+KEY is a hash of what the images follow from: of the data, names and sizes of the files, so what a
+sample was made from is compared when it is read. A sample is there once its PNG is: files are
 replaced as a whole, so none is ever half. Any number of runs may write to one store at once, since
-equal keys and indices mean equal content.
+equal keys and indices mean equal content; where their batches are of other sizes, to rounding.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import io
 import json
 import re
 import warnings
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +34,7 @@ from project.replacing import remove_abandoned, replace_file
 
 _FORMAT = 1
 _CHUNK = "mirage"
+_ABOUT = "mirage_about"  # not in files of before 2026-11-22
 _WRITERS = 4  # threads; [ours]
 _TRACE = "trace_"  # before the name of a trace, among the names of the arrays
 
@@ -87,33 +91,51 @@ class Store:
         """Return where a sample's image lies once it is there."""
         return self.folder / f"{index:08d}.png"
 
-    def load(self, indices: list[int]) -> list[StoredSample] | None:
+    def load(
+        self, indices: list[int], origins: Sequence[str] | None = None
+    ) -> list[StoredSample] | None:
         """Return the samples of a batch, or None unless every one of them is there and readable.
 
         A batch that was interrupted is attacked again as a whole: so its images are the same, bit
         for bit, as in an unbroken run.
+
+        Args:
+            indices: of the samples.
+            origins: what each would be made from now; None takes any.
         """
         if not all(index in self for index in indices):
             return None
         try:
-            return [self._read(index) for index in indices]
+            pairs = zip(indices, origins or [""] * len(indices), strict=True)
+            return [self._read(index, origin) for index, origin in pairs]
         except Exception as error:  # a broken file fails in many ways: zip, zlib, PNG, JSON
             warnings.warn(
-                f"a file in {self.folder} cannot be read ({error}); its batch is attacked again.",
+                f"a file in {self.folder} cannot be used ({error}); its batch is attacked again.",
                 stacklevel=2,
             )
             return None
 
-    def save(self, indices: list[int], samples: list[StoredSample]) -> None:
+    def save(
+        self,
+        indices: list[int],
+        samples: list[StoredSample],
+        origins: Sequence[str] | None = None,
+    ) -> None:
         """Write the samples of a batch, several at a time: compressing and flushing leave the GIL.
+
+        Args:
+            indices: of the samples.
+            samples: as many.
+            origins: what each was made from, a hash of it; None does not say.
 
         Raises:
             WriteError: if the disk does not take them; what was stored before is kept.
         """
         self._write_manifest()
-        pairs = list(zip(indices, samples, strict=True))
+        origins = origins or [""] * len(indices)
+        each = list(zip(indices, samples, origins, strict=True))
         with ThreadPoolExecutor(_WRITERS) as writers:
-            list(writers.map(lambda pair: self._write(*pair), pairs))  # raises what a writer raises
+            list(writers.map(lambda one: self._write(*one), each))  # raises what a writer raises
 
     def _check_manifest(self) -> None:
         path = self.folder / "manifest.json"
@@ -142,19 +164,25 @@ class Store:
         if not path.exists():
             replace_file(path, json.dumps(self._manifest(), indent=1, sort_keys=True).encode())
 
-    def _read(self, index: int) -> StoredSample:
-        with Image.open(self.image_path(index)) as file:
+    def _read(self, index: int, origin: str) -> StoredSample:
+        path = self.image_path(index)
+        with Image.open(path) as file:
             file.load()
             facts = json.loads(file.text[_CHUNK])  # type: ignore[attr-defined]
+            about = json.loads(file.text.get(_ABOUT, "{}"))  # type: ignore[attr-defined]
             image = np.asarray(file)
-        arrays_path = self.image_path(index).with_suffix(".npz")
+        if origin and (about.get("origin") or origin) != origin:
+            raise ValueError(f"{path.name} was made from another image or label")
+        arrays_path = path.with_suffix(".npz")
         if not arrays_path.is_file():
+            if about.get("arrays"):
+                raise ValueError(f"{arrays_path.name} is gone")
             return StoredSample(image, facts)
         with np.load(io.BytesIO(arrays_path.read_bytes())) as arrays:
             traces = {n.removeprefix(_TRACE): arrays[n] for n in arrays if n.startswith(_TRACE)}
             return StoredSample(image, facts, arrays.get("flow"), arrays.get("mask"), traces)
 
-    def _write(self, index: int, sample: StoredSample) -> None:
+    def _write(self, index: int, sample: StoredSample, origin: str) -> None:
         path = self.image_path(index)
         arrays: dict[str, NDArray[Any]] = {_TRACE + n: one for n, one in sample.traces.items()}
         if sample.flow is not None:
@@ -167,6 +195,7 @@ class Store:
             replace_file(path.with_suffix(".npz"), packed.getvalue())
         text = PngImagePlugin.PngInfo()
         text.add_text(_CHUNK, json.dumps(sample.facts))
+        text.add_text(_ABOUT, json.dumps({"origin": origin, "arrays": bool(arrays)}))
         encoded = io.BytesIO()
         Image.fromarray(sample.image).save(encoded, "PNG", pnginfo=text, compress_level=1)
         replace_file(path, encoded.getvalue())

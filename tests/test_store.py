@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image, PngImagePlugin
 
 from project.replacing import WriteError
 from project.store import Store, StoredSample, StoreError
@@ -79,6 +80,37 @@ def test_truncated_image_is_attacked_again_with_a_warning(tmp_path):
     path.write_bytes(path.read_bytes()[:60])
     with pytest.warns(UserWarning, match="its batch is attacked again"):
         assert store.load([1]) is None
+
+
+def test_what_was_made_from_something_else_is_attacked_again_with_a_warning(tmp_path):
+    store = open_store(tmp_path)
+    store.save([1, 2], [sample(1), sample(2)], ["one", "two"])
+    assert store.load([1, 2], ["one", "two"]) is not None
+    assert store.load([1, 2]) is not None
+    with pytest.warns(UserWarning, match=r"00000002\.png was made from another .*its batch"):
+        assert store.load([1, 2], ["one", "other"]) is None
+    store.save([3], [sample(3)])  # which does not say
+    assert store.load([3], ["three"]) is not None
+
+
+def test_arrays_that_have_gone_are_missed(tmp_path):
+    store = open_store(tmp_path)
+    store.save([1, 2], [sample(1), sample(2, with_flow=False)])
+    (store.folder / "00000001.npz").unlink()
+    with pytest.warns(UserWarning, match=r"00000001\.npz is gone.*its batch is attacked again"):
+        assert store.load([1]) is None
+    assert store.load([2]) is not None
+
+
+def test_images_stored_before_their_origin_was_are_taken(tmp_path):
+    store = open_store(tmp_path)
+    store.save([1], [sample(1, with_flow=False)], ["one"])
+    path = store.folder / "00000001.png"
+    with Image.open(path) as file:
+        text = PngImagePlugin.PngInfo()
+        text.add_text("mirage", file.text["mirage"])
+        file.save(path, pnginfo=text)
+    assert store.load([1], ["other"]) is not None
 
 
 def test_store_of_another_experiment_is_refused(tmp_path):

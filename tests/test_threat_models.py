@@ -120,6 +120,11 @@ def test_pixels_outside_a_mask_never_change(images, inner):
     assert not torch.equal(rounded, images)
 
 
+def test_budget_in_grey_levels_is_refused():
+    with pytest.raises(ValueError, match=r"part of the range \[0, 1\], got 8\. .* give 8/255"):
+        Linf(8)
+
+
 @pytest.mark.parametrize("eps", [0.0, -1.0, float("nan")])
 def test_budget_that_is_not_positive_is_rejected(eps):
     with pytest.raises(ValueError, match="must be greater than 0"):

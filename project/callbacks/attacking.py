@@ -14,6 +14,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from project.attacks import ATTACKS_VERSION, Attack
 from project.callbacks.crafting import Crafting, stacked_images
 from project.callbacks.fast_sources import FastSources
+from project.data.batch import first_images
 from project.data.datamodule import AttackDataModule
 from project.describe import describe
 from project.errors import InputError
@@ -111,9 +112,7 @@ class AttackCallback(L.Callback):
         A source of which the store holds all images gets one only if an image cannot be read.
         """
         assert isinstance(pl_module, TransferEvaluation)
-        samples = trainer.datamodule.samples  # type: ignore[attr-defined]
-        compared = range(min(_COMPARED, len(samples)))
-        images = torch.stack([samples[place]["image"] for place in compared])
+        images = first_images(trainer.datamodule.samples, _COMPARED)  # type: ignore[attr-defined]
         fast = FastSources(self._victims, self.acceleration, images.to(pl_module.device))
         self.copies = fast.told
         for source in sorted(self._lacking):

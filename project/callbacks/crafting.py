@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -51,14 +52,15 @@ class Crafting:
             batch: ``image``, ``target`` and ``index``.
         """
         indices: list[int] = batch["index"].tolist()
-        stored = self.store.load(indices)
+        origins = _origins(batch["image"], batch["target"])
+        stored = self.store.load(indices, origins)
         if stored is not None:
             return stored
         result = self.attack.run(
             self.source(), batch["image"], batch["target"], batch["index"], self.max_batch
         )
         crafted = stored_samples(result)
-        self.store.save(indices, crafted)
+        self.store.save(indices, crafted, origins)
         self.made += len(indices)
         return crafted
 
@@ -88,6 +90,17 @@ def stacked_images(crafted: list[StoredSample]) -> Tensor:
     """Return stored images as a batch, (N, 3, H, W) in [0, 1]."""
     stacked = np.stack([sample.image for sample in crafted]).transpose(0, 3, 1, 2)
     return torch.from_numpy(np.ascontiguousarray(stacked)).float().div(255)
+
+
+def _origins(images: Tensor, target: Tensor) -> list[str]:
+    """Return a hash of each clean image, to the grey level, and its label."""
+    pairs = zip(_to_uint8(images), target.cpu().numpy(), strict=True)
+    return [
+        hashlib.blake2b(
+            repr(image.shape).encode() + image.tobytes() + label.tobytes(), digest_size=8
+        ).hexdigest()
+        for image, label in pairs
+    ]
 
 
 def _facts(result: AttackResult) -> dict[str, list[float]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from project.data.sample_set import SampleSet
 from project.errors import InputError
 
 Batch = dict[str, Tensor]
@@ -26,3 +28,14 @@ def collate(samples: list[Batch]) -> Batch:
         )
     batch: Batch = default_collate(samples)
     return batch
+
+
+def first_images(samples: SampleSet, count: int) -> Tensor:
+    """Return the first images of a set as a batch, (N, 3, H, W) in [0, 1].
+
+    Args:
+        samples: any, of whatever sizes.
+        count: the most to return; fewer if there are no more, or if one is of another size.
+    """
+    images = [samples[place]["image"] for place in range(min(count, len(samples)))]
+    return torch.stack([image for image in images if image.shape == images[0].shape])

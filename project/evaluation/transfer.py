@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
-import torch
 from torch import Tensor, nn
 
 from project.data import AttackDataModule
+from project.data.batch import first_images
 from project.errors import InputError
 from project.evaluation.feature_distances import FeatureDistances
 from project.evaluation.gathering import gathered
@@ -106,8 +106,7 @@ class TransferEvaluation(L.LightningModule):
     def on_test_start(self) -> None:
         """Check the victims on real images, and start all counts at zero."""
         samples = self._data.samples
-        probed = range(min(_PROBED, len(samples)))
-        images = torch.stack([samples[place]["image"] for place in probed])
+        images = first_images(samples, _PROBED)
         check_victims(self.victims, images.to(self.device), samples.task, samples.num_classes)
         self._judges = judges(self.victims, samples)
         self._meters = [PassMeter(step, self.victims, samples, self.device) for step in self.plan]

@@ -46,9 +46,17 @@ class Linf(Noise):
 
     Args:
         eps: the budget, in units of the [0, 1] range.
+
+    Raises:
+        InputError: if it is not above 0, or above 1.
     """
 
     def __init__(self, eps: float) -> None:
+        if eps > 1:
+            raise InputError(
+                f"an L∞ budget is a part of the range [0, 1], got {eps:g}. For grey levels give "
+                f"{eps:g}/255."
+            )
         self.eps = positive(eps)
 
     def noise(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:

@@ -5,6 +5,7 @@ import torch
 from lightning import LightningModule, Trainer
 
 from project.data import Augmentation, CamVidData, CentreCrop, Native, ShapesData, Stretch, VOCData
+from project.data.batch import first_images
 from project.describe import describe, digest
 from tests.data.files import blocks, camvid, photo, save
 
@@ -183,3 +184,13 @@ def test_lightning_runs_every_pass_over_every_sample(tmp_path):
     module = Recorder()
     trainer.test(module, datamodule=data, verbose=False)
     assert module.seen == [(loader, batch) for loader in (0, 1) for batch in ([0, 1], [2, 3], [4])]
+
+
+def test_first_images_are_those_that_make_a_batch():
+    samples = shapes().samples
+    assert first_images(samples, 3).shape == (3, 3, 64, 64)
+    assert torch.equal(first_images(samples, 3)[2], samples[2]["image"])
+    assert len(first_images(samples, 99)) == len(samples)
+    ragged = [{"image": torch.full((3, 4, width), float(width))} for width in (5, 6, 5, 5)]
+    assert first_images(ragged, 3).unique().tolist() == [5]
+    assert first_images(ragged, 3).shape == (2, 3, 4, 5)

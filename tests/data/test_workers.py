@@ -6,7 +6,8 @@ import pytest
 from torch.utils.data import Dataset
 
 from project.data import ShapesData
-from project.errors import plain_errors
+from project.data.decoding import SampleError
+from project.errors import InputError, plain_errors
 
 pytestmark = pytest.mark.usefixtures("loaders_end_here")
 LOST = [
@@ -57,6 +58,17 @@ def test_what_reading_a_sample_raises_stays_what_it_is(loader, num_workers):
         list(broken)
 
 
+def test_bad_input_is_told_in_one_line_whoever_read_it(loader, monkeypatch):
+    def spoilt(self, index):
+        raise SampleError("a.png: cannot be decoded: truncated") from KeyError("cause")
+
+    monkeypatch.setattr(Unreadable, "__getitem__", spoilt)
+    broken = loader(num_workers=1)
+    object.__setattr__(broken, "dataset", Unreadable())
+    with pytest.raises(SampleError, match=r"^a\.png: cannot be decoded: truncated$"):
+        list(broken)
+
+
 @pytest.mark.parametrize(
     "told",
     [
@@ -75,3 +87,8 @@ def test_scripts_show_where_any_other_runtime_error_comes_from():
     told = "Caught RuntimeError in DataLoader worker process 0."
     with pytest.raises(RuntimeError, match=told), plain_errors():
         raise RuntimeError(told)
+
+
+def test_scripts_find_the_input_at_fault_behind_an_error_made_from_it():
+    with pytest.raises(SystemExit, match=r"^error: crop must fit$"), plain_errors():
+        raise ValueError("none of the kinds fits") from InputError("crop must fit")

@@ -9,10 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from project.data import ShapesData
 from project.replacing import WriteError
 from project.store import StoreError
 from tests.experiment.doomed import experiment, stuck_at
-from tests.experiment.scene import BATCH, BATCHES, results, stored, visible
+from tests.experiment.scene import (
+    BATCH,
+    BATCHES,
+    attacks,
+    results,
+    run,
+    stored,
+    victims,
+    visible,
+)
 from tests.processes import PATIENCE, start, status
 
 _STUCK = f"{BATCH + 2:08d}.png"  # in the second batch
@@ -113,6 +123,33 @@ def test_truncated_stored_image_is_made_again(tmp_path, unbroken, attacked):
     assert attacked == [("FGSM", [8, 9, 10])]
     assert results(tmp_path) == results(unbroken)
     assert stored(tmp_path / "store") == stored(unbroken / "store")
+
+
+@pytest.mark.parametrize("changed", ["image", "label"])
+def test_data_that_has_changed_under_the_same_names_is_attacked_anew(
+    tmp_path, attacked, monkeypatch, changed
+):
+    experiment(tmp_path)
+    attacked.clear()
+    fitted, read = victims(), ShapesData.build  # to the data as it was
+
+    def other(self, *arguments):
+        samples = read(self, *arguments)
+        whole = samples.read
+
+        def changed_read(index):
+            pixels, label = whole(index)
+            if index != 9:
+                return pixels, label
+            return (pixels ^ 1, label) if changed == "image" else (pixels, (label + 1) % 6)
+
+        samples.read = changed_read
+        return samples
+
+    monkeypatch.setattr(ShapesData, "build", other)
+    with pytest.warns(UserWarning, match=r"00000009\.png was made from another image or label"):
+        run(tmp_path, victims=fitted, attacks=attacks())
+    assert sorted(attacked) == [("FGSM", [8, 9, 10])] * 2 + [("PGD", [8, 9, 10])] * 2
 
 
 def test_store_of_another_experiment_is_refused(tmp_path, attacked):
