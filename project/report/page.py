@@ -19,7 +19,7 @@ from project.report.pictures import flow_legend
 from project.report.run import Run
 from project.report.segmentation import TransferSection, transfer_section
 from project.report.templates import TOLD, embedded, environment
-from project.report.traces import HEIGHT, WIDTH, attack_traces
+from project.report.traces import HEIGHT, LEFT, RIGHT, WIDTH, attack_traces
 from project.report.visibility import both_rates, set_distances, visibility
 
 
@@ -89,6 +89,8 @@ def _render(
         masking=masking,
         traces=attack_traces(run),
         chart_width=WIDTH,
+        chart_left=LEFT,
+        chart_right=RIGHT,
         chart_height=HEIGHT,
         notices=run.facts.get("notices") or [],
         gallery=gallery,

@@ -36,7 +36,7 @@ def test_the_network_is_forbidden(visit, pictured_run):
     blocked = opened.page.evaluate(
         """() => new Promise((resolve) => {
             const found = [];
-            setTimeout(() => resolve(found), 5000); // where one was let through
+            setTimeout(() => resolve(found), 25000); // where one was let through
             addEventListener("securitypolicyviolation", (event) => {
               found.push(event.effectiveDirective);
               if (found.length === 3) resolve(found.sort());

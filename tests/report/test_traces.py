@@ -106,8 +106,8 @@ def test_attacks_without_stages_have_charts_without_shade_in_the_runs_order():
     assert [source.source for source in found[0].sources] == ["a", "b"]
     [chart] = found[0].sources[0].charts
     assert chart.shade == []
-    assert chart.lines[0].middle.startswith("M60.5,98.0L")
-    assert chart.lines[0].middle.endswith("L219.5,8.0")
+    assert chart.lines[0].middle.startswith("M78.5,98.0L")
+    assert chart.lines[0].middle.endswith("L237.5,8.0")
 
 
 def test_the_page_draws_traces_and_is_light(segmentation_run, tmp_path):
@@ -123,3 +123,21 @@ def test_the_page_draws_traces_and_is_light(segmentation_run, tmp_path):
     labels = [label for label in page.attributes("aria-label") if "transegpgd on" in label]
     assert len(labels) == 2 * 2
     assert len(text) - len(without) < 20_000
+
+
+@pytest.mark.browser
+def test_stage_2_is_shaded_as_far_as_it_goes(segmentation_run, tmp_path, visit):
+    folder = tmp_path / "run"
+    shutil.copytree(segmentation_run, folder)
+    write_traces(folder / "traces.parquet", [trace(index, source=VICTIMS[0]) for index in range(3)])
+    build_report(folder)
+    drawn = (
+        visit(folder)
+        .page.locator(".steps rect")
+        .evaluate_all(
+            "all => all.map((one) => [Number(one.getAttribute('width')), one.getBBox().width])"
+        )
+    )
+    assert drawn
+    for wanted, width in drawn:
+        assert 0 < wanted == pytest.approx(width, abs=0.01)

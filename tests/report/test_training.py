@@ -112,8 +112,8 @@ def test_a_curve_stands_where_its_numbers_say(tmp_path):
         history.add(step, 0, {"val/accuracy": value})
     (chart,), _ = charts(TrainingRun(tmp_path, {}, history.points, {}, {}))
     (line,) = chart.lines
-    assert line.dots == [(34.0, 98.0), (140.0, 53.0), (246.0, 8.0)]
-    assert line.path == "M34.0,98.0L140.0,53.0L246.0,8.0"
+    assert line.dots == [(52.0, 98.0), (158.0, 53.0), (264.0, 8.0)]
+    assert line.path == "M52.0,98.0L158.0,53.0L264.0,8.0"
     assert chart.y_ticks == [(98.0, "0"), (53.0, "50"), (8.0, "100")]
     assert [text for _, text in chart.x_ticks] == ["1", "11", "21"]
 
@@ -124,7 +124,7 @@ def test_a_collapse_is_marked_where_it_came(folder):
     history.add(5, 0, {COLLAPSE: 0.0})
     history.write(folder / "history.csv")
     drawn, _ = charts(TrainingRun.read(folder))
-    assert all(chart.marks == [246.0] for chart in drawn)
+    assert all(chart.marks == [264.0] for chart in drawn)
     assert "robustness collapsed" in " ".join(page_of(folder).text)
 
 
@@ -202,3 +202,16 @@ def test_epochs_are_known_by_their_number(tmp_path):
     (tmp_path / "epoch_00003").mkdir()
     assert list(epochs_of(tmp_path)) == [3, 12]
     assert epochs_of(tmp_path / "none") == {}
+
+
+@pytest.mark.browser
+def test_numbers_beside_an_axis_are_inside_the_chart(folder, browser):
+    history = History.read(folder / "history.csv")
+    for step, rate in enumerate((-0.000123, 0.00374, 1.06e-10)):
+        history.add(step, 0, {"train/learning_rate": rate, "odd": 1e5 * rate})
+    history.write(folder / "history.csv")
+    with browser.new_page() as page:
+        page.goto(f"file://{build_training_report(folder)}")
+        lefts = page.locator(".steps text").evaluate_all("all => all.map((one) => one.getBBox().x)")
+    assert len(lefts) > 12
+    assert min(lefts) >= 0

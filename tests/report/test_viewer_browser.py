@@ -100,6 +100,30 @@ def test_keys_go_from_image_to_image_and_back_to_the_card(visit, pictured_run):
     assert "image=" not in opened.page.evaluate("location.hash")
 
 
+def test_keys_work_whatever_is_shown_and_wherever_was_clicked(visit, pictured_run):
+    opened = visit(pictured_run)
+    opened.choose(text="photo_00")
+    opened.enlarge()
+    stage, title = opened.page.locator(".stage"), opened.page.locator("#viewer-title")
+    for key, name, view in (
+        ("d", "photo_000", "difference"),
+        ("n", "photo_001", "difference"),
+        ("d", "photo_001", "both"),
+        ("n", "photo_002", "both"),
+        ("d", "photo_002", "difference"),
+        ("p", "photo_001", "difference"),
+    ):
+        opened.page.keyboard.press(key)
+        assert title.text_content() == name
+        opened.page.locator(f".stage[data-view={view}]").wait_for()
+    opened.page.keyboard.press("d")
+    opened.page.keyboard.press("ArrowRight")
+    assert stage.locator("input").input_value() == "50.5"
+    opened.page.locator(".keys").click()  # what takes no focus
+    opened.page.keyboard.press("n")
+    assert title.text_content() == "photo_002"
+
+
 def test_another_attack_shows_the_same_image(visit, pictured_run):
     opened = visit(pictured_run)
     opened.choose(text="photo_005")
@@ -167,6 +191,14 @@ def test_a_phone_needs_no_scrolling_sideways(visit, pictured_run, pictured_stree
         viewer = opened.page.locator("dialog")
         assert viewer.evaluate("(one) => one.scrollWidth") == width
         assert opened.page.locator("[value=difference]").is_visible()
+
+
+def test_a_heat_map_is_as_large_on_a_phone_as_it_can_be_read(visit, pictured_run):
+    opened = visit(pictured_run, viewport={"width": 390, "height": 800})
+    picture = opened.page.locator(".plot img").first
+    picture.evaluate("(one) => one.decode()")
+    wide, natural = picture.evaluate("(one) => [one.clientWidth, one.naturalWidth]")
+    assert wide == min(natural, 1040) > 390
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -21,6 +21,7 @@ class Visit:
         for name, value in controls.items():
             control = self.page.locator(f".filters [name={name}]")
             control.fill(value) if name == "text" else control.select_option(value)
+            self.page.wait_for_selector("#gallery[data-ready]", state="attached")
 
     def names(self):
         return self.page.locator(".card-name").all_text_contents()

@@ -1,4 +1,5 @@
 // The gallery: controls choose, cards show, the viewer enlarges.
+const gallery = document.querySelector("#gallery");
 const form = document.querySelector(".filters");
 let set; // of the attack and source chosen
 let found = []; // places in it
@@ -90,9 +91,11 @@ function tellWhatIsShown() {
 }
 
 form.addEventListener("input", async (event) => {
+  delete gallery.dataset.ready;
   if (["attack", "source"].includes(event.target.name)) await change();
   filter();
   remember();
+  gallery.dataset.ready = "";
 });
 form.addEventListener("submit", (event) => event.preventDefault());
 document.querySelector(".pages").addEventListener("click", ({ target }) => {
@@ -109,8 +112,9 @@ viewer.addEventListener("close", () => {
   open = -1;
   remember();
 });
-viewer.addEventListener("keydown", (event) => {
-  if (event.target.matches("select") || event.ctrlKey || event.metaKey || event.altKey) return;
+// Wherever the focus is: a click beside the controls takes it out of the dialog.
+document.addEventListener("keydown", (event) => {
+  if (!viewer.open || event.target.matches("select") || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "n") step(1);
   if (event.key === "p") step(-1);
   if (event.key === "d") {
@@ -125,4 +129,4 @@ filter();
 tellWhatIsShown();
 await recall();
 addEventListener("hashchange", recall);
-document.querySelector("#gallery").dataset.ready = "";
+gallery.dataset.ready = "";

@@ -15,8 +15,8 @@ from project.report.traces.curves import Curve
 from project.resampling import Floats
 
 Point = tuple[float, float]
-WIDTH, HEIGHT = 250, 118
-LEFT, RIGHT, TOP, BOTTOM = 34.0, 246.0, 8.0, 98.0
+WIDTH, HEIGHT = 268, 118
+LEFT, RIGHT, TOP, BOTTOM = 52.0, 264.0, 8.0, 98.0  # numbers such as -0.000123 are left of it
 _SHARES = frozenset({"resisting", "transferable"})  # in [0, 1], shown in per cent
 
 

@@ -9,7 +9,7 @@ from project.replacing import replace_file
 from project.report.classes import class_colours
 from project.report.gallery import Sample
 from project.report.templates import TOLD, embedded, environment
-from project.report.traces.axes import HEIGHT, WIDTH
+from project.report.traces.axes import HEIGHT, LEFT, RIGHT, WIDTH
 from project.report.training.charts import charts
 from project.report.training.frames import films
 from project.report.training.run import TrainingRun
@@ -48,6 +48,8 @@ def build_training_report(folder: Path) -> Path:
         charts=drawn,
         constant=constant,
         chart_width=WIDTH,
+        chart_left=LEFT,
+        chart_right=RIGHT,
         chart_height=HEIGHT,
         films=films(run),
         classes=class_colours(run.facts, _samples(run)),
