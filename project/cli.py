@@ -19,6 +19,7 @@ import project.callbacks
 import project.data  # classes are known by their short name once they are imported
 import project.training
 import project.victims
+from project.yaml_keys import refuse_repeated_keys
 
 # Of no use to a user: Lightning 2.6 calls what torch 2.14 renames.
 warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
@@ -28,8 +29,8 @@ warnings.filterwarnings("ignore", message=".*recommended to use `self.log.*sync_
 _FRACTION = re.compile(r"^[-+]?\d+(?:\.\d+)?/\d+(?:\.\d+)?$")
 
 
-def read_fractions() -> None:
-    """Teach jsonargparse's YAML that ``8/255`` is a number.
+def extend_yaml() -> None:
+    """Teach jsonargparse's YAML that ``8/255`` is a number, and that a key is there once.
 
     Its public ``set_loader`` reaches configs but not single values of the command line, so the
     loader class that serves both is extended. PyYAML itself stays as it is.
@@ -37,6 +38,7 @@ def read_fractions() -> None:
     loader: Any = get_yaml_default_loader()  # type: ignore[no-untyped-call]
     loader.add_implicit_resolver("!fraction", _FRACTION, list("-+0123456789"))
     loader.add_constructor("!fraction", _fraction)
+    refuse_repeated_keys(loader)
 
 
 def _fraction(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
@@ -46,7 +48,7 @@ def _fraction(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
     return float(numerator) / float(denominator)
 
 
-read_fractions()
+extend_yaml()
 
 
 class MirageCLI(LightningCLI):

@@ -77,6 +77,14 @@ class LargestBatchCLI(AttackCLI):
         parser.add_argument("--memory", default="8GiB", help="to stay below")
         parser.add_argument("--most", type=int, default=256, help="images that are enough")
 
+    def before_instantiate_classes(self) -> None:
+        """Refuse a search among no numbers, before victims are trained or read."""
+        if self.config.most < 1:
+            raise InputError(
+                f"most must be at least 1 image, got {self.config.most}. Give a larger --most."
+            )
+        super().before_instantiate_classes()
+
 
 def largest_fitting(fits: Callable[[int], bool], most: int) -> int:
     """Return the largest number up to ``most`` that fits, by doubling and then by bisection.

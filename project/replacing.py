@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 import time
@@ -12,6 +13,7 @@ from project.errors import InputError
 
 _PART = ".part"  # a file that is being written: .NAME.RANDOM.part
 _ABANDONED = 3600.0  # seconds
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class WriteError(OSError, InputError):
@@ -43,9 +45,10 @@ def replace_file(path: Path, content: bytes) -> None:
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except OSError as error:
+        remedy = "make room there" if error.errno in _FULL else "make the folder writable"
         raise WriteError(
-            f"could not write {path}: {error.strerror}. Everything written before is kept: make "
-            "room there, or write elsewhere, and run the same command."
+            f"could not write {path}: {error.strerror}. Everything written before is kept: "
+            f"{remedy}, or write elsewhere, and run the same command."
         ) from error
     finally:
         if temporary is not None:

@@ -1,5 +1,7 @@
 """The largest batch that fits, and what finds it."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -7,12 +9,13 @@ from project.attacks import PGD
 from project.data import ShapesData
 from project.errors import InputError
 from project.evaluation import Pass
-from project.largest_batch import Scene, bytes_of, fitting, largest_fitting, resisting_batch
+from project.largest_batch import Scene, bytes_of, fitting, largest_fitting, main, resisting_batch
 from project.losses import VOID
 from project.memory import peak_bytes
 from tests.models import CurvedSegmenter, SpatialClassifier
 
 CPU = torch.device("cpu")
+CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 @pytest.mark.parametrize("most", [1, 2, 7, 8, 9, 100])
@@ -40,6 +43,15 @@ def test_memory_is_read_in_powers_of_two(text: str, expected: int):
 def test_memory_without_a_unit_is_refused(text: str):
     with pytest.raises(InputError, match="such as 8GiB, got"):
         bytes_of(text)
+
+
+@pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning")
+@pytest.mark.parametrize("most", [0, -3])
+def test_search_must_be_among_some_numbers(most: int):
+    kinds = ("data/shapes_classification", "victims/shapes_classifiers", "attacks/fgsm")
+    configs = [f"--config={CONFIGS / kind}.yaml" for kind in kinds]
+    with pytest.raises(InputError, match=f"most must be at least 1 image, got {most}. Give"):
+        main([*configs, f"--most={most}"])
 
 
 def scene(task: str) -> Scene:

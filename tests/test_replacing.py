@@ -42,6 +42,22 @@ def test_a_folder_that_cannot_be_made_is_told_like_any_fault_of_the_input(tmp_pa
         replace_file(written / "below", b"")
 
 
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        *((code, "make room there") for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)),
+        *((code, "make the folder writable") for code in (errno.EROFS, errno.EACCES)),
+    ],
+)
+def test_the_remedy_is_that_of_the_error(written, monkeypatch, code, remedy):
+    def failing(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "replace", failing)
+    with pytest.raises(WriteError, match=rf"is kept: {remedy}, or write elsewhere"):
+        replace_file(written, b"new")
+
+
 def test_the_content_is_on_the_disk_before_its_name_is(written, monkeypatch):
     steps = []
     for name in ("fsync", "replace"):

@@ -21,6 +21,7 @@ from project.errors import InputError
 from project.evaluation import Pass, TransferEvaluation, plan_passes
 from project.store import Store
 from project.victims.acceleration import Acceleration
+from project.yaml_keys import require_text_keys
 
 _COMPARED = 4  # images, on which a copy shows that it is the same function
 
@@ -61,6 +62,16 @@ class AttackCallback(L.Callback):
     ) -> None:
         if not attacks:
             raise InputError("an experiment needs at least one attack, got none.")
+        require_text_keys("attacks", attacks)
+        if threads is not None and threads < 1:
+            raise InputError(
+                f"threads must be at least 1, got {threads}. Leave it out for one per core."
+            )
+        if not store:
+            raise InputError(
+                "store must name a folder, got ''. Is a variable of the shell empty? Give a path, "
+                "or leave it out."
+            )
         wanting = [name for name, attack in attacks.items() if attack.targeted]
         if wanting:
             raise InputError(

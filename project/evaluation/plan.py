@@ -42,12 +42,17 @@ def plan_passes(
         sources: which victims to attack; None is every one.
 
     Raises:
-        ValueError: if a source is no victim.
+        ValueError: if a source is no victim or there twice, or there is none.
     """
     unknown = [source for source in sources or () if source not in victims]
     if unknown:
         raise InputError(
             f"source {', '.join(map(repr, unknown))} is not among the victims: {', '.join(victims)}"
+        )
+    if sources is not None and not 0 < len(sources) == len(set(sources)):
+        raise InputError(
+            "sources must be at least one victim, each once, got "
+            f"{', '.join(map(str, sources)) or 'none'}. Leave sources out to attack every victim."
         )
     chosen = victims if sources is None else sources
     return [CLEAN, *(Pass(attack, source) for attack in attacks for source in chosen)]

@@ -16,9 +16,19 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 import yaml
 
 from project.errors import InputError
+from project.yaml_keys import refuse_repeated_keys, require_text_keys
 
 Budget = str | float
 Section = TypeVar("Section")
+
+_ARGUMENT = "eps"  # that a budget is of most attacks
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without a key twice."""
+
+
+refuse_repeated_keys(_Loader)
 
 
 @dataclass(frozen=True)
@@ -37,20 +47,30 @@ class Family:
     class_path: str
     init_args: dict[str, Any] = field(default_factory=dict)
     budgets: list[Budget] = field(default_factory=list)
-    argument: str = "eps"
+    argument: str = _ARGUMENT
     relative: dict[str, Budget] = field(default_factory=dict)
 
     def members(self, name: str) -> dict[str, dict[str, Any]]:
         """Return the attacks of the family by name, each as a config holds it.
 
         Raises:
-            ValueError: if a budget is no number, or two have one name.
+            ValueError: if a budget is no number, two are equal or have one name, or there is none
+                for what follows it.
         """
         if not self.budgets:
+            if self.relative or self.argument != _ARGUMENT:
+                raise InputError(
+                    f"{name} must have budgets for its argument {self.argument!r} and what is "
+                    f"relative to it ({', '.join(self.relative) or 'nothing'}), got none. Add "
+                    "budgets, or write the values into init_args."
+                )
             return {name: self._member({})}
         found = {f"{name}@{_label(budget)}": self._at(number(budget)) for budget in self.budgets}
-        if len(found) < len(self.budgets):
-            raise InputError(f"the budgets of {name} must differ, got {self.budgets}.")
+        if min(len(found), len({number(budget) for budget in self.budgets})) < len(self.budgets):
+            raise InputError(
+                f"the budgets of {name} must differ, and be written in one unit, got "
+                f"{self.budgets}. Leave out what is there twice."
+            )
         return found
 
     def _at(self, budget: float) -> dict[str, Any]:
@@ -60,7 +80,7 @@ class Family:
     def _member(self, values: Mapping[str, float]) -> dict[str, Any]:
         arguments = self.init_args
         for name, value in values.items():
-            arguments = _replaced(arguments, name.split("."), value)
+            arguments = _replaced(arguments, name, value)
         return {"class_path": self.class_path, "init_args": arguments}
 
 
@@ -104,12 +124,21 @@ def read_grid(path: Path) -> Grid:
     """Read a grid's file.
 
     Raises:
-        FileNotFoundError: if it is not there.
-        ValueError: if it is not YAML, or says anything else than a grid can.
+        ValueError: if it cannot be read, is not YAML, or says anything else than a grid can.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except OSError as error:
+        raise InputError(
+            f"the grid {str(path)!r} must be a file that can be read, got: {error.strerror}. "
+            "Correct the path."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"the grid {str(path)!r} must be text in UTF-8, got a byte that is not at "
+            f"{error.start}. Save it as UTF-8."
+        ) from error
+    except (yaml.YAMLError, InputError) as error:
         raise InputError(f"{path} must be YAML: {error}") from error
     found = _section(Grid, content, str(path))
     attacks = {
@@ -139,8 +168,13 @@ def _label(budget: Budget) -> str:
     return numerator if denominator in ("", "255") else f"{number(budget):g}"
 
 
-def _replaced(arguments: Mapping[str, Any], path: list[str], value: float) -> dict[str, Any]:
-    first, *rest = path
+def _replaced(arguments: Any, name: str, value: float) -> dict[str, Any]:
+    if not isinstance(arguments, Mapping):
+        raise InputError(
+            f"a dotted argument must lead into an attack inside, got {name!r} of {arguments!r}. "
+            "Write it like attack.init_args.eps."
+        )
+    first, _, rest = name.partition(".")
     inner = _replaced(arguments.get(first, {}), rest, value) if rest else value
     return {**arguments, first: inner}
 
@@ -161,6 +195,8 @@ def _section(kind: type[Section], content: Any, where: str) -> Section:
     for name, hint in get_type_hints(kind).items():
         if name in content and not isinstance(content[name], _kinds(hint)):
             raise InputError(f"{where}.{name} must be {hint}, got {content[name]!r}.")
+        if isinstance(content.get(name), dict):
+            require_text_keys(f"{where}.{name}", content[name])
     return kind(**content)
 
 

@@ -53,7 +53,7 @@ def _failure(run: PlannedRun) -> str | None:
     except Exception as error:
         if dist.is_available() and dist.is_initialized():
             raise  # the other processes wait: whoever started them is to end them
-        if not isinstance(error, InputError):
+        if not isinstance(error, (InputError, FileNotFoundError)):
             traceback.print_exc()
         print(f"{run.name} failed: {error}", file=sys.stderr, flush=True)
         return f"{type(error).__name__}: {error}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
+import timm
 from torch import nn
 
 from project.errors import InputError
@@ -24,17 +26,41 @@ def require_one_origin(pretrained: bool, checkpoint: str | Path | None) -> None:
         )
 
 
-def build(make: Callable[[], nn.Module], name: str, downloads: bool) -> nn.Module:
-    """Build a network; a failing download becomes one sentence that says what to do.
+def timm_names() -> list[str]:
+    """List the networks of timm, without and with the tags of their weights."""
+    return [*timm.list_models(), *timm.list_pretrained()]
+
+
+def build(
+    make: Callable[[], nn.Module],
+    name: str,
+    downloads: bool,
+    names: Callable[[], Sequence[str]],
+) -> nn.Module:
+    """Build a network; a wrong name or failing download becomes one sentence that says what to do.
+
+    Args:
+        make: builds it.
+        name: of the network in its library.
+        downloads: weights are to be fetched.
+        names: lists the names of that library. It is asked only about what could not be built,
+            since libraries take others too, such as timm's ``hf-hub:``.
 
     Raises:
+        ValueError: if the library has no such network.
         WeightsError: if the weights cannot be fetched.
     """
-    if not downloads:
-        return make()
     try:
         return make()
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        if not isinstance(error, OSError) and name not in (known := names()):
+            close = ", ".join(get_close_matches(name, known)) or "nothing"
+            raise InputError(
+                f"a network must have a name that its library knows, got {name!r}. Correct it; "
+                f"close to it: {close}."
+            ) from error
+        if not downloads or not isinstance(error, (OSError, RuntimeError)):
+            raise
         raise WeightsError(
             f"the published weights of {name!r} could not be fetched "
             f"({type(error).__name__}: {str(error).strip().splitlines()[0][:200]}). "

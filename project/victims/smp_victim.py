@@ -9,7 +9,7 @@ import segmentation_models_pytorch as smp
 import timm
 
 from project.errors import InputError
-from project.victims.networks import build, finish, require_one_origin
+from project.victims.networks import build, finish, require_one_origin, timm_names
 from project.victims.segmentation import SegmentationVictim
 from project.victims.victim import IMAGENET_MEAN, IMAGENET_STD, Channels
 from project.victims.weights import load_encoder_weights
@@ -72,6 +72,7 @@ class SmpVictim(SegmentationVictim):
             ),
             encoder,
             downloads=pretrained,
+            names=_encoders,
         )
         finish(network, identity or [], checkpoint)
         if encoder_checkpoint is not None and checkpoint is None:
@@ -104,6 +105,10 @@ def _architecture(name: str) -> Any:
     if name not in known:
         raise InputError(f"architecture must be one of {', '.join(sorted(known))}, got {name!r}.")
     return known[name]
+
+
+def _encoders() -> list[str]:
+    return [*smp.encoders.get_encoder_names(), *(f"tu-{name}" for name in timm_names())]
 
 
 def _published(encoder: str, pretrained: bool) -> str | bool | None:

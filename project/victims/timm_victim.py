@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import timm
 
-from project.victims.networks import build, finish, require_one_origin
+from project.victims.networks import build, finish, require_one_origin, timm_names
 from project.victims.victim import Channels, ClassificationVictim, Interpolation
 
 
@@ -54,6 +54,7 @@ class TimmVictim(ClassificationVictim):
             lambda: timm.create_model(architecture, pretrained=pretrained, **arguments),
             architecture,
             downloads=pretrained,
+            names=timm_names,
         )
         finish(network, identity or [], checkpoint)
         config = network.pretrained_cfg

@@ -65,6 +65,7 @@ class TorchvisionSegmenter(SegmentationVictim):
             ),
             architecture,
             downloads=weights is not None,
+            names=torchvision.models.list_models,
         )
         finish(network, [], checkpoint)
         if hasattr(network, _AUXILIARY):

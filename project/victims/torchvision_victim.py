@@ -50,6 +50,7 @@ class TorchvisionVictim(ClassificationVictim):
             lambda: torchvision.models.get_model(architecture, weights=weights, **arguments),
             architecture,
             downloads=weights is not None,
+            names=torchvision.models.list_models,
         )
         finish(network, [], checkpoint)
         published = torchvision.models.get_model_weights(architecture)

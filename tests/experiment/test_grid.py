@@ -97,9 +97,23 @@ def test_budget_must_be_a_number(budget):
         Family("PGD", budgets=[budget]).members("pgd")
 
 
-def test_budgets_of_one_name_are_refused():
+@pytest.mark.parametrize(
+    "budgets", [["4/255", "4/255"], ["4/255", "8/510"], [4, "4/255"], [1, 1.0]]
+)
+def test_budgets_of_one_name_or_number_are_refused(budgets):
     with pytest.raises(InputError, match="the budgets of pgd must differ"):
-        Family("PGD", budgets=["4/255", "4/255"]).members("pgd")
+        Family("PGD", budgets=budgets).members("pgd")
+
+
+@pytest.mark.parametrize("more", [{"relative": {"step_size": "1/4"}}, {"argument": "max_shift"}])
+def test_what_follows_budgets_is_not_ignored_without_them(more):
+    with pytest.raises(InputError, match=r"pgd must have budgets for .* got none\. Add"):
+        Family("PGD", **more).members("pgd")
+
+
+def test_argument_must_not_lead_into_a_number():
+    with pytest.raises(InputError, match=r"must lead into an attack inside, got 'x' of 2"):
+        Family("PGD", {"steps": 2}, [1], "steps.x").members("pgd")
 
 
 @pytest.mark.parametrize(
@@ -115,11 +129,34 @@ def test_budgets_of_one_name_are_refused():
         ),
         (grid(data={"a": {"configs": "a.yaml"}}), r"data.a.configs must be"),
         (grid(folder=3), r"folder must be"),
+        (
+            grid(attacks={1: {"class_path": "FGSM"}}),
+            r"names in .*attacks must be text, got 1\. Put",
+        ),
+        (grid(data={True: {"configs": ["a.yaml"]}}), r"names in .*data must be text, got True"),
     ],
 )
 def test_file_that_is_no_grid_is_refused(tmp_path, content, message):
     with pytest.raises(InputError, match=message):
         read_grid(written(tmp_path, content))
+
+
+def test_key_that_is_there_twice_is_refused(tmp_path):
+    (tmp_path / "grid.yaml").write_text("attacks:\n  pgd: {}\n  fgsm: {}\n  pgd: {}\n")
+    with pytest.raises(InputError, match=r"must be there once, got 'pgd' .* in line 4"):
+        read_grid(tmp_path / "grid.yaml")
+
+
+def test_file_that_cannot_be_read_is_told_in_one_line(tmp_path):
+    (tmp_path / "latin.yaml").write_bytes(b"title: caf\xe9\n")
+    for name, reason in {
+        "missing.yaml": "No such file or directory",
+        ".": "Is a directory",
+        "latin.yaml": "text in UTF-8, got a byte that is not at 10",
+    }.items():
+        with pytest.raises(InputError, match=rf"the grid '.*' must be .*{reason}") as error:
+            read_grid(tmp_path / name)
+        assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
@@ -200,6 +237,18 @@ def test_failing_experiment_does_not_lose_the_others(folder, capsys):
     overview = (folder / "runs/grid/overview.csv").read_text()
     assert "pixels,segpgd,b" in overview
     assert "broken" not in overview
+
+
+def test_missing_file_of_an_experiment_is_told_without_a_traceback(folder, monkeypatch, capsys):
+    def missing(_: object) -> None:
+        raise FileNotFoundError("no photos in data/voc")
+
+    monkeypatch.setattr("project.grid.running.run_experiment", missing)
+    with pytest.raises(InputError, match="2 of 2 experiments failed"):
+        grid_main([f"--grid={written(folder, grid())}"])
+    said = capsys.readouterr().err
+    assert "classes failed: no photos in data/voc\n" in said
+    assert "Traceback" not in said
 
 
 def test_grid_can_be_estimated(folder, attacked, capsys):

@@ -4,9 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from project.callbacks import AttackCallback
+from project.attacks import FGSM
+from project.callbacks import AttackCallback, RunFolder
 from project.data import ShapesData
 from project.data.shapes_data import ShapeSet
+from project.errors import InputError
 from project.evaluation import TransferEvaluation
 from project.victims import ClassificationVictim, VictimCheckError
 from tests.experiment.scene import attacks, results, run, shapes, victim, victims
@@ -30,6 +32,32 @@ def refused(tmp_path, attacked):
 def test_source_must_be_a_victim(refused):
     message = r"source 'resnet5' is not among the victims: a, b"
     refused(ValueError, message, sources=["a", "resnet5"])
+
+
+@pytest.mark.parametrize(("sources", "told"), [(["a", "b", "a"], "a, b, a"), ([], "none")])
+def test_sources_must_be_some_and_each_once(refused, sources, told):
+    refused(InputError, f"at least one victim, each once, got {told}. Leave", sources=sources)
+
+
+@pytest.mark.parametrize("name", [1, True, None, ""])
+def test_names_of_attacks_must_be_text(name):
+    with pytest.raises(InputError, match=f"names in attacks must be text, got {name!r}. Put them"):
+        AttackCallback({name: FGSM()})
+
+
+@pytest.mark.parametrize("threads", [0, -2])
+def test_threads_must_be_some(threads):
+    with pytest.raises(InputError, match=f"threads must be at least 1, got {threads}. Leave"):
+        AttackCallback(attacks(), threads=threads)
+
+
+def test_folders_must_have_a_name(monkeypatch):
+    monkeypatch.setenv("MIRAGE_EMPTY", "")
+    with pytest.raises(InputError, match="store must name a folder, got ''"):
+        AttackCallback(attacks(), store="")
+    for folder in ("", "${MIRAGE_EMPTY}"):
+        with pytest.raises(InputError, match="folder must name a folder, got '"):
+            RunFolder(folder)
 
 
 def test_experiment_needs_an_attack():

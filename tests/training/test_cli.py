@@ -93,6 +93,25 @@ def test_a_fraction_is_no_whole_number():
         parse("--knobs.count=1/2")
 
 
+@pytest.mark.parametrize("value", ["{a: 1, b: 2, 'a': 3}", "{b: [{a: 1, a: 1}]}"])
+def test_key_that_is_there_twice_is_refused(tmp_path: Path, value: str):
+    (tmp_path / "knobs.yaml").write_text(f"knobs:\n  free: {value}\n")
+    for argument, line in ((f"--knobs.free={value}", 1), (f"--config={tmp_path}/knobs.yaml", 2)):
+        with pytest.raises(
+            Exception, match=f"there once, got 'a' for the second time in line {line}"
+        ):
+            parse(argument)
+
+
+def test_what_is_merged_may_be_overridden_and_merged_again():
+    value = "{x: {y: &y {<<: {a: 1}, a: 2}}, z: {<<: *y, a: 3}, w: *y}"
+    assert parse(f"--knobs.free={value}").free == {
+        "x": {"y": {"a": 2}},
+        "z": {"a": 3},
+        "w": {"a": 2},
+    }
+
+
 def command(folder: Path, task: str, model: str, victim: str) -> list[str]:
     return [
         "fit",

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from project.errors import InputError
 from project.victims import SmpVictim, TimmVictim, TorchvisionVictim, WeightsError, load_weights
 from tests.models import eight_bit_images
 
@@ -170,6 +171,29 @@ def test_a_victim_loads_its_own_weights_to_identical_logits(tmp_path: Path):
     second = TimmVictim("resnet10t", num_classes=3, checkpoint=path).eval()
     images = eight_bit_images(2, 32, 32)
     assert torch.equal(first(images), second(images))
+
+
+@pytest.mark.parametrize("download", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "name", "close"),
+    [
+        (TimmVictim, "resnet10x", "resnet10t"),
+        (TorchvisionVictim, "squeezenet9", "squeezenet1_"),
+        (SmpVictim, "resnet18x", "resnet18"),
+        (SmpVictim, "tu-resnet10x", "tu-resnet10t"),
+    ],
+)
+def test_a_misspelt_network_is_told_with_names_that_are_close(kind, name, close, download):
+    if kind is TorchvisionVictim:
+        arguments = {"architecture": name, "weights": "DEFAULT" if download else None}
+    elif kind is SmpVictim:
+        arguments = {"architecture": "Unet", "encoder": name, "num_classes": 2}
+        arguments["pretrained"] = download
+    else:
+        arguments = {"architecture": name, "pretrained": download}
+    with pytest.raises(InputError, match=f"that its library knows, got '{name}'.*{close}") as error:
+        kind(**arguments)
+    assert "internet" not in str(error.value)
 
 
 def test_weights_that_cannot_be_fetched_say_what_to_do(monkeypatch: pytest.MonkeyPatch):

@@ -20,7 +20,7 @@ from project.saliency.tracer.attention import ObjectAttention
 from project.saliency.tracer.decoder import Aggregation, ReceptiveField
 from project.saliency.tracer.encoder import SCALES, Encoder, TracerVariant
 from project.saliency.tracer.timm_names import from_timm
-from project.victims.networks import build
+from project.victims.networks import build, timm_names
 
 __all__ = ["STRIDE", "TracerNetwork", "TracerOutput", "TracerVariant"]
 
@@ -98,7 +98,9 @@ class TracerNetwork(nn.Module):
 
     def _start_from_imagenet(self) -> None:
         name = f"tf_efficientnet_{self.variant}.ns_jft_in1k"
-        donor: Any = build(lambda: timm.create_model(name, pretrained=True), name, downloads=True)
+        donor: Any = build(
+            lambda: timm.create_model(name, pretrained=True), name, downloads=True, names=timm_names
+        )
         weights = self.model.state_dict()
         self.model.load_state_dict({**weights, **from_timm(donor.state_dict())})
 
