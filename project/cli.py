@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import re
+import signal
+import sys
 import warnings
 from typing import Any
 
@@ -13,12 +15,15 @@ import yaml
 from jsonargparse._loaders_dumpers import get_yaml_default_loader
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.plugins import TorchCheckpointIO
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 import project.attacks
 import project.callbacks
 import project.data  # classes are known by their short name once they are imported
 import project.training
 import project.victims
+from project.training.checkpoint_files import CheckpointFiles
 from project.yaml_keys import refuse_repeated_keys
 
 # Of no use to a user: Lightning 2.6 calls what torch 2.14 renames.
@@ -55,7 +60,8 @@ class MirageCLI(LightningCLI):
     """LightningCLI as both scripts use it.
 
     Fractions are numbers; a second run into the same folder overwrites the saved config; batches
-    are dealt to ranks by the datamodule, so Lightning's own distributed sampler stays off.
+    are dealt to ranks by the datamodule, so Lightning's own distributed sampler stays off;
+    checkpoints are :class:`CheckpointFiles` where the user has not named another plugin for them.
 
     Args:
         model_class: the LightningModule, or a base class with ``subclass_mode_model``.
@@ -103,6 +109,17 @@ class MirageCLI(LightningCLI):
         """Parse the given arguments, or ``sys.argv`` where there are none."""
         self.config = parser.parse_args(args)
 
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Have checkpoints written whole, unless a plugin or a strategy has a way of its own."""
+        trainer = super().instantiate_trainer(**kwargs)
+        # Not among the defaults: there, a user's plugin of any kind would take its place.
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = CheckpointFiles()
+        return trainer
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the file to the trainer: what is trained is in the config alone."""
+
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
         """Offer fit, validate and test."""
@@ -122,13 +139,19 @@ def train_main(args: list[str] | None = None) -> Trainer:
 
     Returns:
         The trainer after the run, for its metrics and checkpoints.
+
+    Raises:
+        SystemExit: with status 143 if SIGTERM has ended the run.
     """
-    cli = MirageCLI(
-        project.training.Training,
-        trainer_defaults={
-            "logger": {"class_path": "CSVLogger", "init_args": {"save_dir": "runs/train"}}
-        },
-        subclass_mode_model=True,
-        args=args,
-    )
+    try:
+        cli = MirageCLI(
+            project.training.Training,
+            trainer_defaults={
+                "logger": {"class_path": "CSVLogger", "init_args": {"save_dir": "runs/train"}}
+            },
+            subclass_mode_model=True,
+            args=args,
+        )
+    except SIGTERMException:  # its own status is 0, as if all were done
+        sys.exit(128 + signal.SIGTERM)
     return cli.trainer

@@ -75,6 +75,7 @@ class TrainingFolder(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Go on where a resumed run was cut off, or begin with an empty folder."""
+        self._logger.epoch = trainer.current_epoch  # one gone on with does not start
         if not trainer.is_global_zero:
             return
         known = Path(self.folder) / "history.csv"

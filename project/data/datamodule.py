@@ -49,6 +49,9 @@ class AttackDataModule(LightningDataModule, ABC):
         on_error: what to do about samples that cannot be used.
         verify: decode every sample before anything runs.
         seed: of the training order and of augmentation.
+
+    Raises:
+        ValueError: if a number is too small, or bad samples are to be skipped unseen.
     """
 
     passes: Sequence[str] = ("clean",)
@@ -70,6 +73,11 @@ class AttackDataModule(LightningDataModule, ABC):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if batch_size < 1 or num_workers < 0:
+            raise InputError(
+                "batch_size must be at least 1 and num_workers at least 0, got "
+                f"{batch_size}, {num_workers}. Correct --data.batch_size or --data.num_workers."
+            )
         if on_error == "skip" and not verify:
             raise InputError(
                 "on_error 'skip' needs verify true, since bad samples are found by verifying; got "

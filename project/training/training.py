@@ -8,6 +8,9 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from project.data.batch import Batch
+from project.data.datamodule import AttackDataModule
+from project.victims import Victim, VictimCheckError
+from project.victims.check import misfits
 
 
 class Training(LightningModule, ABC):
@@ -16,6 +19,17 @@ class Training(LightningModule, ABC):
     @abstractmethod
     def loss(self, batch: Batch) -> Tensor:
         """Return the scalar to minimise."""
+
+    def check_victim(self, victim: Victim) -> None:
+        """Require that a victim suits the data, where the trainer has a data module.
+
+        Raises:
+            VictimCheckError: if it does another task, or has another number of classes.
+        """
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if isinstance(data, AttackDataModule):
+            for failure in misfits(victim, data.samples.task, data.num_classes):
+                raise VictimCheckError(f"the victim {failure}")
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return and log the loss of one batch."""

@@ -80,6 +80,10 @@ class UniversalTraining(Training):
         self.fooled = Rate()
         self.strict_loading = False  # the victim is not in the checkpoints
 
+    def setup(self, stage: str) -> None:
+        """Check that the victim suits the data, before anything runs."""
+        self.check_victim(self.victim)
+
     def forward(self, images: Tensor) -> Tensor:
         """Return images (N, 3, H, W) under the perturbation, 8-bit."""
         return self.threat_model.round(

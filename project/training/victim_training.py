@@ -75,6 +75,10 @@ class VictimTraining(Training):
         self.batch_norm: BatchNorm = batch_norm
         self.batch_norm_policy = make_policy(batch_norm, self.victim)
 
+    def setup(self, stage: str) -> None:
+        """Check that the victim suits the data, before anything runs."""
+        self.check_victim(self.victim)
+
     def forward(self, images: Tensor) -> Tensor:
         """Return the victim's logits of images in [0, 1]."""
         logits: Tensor = self.victim(images)

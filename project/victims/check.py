@@ -65,9 +65,24 @@ def check_victim(
     return [f"victim {name!r}: {failure}" for failure in failures]
 
 
+def misfits(victim: Victim, task: Task, num_classes: int) -> list[str]:
+    """Return why a victim does not suit the data, each one sentence with a remedy."""
+    if victim.task != task:
+        return [
+            f"must do {task}, as the data does, but does {victim.task}. "
+            "Take a victim for this task or other data."
+        ]
+    if victim.num_classes != num_classes:
+        return [
+            f"must have the data's {num_classes} classes, but has {victim.num_classes}. "
+            "Take a victim trained on these classes, or correct num_classes."
+        ]
+    return []
+
+
 def _probe(victim: Victim, images: Tensor, task: Task, num_classes: int) -> list[str]:
     """Probe what later probes rely on first, then everything else."""
-    failures = _suits(victim, images, task, num_classes)
+    failures = misfits(victim, task, num_classes) or _outside(images)
     if failures:
         return failures
     with torch.no_grad():
@@ -79,17 +94,7 @@ def _probe(victim: Victim, images: Tensor, task: Task, num_classes: int) -> list
     return _range(logits) + repeatable + _gradient(victim, images)
 
 
-def _suits(victim: Victim, images: Tensor, task: Task, num_classes: int) -> list[str]:
-    if victim.task != task:
-        return [
-            f"must do {task}, as the data does, but does {victim.task}. "
-            "Take a victim for this task or other data."
-        ]
-    if victim.num_classes != num_classes:
-        return [
-            f"must have the data's {num_classes} classes, but has {victim.num_classes}. "
-            "Take a victim trained on these classes, or correct num_classes."
-        ]
+def _outside(images: Tensor) -> list[str]:
     if images.min() < 0 or images.max() > 1:
         return [
             f"images must lie in [0, 1], got [{images.min():.3f}, {images.max():.3f}]. "

@@ -7,6 +7,7 @@ from lightning import LightningModule, Trainer
 from project.data import Augmentation, CamVidData, CentreCrop, Native, ShapesData, Stretch, VOCData
 from project.data.batch import first_images
 from project.describe import describe, digest
+from project.errors import InputError
 from tests.data.files import blocks, camvid, photo, save
 
 
@@ -102,6 +103,12 @@ def test_a_limit_is_spaced_evenly_over_the_list_and_keeps_indices():
     assert data.samples.indices == [0, 2, 5, 7]
     assert [int(data.samples[position]["index"]) for position in range(4)] == [0, 2, 5, 7]
     assert len(data.train_samples) == 20
+
+
+@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"num_workers": -1}])
+def test_numbers_that_are_too_small_are_refused(wrong):
+    with pytest.raises(InputError, match=r"batch_size must be at least 1 and num_workers .* got"):
+        shapes(**wrong)
 
 
 def test_a_limit_beyond_the_end_takes_all():

@@ -1,5 +1,6 @@
 """The training command line: fractions are numbers, a run leaves a checkpoint victims can load."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,16 @@ import torch
 from jsonargparse import ArgumentParser
 
 from project.cli import MirageCLI, train_main
+from project.errors import InputError
 from project.victims import SmpVictim, TimmVictim
 from tests.models import eight_bit_images
+from tests.processes import ROOT, script, start, status
 
-RECIPES = sorted((Path(__file__).parents[2] / "configs" / "train").glob("*.yaml"))
+RECIPES = sorted((ROOT / "configs" / "train").glob("*.yaml"))
+CLASSIFIER = (
+    "{class_path: TimmVictim, init_args: {architecture: resnet10t, num_classes: 6, "
+    "model_args: {channels: [8, 8, 8, 8], stem_width: 8}}}"
+)
 
 pytestmark = [
     # Lightning calls what jsonargparse has renamed
@@ -143,11 +150,7 @@ def same_layout(*victims: torch.nn.Module) -> None:
 
 
 def test_a_trained_classifier_loads_from_its_checkpoint_to_identical_logits(tmp_path: Path):
-    victim = (
-        "{class_path: TimmVictim, init_args: {architecture: resnet10t, num_classes: 6, "
-        "model_args: {channels: [8, 8, 8, 8], stem_width: 8}}}"
-    )
-    arguments = command(tmp_path, "classification", "ClassifierTraining", victim)
+    arguments = command(tmp_path, "classification", "ClassifierTraining", CLASSIFIER)
     trainer = train_main(arguments)
     assert trainer.global_step == 3
     assert 0 <= trainer.callback_metrics["val/accuracy"] <= 1
@@ -179,6 +182,35 @@ def test_a_second_run_into_the_same_folder_overwrites_instead_of_failing(tmp_pat
     same_layout(loaded, trained)
     images = eight_bit_images(1, 32, 32)
     assert torch.equal(loaded(images), trained(images))
+
+
+def test_a_training_that_sigterm_ends_says_so_by_its_status(tmp_path: Path):
+    arguments = command(tmp_path, "classification", "ClassifierTraining", CLASSIFIER)
+    arguments.append("--trainer.callbacks+=tests.training.terminated.Terminated")
+    process = start(script, str(ROOT / "train.py"), *arguments)
+    assert status(process) == 128 + signal.SIGTERM
+    assert not (tmp_path / "best.ckpt").exists()
+
+
+@pytest.mark.parametrize(
+    ("task", "classes", "message"),
+    [
+        ("classification", 5, "the victim must have the data's 6 classes, but has 5"),
+        ("segmentation", 6, "the victim must do segmentation, as the data does, but does class"),
+    ],
+)
+def test_a_victim_that_does_not_suit_the_data_is_refused_at_once(
+    task: str, classes: int, message: str, tmp_path: Path
+):
+    victim = CLASSIFIER.replace("num_classes: 6", f"num_classes: {classes}")
+    with pytest.raises(InputError, match=message):
+        train_main(command(tmp_path, task, "ClassifierTraining", victim))
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path):
+    arguments = command(tmp_path, "classification", "ClassifierTraining", CLASSIFIER)
+    with pytest.raises(InputError, match=r"whole file .* got .*README\.md \(Unsupported"):
+        train_main([*arguments, f"--ckpt_path={ROOT / 'README.md'}"])
 
 
 def test_victims_are_fitted_validated_and_tested():

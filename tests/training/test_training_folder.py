@@ -203,6 +203,16 @@ def test_a_resumed_run_has_the_history_of_one_that_was_never_cut_off(tmp_path):
     ]
 
 
+def test_a_run_resumed_in_mid_epoch_logs_the_epoch_it_is_in(tmp_path):
+    keeping = {"enable_checkpointing": True}
+    kept = ModelCheckpoint(tmp_path / "kept", "{step}", every_n_train_steps=4, save_top_k=-1)
+    for going_on in ({"max_steps": 4}, {"resume": tmp_path / "kept" / "step=4.ckpt"}):
+        fit(tmp_path, TrainingFolder(str(tmp_path / "run")), kept, **going_on, **keeping)
+    points = History.read(tmp_path / "run" / "history.csv").points
+    epochs = {point.step: point.epoch for point in points if point.metric == "train/loss"}
+    assert epochs == {0: 0, 1: 0, 2: 0, 3: 1, 4: 1, 5: 1}
+
+
 def test_a_new_run_replaces_what_it_finds(tmp_path):
     fit(tmp_path, *dashboard(tmp_path / "run"), epochs=2)
     fit(tmp_path, *dashboard(tmp_path / "run"), epochs=1)

@@ -208,6 +208,12 @@ def test_images_of_another_size_are_refused():
         fitted(UniversalTraining(classifier(), (6, 6)), batches(classifier(), 4, 4))
 
 
+def test_victim_that_does_not_suit_the_data_is_refused():
+    data = ShapesData(num_train=4, num_val=4)
+    with pytest.raises(ValueError, match=f"the data's 6 classes, but has {CLASSES}"):
+        trainer().fit(UniversalTraining(classifier(), (64, 64)), datamodule=data)
+
+
 def fit_shapes(folder: str, batch_size: int, **arguments: Any) -> None:
     """Fit to masks with void rims in double precision, and save what comes out."""
     torch.manual_seed(1)

@@ -1,0 +1,66 @@
+"""Checkpoints of trainings as files that are whole at every instant."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+from lightning.pytorch.plugins import TorchCheckpointIO
+
+from project.errors import InputError
+from project.replacing import remove_abandoned, replace_file
+
+
+class CheckpointFiles(TorchCheckpointIO):
+    """Write a local checkpoint so that a kill or a full disk leaves the old one or the new one.
+
+    Lightning's own writes to the system's temporary folder, and from there over the old file: where
+    they are on two disks, that is a copy, and a kill in it leaves neither.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Write a checkpoint; one that is not on a local disk the way Lightning does.
+
+        Raises:
+            WriteError: if it cannot be written, as on a full disk; the old one is still there.
+        """
+        system, place = url_to_fs(str(path))
+        if not isinstance(system, LocalFileSystem) or storage_options is not None:
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        remove_abandoned(Path(place).parent)
+        replace_file(Path(place), content.getvalue())
+
+    def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Read a checkpoint.
+
+        Raises:
+            FileNotFoundError: if there is none.
+            InputError: if the file is not the checkpoint of a training, or only a part of it.
+        """
+        try:
+            checkpoint: dict[str, Any] = super().load_checkpoint(path, *args, **kwargs)
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # torch fails in many ways on what it has not written
+            raise _unreadable(path, str(error)) from error
+        if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+            raise _unreadable(path, "it has no state_dict")
+        return checkpoint
+
+
+def _unreadable(path: str | Path, reason: str) -> InputError:
+    told = reason.rpartition("WeightsUnpickler error: ")[2]  # before it torch advises the unsafe
+    first = (told.strip().splitlines() or ["empty"])[0].rstrip(". ")
+    return InputError(
+        f"a checkpoint must be a whole file that a training has written, got {path} ({first}). "
+        "Name another one with --ckpt_path, or delete it and begin anew."
+    )
