@@ -34,7 +34,7 @@ from project.replacing import remove_abandoned, replace_file
 
 _FORMAT = 1
 _CHUNK = "mirage"
-_ABOUT = "mirage_about"  # not in files of before 2026-11-22
+_ABOUT = "mirage_about"  # older files have none
 _WRITERS = 4  # threads; [ours]
 _TRACE = "trace_"  # before the name of a trace, among the names of the arrays
 

@@ -43,7 +43,7 @@ def test_images_and_gradient_are_those_of_apply(name, dtype):
         assert torch.equal(pull_back(upstream), slope)
 
 
-@pytest.mark.parametrize("eps", [0.01, 0.3, 5.0])
+@pytest.mark.parametrize("eps", [0.01, 0.3, 1.0])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_noise_inside_the_range_is_never_cut(eps, dtype):
     generator = torch.Generator().manual_seed(0)

@@ -36,7 +36,7 @@ def test_copies_are_made_only_of_sources_that_are_attacked(tmp_path, copied):
     assert copied == []
 
     next((tmp_path / "store").glob("pgd-a-*/00000003.png")).write_bytes(b"broken")
-    with pytest.warns(UserWarning, match="cannot be read"):
+    with pytest.warns(UserWarning, match="cannot be used"):
         run(tmp_path, victims=pair, attacks=attacks(), sources=["a"])
     assert copied == [pair["a"]]
     assert stored(tmp_path / "store") == made
