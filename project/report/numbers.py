@@ -23,6 +23,21 @@ def percent(value: float | None) -> str:
     return "–" if value is None or math.isnan(value) else f"{100 * value:.1f} %"
 
 
+def tick_text(value: float, digits: int = 2) -> str:
+    """Write 0.001 or 2000 as they are, and what is much smaller or larger with a power of ten.
+
+    Args:
+        value: what stands at the tick.
+        digits: significant ones.
+    """
+    rounded = float(f"{value:.{digits}g}")
+    if rounded == 0 or 1e-4 <= abs(rounded) < 1e6:
+        return f"{rounded:.12g}"
+    factor, power = f"{rounded:e}".split("e")
+    raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return ("" if float(factor) == 1 else f"{float(factor):g}·") + f"10{raised}"
+
+
 def interval(measure: Measure) -> str:
     """Write a measure's interval, empty where it has none."""
     if measure.low is None or measure.high is None or math.isnan(measure.low):

@@ -19,7 +19,7 @@ from project.report.pictures import flow_legend
 from project.report.run import Run
 from project.report.segmentation import TransferSection, transfer_section
 from project.report.templates import TOLD, embedded, environment
-from project.report.traces import HEIGHT, LEFT, RIGHT, WIDTH, attack_traces
+from project.report.traces import attack_traces, axes
 from project.report.visibility import both_rates, set_distances, visibility
 
 
@@ -88,10 +88,7 @@ def _render(
         transfer=transfer,
         masking=masking,
         traces=attack_traces(run),
-        chart_width=WIDTH,
-        chart_left=LEFT,
-        chart_right=RIGHT,
-        chart_height=HEIGHT,
+        axes=axes,
         notices=run.facts.get("notices") or [],
         gallery=gallery,
         flow_legend=image_uri(flow_legend(), exact=True),

@@ -14,6 +14,22 @@ TO_THE_CORNER = """(width) => {
 }"""
 """Put the enlarged picture into the window's corner, a pixel of it on a pixel of the screen."""
 
+CUT_LABELS = """() => [...document.querySelectorAll(".steps text")].filter((one) => {
+  const { x, width } = one.getBBox();
+  return x < 0 || x + width > one.ownerSVGElement.viewBox.baseVal.width;
+}).map((one) => one.textContent)"""
+"""Labels of charts that stand out of them, and so are cut off."""
+
+LEAST_MARGIN = """(card) => {
+  const outer = card.getBoundingClientRect();
+  const margins = [...card.querySelectorAll("h3, p, svg, figcaption")].map((one) => {
+    const { left, right } = one.getBoundingClientRect();
+    return Math.min(left - outer.left, outer.right - right);
+  });
+  return Math.min(...margins);
+}"""
+"""How near to a card's left and right edge its content comes."""
+
 POOR_CONTRASTS = """() => {
   const channels = (text) => {
     const context = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });

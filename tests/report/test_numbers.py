@@ -7,7 +7,7 @@ from project.metrics import wilson_interval
 from project.records import Measure
 from project.report.headline import headlines
 from project.report.matrix import matrix
-from project.report.numbers import interval, number, percent, wilson
+from project.report.numbers import interval, number, percent, tick_text, wilson
 from project.report.run import Run
 from project.report.visibility import both_rates, set_distances, visibility
 
@@ -49,6 +49,23 @@ def asr(source, victim, hits, total, attack="ssta"):
 )
 def test_numbers_as_text(value, digits, text):
     assert number(value, digits) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (0.0, 3, "0"),
+        (0.0037449, 3, "0.00374"),
+        (-0.00012349, 3, "-0.000123"),
+        (123456.0, 2, "120000"),
+        (2e-6, 2, "2·10⁻⁶"),
+        (1e7, 2, "10⁷"),
+        (999999.0, 3, "10⁶"),
+        (-1.2345e-12, 3, "-1.23·10⁻¹²"),
+    ],
+)
+def test_ticks_as_text(value, digits, text):
+    assert tick_text(value, digits) == text
 
 
 def test_shares_as_text():

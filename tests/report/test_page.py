@@ -8,11 +8,14 @@ import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
+from itertools import combinations
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
 
+from project import report
 from project.records import write_measures, write_rows
 from project.report import build_report
 from project.report.__main__ import main
@@ -76,6 +79,16 @@ def test_the_page_forbids_itself_the_network_and_allows_only_its_own_script(run)
     assert directives["default-src"] == ["'none'"]
     assert directives["script-src"] == [f"'sha256-{digest}'", "file:", "'self'"]
     assert set(directives["img-src"]) == {"data:", "file:", "'self'"}
+
+
+def test_styles_share_only_the_classes_that_mean_the_same_in_each():
+    files = ("report.css", "gallery/gallery.css", "comparison/pareto.svg")
+    styles = [(Path(report.__file__).parent / name).read_text(encoding="utf-8") for name in files]
+    styles[2] = re.search("<style>(.*?)</style>", styles[2], re.DOTALL)[1]
+    selectors = (re.sub(r"\{[^{}]*\}|/\*.*?\*/", "", style) for style in styles)
+    names = [set(re.findall(r"\.([a-z][\w-]*)", found)) for found in selectors]
+    shared = set().union(*(one & other for one, other in combinations(names, 2)))
+    assert shared == {"classes", "coarse", "fooled"}
 
 
 def test_what_comes_from_outside_is_escaped(run):

@@ -13,6 +13,7 @@ from project.report.traces import attack_traces
 from project.report.traces.curves import curve, second_stage
 from project.traces import Trace, write_traces
 from tests.report.conftest import VICTIMS
+from tests.report.scripts import CUT_LABELS, LEAST_MARGIN
 from tests.report.segmented import drawn_cells, run_of
 from tests.report.test_page import Page
 
@@ -72,7 +73,7 @@ def test_the_charts_say_whether_and_when_stage_2_acts():
         (left, width, half), (start, rest, all_of_them) = chart.shade
         assert (half, all_of_them) == (0.5, 1.0)
         assert start == pytest.approx(left + width)
-        assert (width, rest) == (pytest.approx(2 * 212 / 6), pytest.approx(2 * 212 / 6))
+        assert (width, rest) == (pytest.approx(2 * 194 / 6), pytest.approx(2 * 194 / 6))
 
 
 def test_shares_stand_on_one_axis_from_0_to_100_and_a_constant_step_size_is_said_not_drawn():
@@ -106,8 +107,8 @@ def test_attacks_without_stages_have_charts_without_shade_in_the_runs_order():
     assert [source.source for source in found[0].sources] == ["a", "b"]
     [chart] = found[0].sources[0].charts
     assert chart.shade == []
-    assert chart.lines[0].middle.startswith("M78.5,98.0L")
-    assert chart.lines[0].middle.endswith("L237.5,8.0")
+    assert chart.lines[0].middle.startswith("M76.2,98.0L")
+    assert chart.lines[0].middle.endswith("L221.8,8.0")
 
 
 def test_the_page_draws_traces_and_is_light(segmentation_run, tmp_path):
@@ -125,19 +126,39 @@ def test_the_page_draws_traces_and_is_light(segmentation_run, tmp_path):
     assert len(text) - len(without) < 20_000
 
 
+@pytest.fixture
+def traced(segmentation_run, tmp_path):
+    """Draw traces beside a gallery, whose styles they must not meet."""
+
+    def draw(*traces):
+        folder = shutil.copytree(segmentation_run, tmp_path / "run")
+        write_traces(folder / "traces.parquet", traces)
+        build_report(folder)
+        return folder
+
+    return draw
+
+
 @pytest.mark.browser
-def test_stage_2_is_shaded_as_far_as_it_goes(segmentation_run, tmp_path, visit):
-    folder = tmp_path / "run"
-    shutil.copytree(segmentation_run, folder)
-    write_traces(folder / "traces.parquet", [trace(index, source=VICTIMS[0]) for index in range(3)])
-    build_report(folder)
-    drawn = (
-        visit(folder)
-        .page.locator(".steps rect")
-        .evaluate_all(
-            "all => all.map((one) => [Number(one.getAttribute('width')), one.getBBox().width])"
-        )
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_shade_is_as_wide_as_its_steps_and_charts_keep_off_the_edge(visit, traced, width):
+    folder = traced(*(trace(k, source=VICTIMS[0], switch=2 + k) for k in range(2)))
+    opened = visit(folder, viewport={"width": width, "height": 900})
+    shades = opened.page.locator(".steps rect").evaluate_all(
+        "(all) => all.map((one) => [one.getBBox().width, Number(one.getAttribute('width'))])"
     )
-    assert drawn
-    for wanted, width in drawn:
-        assert 0 < wanted == pytest.approx(width, abs=0.01)
+    assert len(shades) == 2 * 2
+    for drawn, meant in shades:
+        assert drawn == pytest.approx(meant)
+    assert opened.page.locator("#steps details[open]").evaluate(LEAST_MARGIN) >= 12
+
+
+@pytest.mark.browser
+def test_no_label_is_cut_off_however_long_its_number(visit, traced):
+    numbers = [-1.234e-12, -1.234e-5, -0.0001234, 0.001234, -123456, 1.2e9]
+    more = {f"trace_{k}": np.linspace(v, 1.1 * v, 1000) for k, v in enumerate(numbers)}
+    long = Trace("pgd", VICTIMS[0], 0, {n: v.astype(np.float32) for n, v in more.items()})
+    opened = visit(traced(long))
+    opened.page.locator("#steps summary").click()
+    assert "1000" in opened.page.locator("#steps text").all_text_contents()
+    assert opened.page.evaluate(CUT_LABELS) == []

@@ -100,28 +100,41 @@ def test_keys_go_from_image_to_image_and_back_to_the_card(visit, pictured_run):
     assert "image=" not in opened.page.evaluate("location.hash")
 
 
-def test_keys_work_whatever_is_shown_and_wherever_was_clicked(visit, pictured_run):
+def test_keys_work_in_every_view(visit, pictured_run):
     opened = visit(pictured_run)
-    opened.choose(text="photo_00")
     opened.enlarge()
-    stage, title = opened.page.locator(".stage"), opened.page.locator("#viewer-title")
-    for key, name, view in (
-        ("d", "photo_000", "difference"),
-        ("n", "photo_001", "difference"),
-        ("d", "photo_001", "both"),
-        ("n", "photo_002", "both"),
-        ("d", "photo_002", "difference"),
-        ("p", "photo_001", "difference"),
-    ):
-        opened.page.keyboard.press(key)
-        assert title.text_content() == name
-        opened.page.locator(f".stage[data-view={view}]").wait_for()
-    opened.page.keyboard.press("d")
-    opened.page.keyboard.press("ArrowRight")
-    assert stage.locator("input").input_value() == "50.5"
-    opened.page.locator(".keys").click()  # what takes no focus
+    title, line = opened.page.locator("#viewer-title"), opened.page.locator(".stage input")
+    for turn, view in enumerate(("difference", "both", "difference"), start=1):
+        opened.page.keyboard.press("d")
+        assert opened.page.locator(".stage").get_attribute("data-view") == view
+        opened.page.keyboard.press("n")
+        assert title.text_content() == "photo_001"
+        opened.page.keyboard.press("p")
+        assert title.text_content() == "photo_000"
+        opened.page.keyboard.press("ArrowRight")
+        assert line.input_value() == str(50 + turn / 2).removesuffix(".0")
+        assert opened.page.evaluate("document.activeElement.type") == "range"
+    opened.page.locator(".stage").click(position={"x": 20, "y": 20})
+    assert line.input_value() == "51.5"
+
+
+def test_keys_work_wherever_the_focus_is_and_inputs_keep_their_own(visit, pictured_run):
+    opened = visit(pictured_run)
+    opened.enlarge()
+    line, power = opened.page.locator(".stage input"), opened.page.locator("[name=power]")
+    opened.page.evaluate("document.activeElement.blur()")
     opened.page.keyboard.press("n")
-    assert title.text_content() == "photo_002"
+    assert opened.page.locator("#viewer-title").text_content() == "photo_001"
+    opened.page.keyboard.press("ArrowLeft")
+    assert line.input_value() == "49.5"
+    assert "--split: 49.5%" in opened.page.locator(".stage").get_attribute("style")
+    power.focus()
+    opened.page.keyboard.press("ArrowRight")
+    assert (power.input_value(), line.input_value()) == ("5", "49.5")
+    opened.page.keyboard.press("Escape")
+    opened.page.locator(".filters [name=text]").focus()
+    opened.page.keyboard.press("n")
+    assert not opened.page.locator("dialog").is_visible()
 
 
 def test_another_attack_shows_the_same_image(visit, pictured_run):
@@ -193,12 +206,14 @@ def test_a_phone_needs_no_scrolling_sideways(visit, pictured_run, pictured_stree
         assert opened.page.locator("[value=difference]").is_visible()
 
 
-def test_a_heat_map_is_as_large_on_a_phone_as_it_can_be_read(visit, pictured_run):
+def test_on_a_phone_the_heat_map_is_as_large_as_drawn_and_scrolls_in_its_box(visit, pictured_run):
     opened = visit(pictured_run, viewport={"width": 390, "height": 800})
-    picture = opened.page.locator(".plot img").first
-    picture.evaluate("(one) => one.decode()")
-    wide, natural = picture.evaluate("(one) => [one.clientWidth, one.naturalWidth]")
-    assert wide == min(natural, 1040) > 390
+    picture, box = opened.page.locator(".plot img"), opened.page.locator(".plot:has(img)")
+    natural = picture.evaluate("(one) => one.decode().then(() => one.naturalWidth)")
+    assert natural > 700
+    assert picture.bounding_box()["width"] == pytest.approx(natural, abs=1)
+    assert box.evaluate("(one) => { one.scrollLeft = 200; return one.scrollLeft; }") == 200
+    assert opened.page.evaluate("document.documentElement.scrollWidth") == 390
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

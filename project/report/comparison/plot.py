@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from project.report.numbers import tick_text
+
 Anchor = Literal["start", "middle", "end"]
 CHARACTER, LINE = 6.3, 13.0
 """Width and height of a label's characters at the size that the template gives them."""
@@ -148,15 +150,6 @@ def _around(x: float, y: float, text: str) -> Iterable[Label]:
             yield Label(x, beside, text, "middle", leader)
             yield Label(x - 3, beside, text, "start", leader)
             yield Label(x + 3, beside, text, "end", leader)
-
-
-def tick_text(value: float) -> str:
-    """Write 0.001 or 2000 as they are, and what is much smaller or larger with a power of ten."""
-    if 1e-4 <= value < 1e6:
-        return f"{value:.12g}"
-    digit, power = f"{value:.0e}".split("e")
-    raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return ("" if digit == "1" else f"{digit}·") + f"10{raised}"
 
 
 def _box(label: Label) -> Box:

@@ -112,7 +112,7 @@ viewer.addEventListener("close", () => {
   open = -1;
   remember();
 });
-// Wherever the focus is: a click beside the controls takes it out of the dialog.
+// Of the document: where what had the focus is hidden, keys go to the body.
 document.addEventListener("keydown", (event) => {
   if (!viewer.open || event.target.matches("select") || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "n") step(1);
@@ -120,6 +120,11 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "d") {
     tools.elements.view.value = tools.elements.view.value === "difference" ? "both" : "difference";
     redraw();
+  }
+  const aside = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  if (aside && !event.target.matches("input")) { // inputs move by themselves
+    split.stepUp(aside);
+    placeLine();
   }
 });
 

@@ -80,8 +80,12 @@ function redraw() {
   }
 }
 
+function placeLine() {
+  stage.style.setProperty("--split", `${split.value}%`);
+}
+
 const split = stage.querySelector("input");
-split.addEventListener("input", () => stage.style.setProperty("--split", `${split.value}%`));
+split.addEventListener("input", placeLine);
 tools.addEventListener("input", (event) => {
   if (event.target.name === "power") tools.elements.view.value = "difference";
   redraw();

@@ -11,12 +11,14 @@ from itertools import groupby
 
 import numpy as np
 
+from project.report.numbers import tick_text
 from project.report.traces.curves import Curve
 from project.resampling import Floats
 
 Point = tuple[float, float]
-WIDTH, HEIGHT = 268, 118
-LEFT, RIGHT, TOP, BOTTOM = 52.0, 264.0, 8.0, 98.0  # numbers such as -0.000123 are left of it
+WIDTH, HEIGHT = 250, 118
+LEFT, RIGHT, TOP, BOTTOM = 52, 246, 8, 98
+"""Where curves are; left of them is room for the longest of :func:`tick_text`, as −1.23·10⁻¹²."""
 _SHARES = frozenset({"resisting", "transferable"})  # in [0, 1], shown in per cent
 
 
@@ -54,8 +56,7 @@ class Axes:
         found = []
         for share in (0.0, 0.5, 1.0):
             value = self.scale * (self.low + share * (self.high - self.low))
-            rounded = float(f"{value:.2g}")
-            found.append((BOTTOM - share * (BOTTOM - TOP), f"{rounded:.12g}"))
+            found.append((BOTTOM - share * (BOTTOM - TOP), tick_text(value)))
         return found
 
 

@@ -10,6 +10,7 @@ from operator import eq
 import numpy as np
 
 from project.history import Point
+from project.report.numbers import tick_text
 from project.report.traces.axes import BOTTOM, LEFT, RIGHT, TOP, path
 from project.report.training.run import TrainingRun
 
@@ -106,7 +107,7 @@ def _chart(run: TrainingRun, group: _Group, names: Sequence[str]) -> Chart:
         lines=[line(name, points) for name, points in curves.items()],
         marks=[_across(p.step, last) for p in run.curve(COLLAPSE) if p.value > 0],
         x_ticks=[(_across(step, last), f"{step + 1:,}") for step in sorted({0, last // 2, last})],
-        y_ticks=[(y, f"{float(f'{value:.3g}'):.12g}") for y, value in ticks],
+        y_ticks=[(y, tick_text(value, digits=3)) for y, value in ticks],
     )
 
 

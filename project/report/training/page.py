@@ -9,7 +9,7 @@ from project.replacing import replace_file
 from project.report.classes import class_colours
 from project.report.gallery import Sample
 from project.report.templates import TOLD, embedded, environment
-from project.report.traces.axes import HEIGHT, LEFT, RIGHT, WIDTH
+from project.report.traces import axes
 from project.report.training.charts import charts
 from project.report.training.frames import films
 from project.report.training.run import TrainingRun
@@ -47,10 +47,7 @@ def build_training_report(folder: Path) -> Path:
         tables=[table for table in (best_table(run),) if table.rows],
         charts=drawn,
         constant=constant,
-        chart_width=WIDTH,
-        chart_left=LEFT,
-        chart_right=RIGHT,
-        chart_height=HEIGHT,
+        axes=axes,
         films=films(run),
         classes=class_colours(run.facts, _samples(run)),
         slices=slices(run),
