@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from project.attacks import ATTACKS_VERSION, Attack
 from project.callbacks.crafting import Crafting, stacked_images
 from project.callbacks.fast_sources import FastSources
+from project.callbacks.folders import require_folder
 from project.data.batch import first_images
 from project.data.datamodule import AttackDataModule
 from project.describe import describe
@@ -60,24 +62,11 @@ class AttackCallback(L.Callback):
         max_batch: int | None = None,
         threads: int | None = None,
     ) -> None:
-        if not attacks:
-            raise InputError("an experiment needs at least one attack, got none.")
-        require_text_keys("attacks", attacks)
+        _require_attacks(attacks)
+        require_folder("store", store, store)
         if threads is not None and threads < 1:
             raise InputError(
                 f"threads must be at least 1, got {threads}. Leave it out for one per core."
-            )
-        if not store:
-            raise InputError(
-                "store must name a folder, got ''. Is a variable of the shell empty? Give a path, "
-                "or leave it out."
-            )
-        wanting = [name for name, attack in attacks.items() if attack.targeted]
-        if wanting:
-            raise InputError(
-                "the attacks of an experiment lead away from the labels, got targeted ones: "
-                f"{', '.join(wanting)}. Which classes to aim at, a data set does not say: wrap "
-                "each in Aimed, with an aim such as NearestWrongClass."
             )
         self.attacks = attacks
         self.sources = sources
@@ -187,6 +176,19 @@ class AttackCallback(L.Callback):
         for step, count in found.items():
             rank_zero_info(f"{step}: {count} of {len(indices)} images come from the store")
         self._lacking = {step.source for step, count in found.items() if count < len(indices)}
+
+
+def _require_attacks(attacks: Mapping[str, Attack]) -> None:
+    if not attacks:
+        raise InputError("an experiment needs at least one attack, got none.")
+    require_text_keys("attacks", attacks)
+    wanting = [name for name, attack in attacks.items() if attack.targeted]
+    if wanting:
+        raise InputError(
+            "the attacks of an experiment lead away from the labels, got targeted ones: "
+            f"{', '.join(wanting)}. Which classes to aim at, a data set does not say: wrap each in "
+            "Aimed, with an aim such as NearestWrongClass."
+        )
 
 
 def _cores() -> int:

@@ -17,8 +17,8 @@ from project.callbacks.adversarial_set import write_adversarial_set
 from project.callbacks.attacking import AttackCallback
 from project.callbacks.console import summary_table
 from project.callbacks.finding import callbacks_of
+from project.callbacks.folders import require_folder
 from project.callbacks.versions import versions
-from project.errors import InputError
 from project.evaluation import CLEAN, TransferEvaluation, kin
 from project.records import remove_path, write_measures, write_rows
 from project.replacing import replace_file
@@ -60,11 +60,7 @@ class RunFolder(L.Callback):
         gallery: int | Literal["all"] = 6,
     ) -> None:
         self.folder = os.path.expandvars(folder)
-        if not self.folder:
-            raise InputError(
-                f"folder must name a folder, got {folder!r}. Is a variable of the shell empty? "
-                "Give a path, or leave it out."
-            )
+        require_folder("folder", self.folder, folder)
         self.title = title
         self.gallery = gallery
         self._shown: set[int] = set()
