@@ -6,7 +6,7 @@ python train.py fit --config configs/train/duts_tracer.yaml --data.root /path/to
 """
 
 from project.cli import train_main
-from project.errors import plain_errors
+from project.core.errors import plain_errors
 
 if __name__ == "__main__":
     with plain_errors():

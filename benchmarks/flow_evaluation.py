@@ -34,7 +34,7 @@ from torch import Tensor, nn
 
 from project.attacks import SSTA, AdvDrop, Attack, ChromaShift, StAdv
 from project.colour import chroma, chroma_to_rgb
-from project.losses import margin
+from project.core.losses import margin
 from project.victims import ClassificationVictim
 
 MANY = 30

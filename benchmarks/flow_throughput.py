@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from project.attacks import SSTA
-from project.losses import margin
+from project.core.losses import margin
 from project.victims import ClassificationVictim
 
 ROUNDS = 3

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from project.attacks import PGD, CosPGD, GradientAttack, SegPGD, TranSegPGD
 from project.attacks.objectives import BalancedCrossEntropy, JensenShannon, MaskedCrossEntropy
-from project.randomness import Draws
+from project.core.randomness import Draws
 from project.victims import SmpVictim
 
 CONTESTANTS: dict[str, GradientAttack] = {

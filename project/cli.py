@@ -23,8 +23,8 @@ import project.callbacks
 import project.data  # classes are known by their short name once they are imported
 import project.training
 import project.victims
+from project.core.yaml_keys import refuse_repeated_keys
 from project.training.checkpoint_files import CheckpointFiles
-from project.yaml_keys import refuse_repeated_keys
 
 # Of no use to a user: Lightning 2.6 calls what torch 2.14 renames.
 warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)

@@ -32,12 +32,12 @@ from project.attack_cli import AttackCLI
 from project.attacks import Attack
 from project.callbacks import AttackCallback
 from project.callbacks.finding import callbacks_of
+from project.core.errors import InputError, plain_errors
+from project.core.losses import VOID, valid_elements
 from project.data import AttackDataModule
 from project.data.batch import collate
 from project.data.sample_set import SampleSet
-from project.errors import InputError, plain_errors
 from project.evaluation import Pass, TransferEvaluation, plan_passes
-from project.losses import VOID, valid_elements
 from project.memory import peaks
 from project.victims.acceleration import accelerated
 

@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from project.errors import InputError
+from project.core.errors import InputError
 
 _PART = ".part"  # a file that is being written: .NAME.RANDOM.part
 _ABANDONED = 3600.0  # seconds

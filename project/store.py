@@ -28,8 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from project.describe import digest
-from project.errors import InputError
+from project.core.errors import InputError
+from project.core.identity import digest
 from project.replacing import remove_abandoned, replace_file
 
 _FORMAT = 1

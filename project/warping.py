@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from project.errors import InputError
+from project.core.errors import InputError
 
 
 def warp(images: Tensor, flow: Tensor) -> Tensor:

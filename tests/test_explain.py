@@ -12,8 +12,8 @@ from PIL import Image, PngImagePlugin
 
 from project.attack_cli import attack_main
 from project.attacks import Attack
+from project.core.errors import InputError
 from project.data.dealing import DealtBatchSampler
-from project.errors import InputError
 from project.evaluation import Pass
 from project.explain import Again, Difference, FinishedRun
 from project.explain.__main__ import main

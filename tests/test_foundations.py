@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from project import randomness
 from project.attacks import PGD, SSTA, Momentum
-from project.describe import describe, digest, weights_hash
-from project.losses import (
+from project.core import randomness
+from project.core.identity import describe, digest, weights_hash
+from project.core.losses import (
     cross_entropy,
     kl_divergence,
     margin,

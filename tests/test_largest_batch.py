@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from project.attacks import PGD
+from project.core.errors import InputError
+from project.core.losses import VOID
 from project.data import ShapesData
-from project.errors import InputError
 from project.evaluation import Pass
 from project.largest_batch import Scene, bytes_of, fitting, largest_fitting, main, resisting_batch
-from project.losses import VOID
 from project.memory import peak_bytes
 from tests.models import CurvedSegmenter, SpatialClassifier
 

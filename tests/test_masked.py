@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from project import randomness
+from project.core import randomness
 from project.threat_models import L2, Flow, Linf, Masked
 from tests.models import eight_bit_images
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.replacing import WriteError, replace_file
 
 

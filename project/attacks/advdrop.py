@@ -14,9 +14,9 @@ from project.attacks.attack import Attack, Perturbed
 from project.attacks.presets import chosen_preset
 from project.attacks.verdict import fooled_share, query
 from project.clipping import clip
+from project.core.errors import InputError
+from project.core.losses import cross_entropy, mean_over_valid, valid_elements
 from project.dct import block_dct, block_idct
-from project.errors import InputError
-from project.losses import cross_entropy, mean_over_valid, valid_elements
 from project.quantise import to_8bit
 from project.threat_models import Linf
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from project.attacks.aims import Aim
 from project.attacks.attack import Attack, Perturbed, Traits
 from project.attacks.verdict import fooled_share, query
-from project.errors import InputError
-from project.losses import VOID, valid_elements
-from project.samples import Samples
+from project.core.errors import InputError
+from project.core.losses import VOID, valid_elements
+from project.core.samples import Samples
 
 
 class Aimed(Attack):

@@ -12,8 +12,8 @@ from project.attacks.objectives.dlr import logit_spread
 from project.attacks.proximal import shrunk
 from project.attacks.smallest import Smallest
 from project.attacks.verdict import fooled_share, query, resisting
-from project.errors import InputError
-from project.losses import margin, valid_elements
+from project.core.errors import InputError
+from project.core.losses import margin, valid_elements
 from project.quantise import to_8bit
 from project.threat_models import Linf
 

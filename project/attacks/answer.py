@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from project.attacks.verdict import query
-from project.errors import InputError
+from project.core.errors import InputError
 
 
 class Answer(NamedTuple):

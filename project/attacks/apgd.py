@@ -17,9 +17,9 @@ from project.attacks.objectives import CrossEntropy, Objective
 from project.attacks.objectives.judged import Judged
 from project.attacks.rules import GradientRule, RuleBook
 from project.attacks.transforms import InputTransform
-from project.errors import InputError
-from project.randomness import Draws
-from project.samples import Samples
+from project.core.errors import InputError
+from project.core.randomness import Draws
+from project.core.samples import Samples
 from project.threat_models import Norm, norm_ball
 
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from project.attacks.frozen import frozen
 from project.attacks.parts import joined, parts
 from project.attacks.verdict import fooled_share, query
-from project.errors import InputError
-from project.losses import valid_elements
-from project.samples import Samples
+from project.core.errors import InputError
+from project.core.losses import valid_elements
+from project.core.samples import Samples
 from project.threat_models import ThreatModel
 
 Kind = Literal["gradient", "black_box", "flow", "ensemble", "other"]

@@ -13,7 +13,7 @@ from project.attacks.cascade import Cascade
 from project.attacks.fab import FAB, require_labels
 from project.attacks.square import Square
 from project.attacks.targeted_apgd import TargetedAPGD
-from project.errors import InputError
+from project.core.errors import InputError
 from project.threat_models import Norm
 
 

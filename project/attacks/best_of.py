@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from project.attacks.attack import Attack, Perturbed
 from project.attacks.closeness import Closeness, closeness, require
 from project.attacks.verdict import fooled_share, query
-from project.errors import InputError
-from project.samples import Samples
+from project.core.errors import InputError
+from project.core.samples import Samples
 
 
 class BestOf(Attack):

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from project.attacks.attack import Attack, Perturbed
 from project.attacks.survivors import Survivors
-from project.errors import InputError
-from project.samples import Samples
+from project.core.errors import InputError
+from project.core.samples import Samples
 
 
 class Cascade(Attack):

@@ -8,12 +8,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from project import randomness
 from project.attacks.flow import FlowAttack
 from project.attacks.presets import chosen_preset
 from project.attacks.solver import Adam, Solver
 from project.colour import colourfulness
-from project.errors import InputError
+from project.core import randomness
+from project.core.errors import InputError
 from project.saliency.provider import Scene
 from project.threat_models import ChromaFlow
 

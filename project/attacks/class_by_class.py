@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from project.attacks.attack import Attack, Perturbed
 from project.attacks.survivors import Survivors
-from project.errors import InputError
+from project.core.errors import InputError
 from project.threat_models import Norm, norm_ball
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.metrics.learned import BACKBONE_URLS, LPIPS, Net
 from project.metrics.weights import UNAVAILABLE, cached, published
 

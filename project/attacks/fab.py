@@ -10,8 +10,8 @@ from project.attacks.boundary import nearest_boundary
 from project.attacks.class_by_class import ClassByClass
 from project.attacks.smallest import Smallest
 from project.attacks.verdict import fooled_share, query
-from project.attacks.wrong_class import wrong_class
-from project.errors import InputError
+from project.core.errors import InputError
+from project.core.losses import wrong_class
 from project.threat_models import norm_ball
 
 _STRETCHES = 8

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from project.losses import valid_elements
+from project.core.losses import valid_elements
 
 SLOPE = "slope"
 """The trace that tells of flaws: (N,), 0 where the gradient is 0 everywhere, ∞ where a value of it

@@ -15,8 +15,8 @@ from project.attacks.objectives import Objective
 from project.attacks.solver import Solver
 from project.attacks.step import Step, clean_answer
 from project.attacks.verdict import fooled_share, query
-from project.errors import InputError
-from project.losses import margin, mean_over_valid
+from project.core.errors import InputError
+from project.core.losses import margin, mean_over_valid
 from project.metrics.flows import flow_facts
 from project.quantise import to_8bit
 from project.saliency.provider import Scene

@@ -18,9 +18,9 @@ from project.attacks.objectives.judged import Judged
 from project.attacks.rules import GradientRule, RuleBook
 from project.attacks.schedules import StepSchedule, check_schedule, step_factors
 from project.attacks.transforms import InputTransform
-from project.errors import InputError
-from project.randomness import Draws
-from project.samples import Samples
+from project.core.errors import InputError
+from project.core.randomness import Draws
+from project.core.samples import Samples
 from project.threat_models import L2, Linf, ThreatModel
 from project.victims.ensemble import asked
 

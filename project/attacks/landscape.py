@@ -13,8 +13,8 @@ from project.attacks.flaws import SLOPE, mended
 from project.attacks.objectives import Objective
 from project.attacks.step import Memory, Step, kept
 from project.attacks.transforms import InputTransform, View, all_views
-from project.losses import VOID
-from project.randomness import Draws
+from project.core.losses import VOID
+from project.core.randomness import Draws
 from project.threat_models import Pullback, ThreatModel
 from project.victims.ensemble import asked
 

@@ -9,7 +9,7 @@ from project.attacks.curvature import Curvature
 from project.attacks.line_search import LineSearch, Trial
 from project.attacks.rows import replaced
 from project.attacks.solver import Solver
-from project.errors import InputError
+from project.core.errors import InputError
 
 
 class LBFGS(Solver):

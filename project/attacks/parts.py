@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.threat_models import Masked, ThreatModel
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-from project.errors import InputError
+from project.core.errors import InputError
 
 Settings = TypeVar("Settings")
 

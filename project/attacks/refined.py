@@ -13,10 +13,10 @@ from project.attacks.attack import Attack, Perturbed, Traits
 from project.attacks.best_of import BestOf
 from project.attacks.closeness import Closeness, closeness, require
 from project.attacks.verdict import fooled_share, query
-from project.errors import InputError
-from project.losses import margin, mean_over_valid, valid_elements
+from project.core.errors import InputError
+from project.core.losses import margin, mean_over_valid, valid_elements
+from project.core.samples import Samples
 from project.metrics.flows import flow_facts
-from project.samples import Samples
 from project.threat_models import ThreatModel
 
 _HALVINGS = 8

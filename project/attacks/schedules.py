@@ -8,8 +8,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from project.errors import InputError
-from project.randomness import Draws
+from project.core.errors import InputError
+from project.core.randomness import Draws
 
 StepSchedule = Literal["constant", "uniform", "cosine", "linear", "rising", "cyclic"]
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from project.attacks.attack import Attack, Perturbed, Traits
 from project.attacks.square_moves import L2Moves, LinfMoves
 from project.attacks.verdict import query, resisting
-from project.errors import InputError
-from project.losses import margin, mean_over_valid, valid_elements
-from project.randomness import Draws
+from project.core.errors import InputError
+from project.core.losses import margin, mean_over_valid, valid_elements
+from project.core.randomness import Draws
 from project.threat_models import Norm, ThreatModel, norm_ball
 
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)

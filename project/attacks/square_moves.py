@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from project.randomness import Draws
+from project.core.randomness import Draws
 from project.threat_models import L2
 
 

@@ -11,11 +11,11 @@ from torch import Tensor
 from project.attacks.flow import FlowAttack
 from project.attacks.objectives import Objective
 from project.attacks.solver import Adam, Solver
-from project.errors import InputError
+from project.core.errors import InputError
+from project.core.samples import Samples
 from project.saliency.blur import gaussian_blur
 from project.saliency.frequency_tuned import FrequencyTuned
 from project.saliency.provider import Saliency, SaliencyFunction, Scene, saliency_maps
-from project.samples import Samples
 from project.threat_models import Flow
 
 _STAGE = 20

@@ -11,7 +11,7 @@ from project.attacks.flow import FlowAttack
 from project.attacks.lbfgs import LBFGS
 from project.attacks.presets import chosen_preset
 from project.attacks.solver import Adam, Solver
-from project.errors import InputError
+from project.core.errors import InputError
 from project.threat_models import Flow
 
 

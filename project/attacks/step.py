@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from project.attacks.verdict import query, resisting
-from project.losses import cross_entropy, valid_elements
+from project.core.losses import cross_entropy, valid_elements
 
 Memory = dict[str, Tensor]
 """By name, (N, …) each: what is kept from step to step of one run."""

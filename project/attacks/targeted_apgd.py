@@ -8,7 +8,7 @@ from project.attacks.apgd import APGD
 from project.attacks.attack import Perturbed
 from project.attacks.class_by_class import ClassByClass
 from project.attacks.objectives import DLRTowards
-from project.randomness import derived_seed
+from project.core.randomness import derived_seed
 
 
 class TargetedAPGD(ClassByClass):

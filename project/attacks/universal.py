@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from project.attacks.attack import Attack, Perturbed
 from project.attacks.verdict import query
-from project.errors import InputError
+from project.core.errors import InputError
 from project.threat_models import Linf
 from project.victims.weights import WeightsError, read_weights, resolve
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from project.errors import InputError
-from project.losses import mean_over_valid, predicted_classes, valid_elements
+from project.core.errors import InputError
+from project.core.losses import mean_over_valid, predicted_classes, valid_elements
 
 
 def query(victim: nn.Module, images: Tensor, target: Tensor) -> Tensor:

@@ -12,10 +12,10 @@ from project.callbacks.combining import all_of, attacked, mean_loss, share_wrong
 from project.callbacks.curriculum import Curriculum
 from project.callbacks.moved_samples import MovedSamples
 from project.callbacks.scene import training_scene
+from project.core.errors import InputError
+from project.core.randomness import Draws, derived_seed
 from project.data.batch import Batch
 from project.data.datamodule import AttackDataModule
-from project.errors import InputError
-from project.randomness import Draws, derived_seed
 from project.training import VictimTraining
 
 Combine = Literal["max", "average", "random"]

@@ -16,14 +16,14 @@ from project.attacks import ATTACKS_VERSION, Attack
 from project.callbacks.crafting import Crafting, stacked_images
 from project.callbacks.fast_sources import FastSources
 from project.callbacks.folders import require_folder
+from project.core.errors import InputError
+from project.core.identity import describe
+from project.core.yaml_keys import require_text_keys
 from project.data.batch import first_images
 from project.data.datamodule import AttackDataModule
-from project.describe import describe
-from project.errors import InputError
 from project.evaluation import Pass, TransferEvaluation, plan_passes
 from project.store import Store
 from project.victims.acceleration import Acceleration
-from project.yaml_keys import require_text_keys
 
 _COMPARED = 4  # images, on which a copy shows that it is the same function
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import lightning as L
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 
-from project.errors import InputError
+from project.core.errors import InputError
 
 
 class AveragedWeights(EMAWeightAveraging):

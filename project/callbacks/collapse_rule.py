@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from project.errors import InputError
+from project.core.errors import InputError
 
 
 class CollapseRule:

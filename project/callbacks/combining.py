@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from project.attacks import Attack
 from project.attacks.frozen import frozen
 from project.attacks.verdict import fooled_share, query
+from project.core.losses import cross_entropy, mean_over_valid, valid_elements
 from project.data.batch import Batch
-from project.losses import cross_entropy, mean_over_valid, valid_elements
 
 Harm = Callable[[Tensor, Tensor], Tensor]
 """From logits (N, K, …) and target (N, …) to how bad each image is for the victim, (N,)."""

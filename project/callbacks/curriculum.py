@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from project.errors import InputError
+from project.core.errors import InputError
 
 
 class Curriculum:

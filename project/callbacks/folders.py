@@ -1,6 +1,6 @@
 """The folders that an experiment writes to."""
 
-from project.errors import InputError
+from project.core.errors import InputError
 
 
 def require_folder(name: str, folder: str, given: str) -> None:

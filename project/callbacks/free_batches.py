@@ -9,9 +9,9 @@ import torch
 
 from project.attacks import Attack
 from project.callbacks.adversarial_batches import AdversarialBatches
+from project.core.errors import InputError
 from project.data.batch import Batch
 from project.data.datamodule import AttackDataModule
-from project.errors import InputError
 from project.threat_models import Linf
 
 

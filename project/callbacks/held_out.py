@@ -10,9 +10,9 @@ from project.attacks import Attack
 from project.attacks.frozen import frozen
 from project.attacks.verdict import query
 from project.callbacks.combining import attacked, share_wrong, worst_of
+from project.core.losses import valid_elements
 from project.data.batch import Batch, collate
 from project.data.datamodule import AttackDataModule
-from project.losses import valid_elements
 from project.victims import Victim
 
 

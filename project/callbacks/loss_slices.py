@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from project.attacks.frozen import frozen
 from project.callbacks.training_folder import TrainingFolder
+from project.core.errors import InputError
+from project.core.losses import cross_entropy, mean_over_valid, valid_elements
+from project.core.randomness import Draws
 from project.data.batch import Batch, collate
-from project.errors import InputError
-from project.losses import cross_entropy, mean_over_valid, valid_elements
-from project.randomness import Draws
 from project.replacing import replace_file
 from project.training import VictimTraining
 

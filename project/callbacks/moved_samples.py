@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from project.errors import InputError
-from project.samples import Samples
+from project.core.errors import InputError
+from project.core.samples import Samples
 
 
 class MovedSamples(Samples):

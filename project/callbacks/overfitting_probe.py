@@ -14,8 +14,8 @@ from project.callbacks.adversarial_batches import AdversarialBatches
 from project.callbacks.collapse_rule import CollapseRule
 from project.callbacks.held_out import HeldOut
 from project.callbacks.scene import training_scene
+from project.core.errors import InputError
 from project.data.batch import Batch
-from project.errors import InputError
 from project.training import VictimTraining
 from project.victims import Victim
 

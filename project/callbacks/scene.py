@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import lightning as L
 
+from project.core.errors import InputError
 from project.data.datamodule import AttackDataModule
-from project.errors import InputError
 from project.training import VictimTraining
 
 

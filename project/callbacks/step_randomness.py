@@ -6,7 +6,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from project.randomness import derived_seed
+from project.core.randomness import derived_seed
 
 
 class StepRandomness(L.Callback):

@@ -15,8 +15,8 @@ from project.callbacks.scene import training_scene
 from project.callbacks.training_samples import SampleFolder
 from project.callbacks.training_tracking import track_config, track_samples, track_training
 from project.callbacks.versions import versions
+from project.core.errors import InputError
 from project.data.batch import Batch
-from project.errors import InputError
 from project.history import History
 from project.records import remove_path
 from project.replacing import replace_file

@@ -14,8 +14,8 @@ from tqdm import tqdm
 from project.callbacks.attacking import AttackCallback
 from project.callbacks.finding import first_callback
 from project.callbacks.workload import loaded_batch
+from project.core.errors import InputError
 from project.data.dealing import DealtBatchSampler
-from project.errors import InputError
 
 _FILLS = itertools.count()  # experiments of this process so far; the same on every process
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from project.core.randomness import generator
 from project.data.frame import RESIZING, Frame, pad_to
 from project.data.sample_set import SampleSet
-from project.randomness import generator
 
 
 class Augmentation:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from project.core.errors import InputError
 from project.data.sample_set import SampleSet
-from project.errors import InputError
 
 Batch = dict[str, Tensor]
 """{image, target, index}: samples of a :class:`~project.data.sample_set.SampleSet`, stacked."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from project.core.losses import VOID
 from project.data.augmentation import Augmentation
 from project.data.datamodule import AttackDataModule
 from project.data.files import MaskedFile, SegmentationFiles, images_under, require_folder
 from project.data.frame import Frame
 from project.data.verify import OnError
-from project.losses import VOID
 
 CITYSCAPES_CLASSES = (
     "road",

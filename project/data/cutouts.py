@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from project.core.errors import InputError
 from project.data.augmentation import Augmentation
 from project.data.datamodule import AttackDataModule
 from project.data.decoding import Pixels
 from project.data.frame import Frame, Native
 from project.data.sample_set import SampleSet
 from project.data.verify import OnError
-from project.errors import InputError
 
 
 class Window(NamedTuple):

@@ -11,6 +11,7 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
+from project.core.errors import InputError
 from project.data.augmentation import Augmentation, Augmented
 from project.data.batch import Batch, collate
 from project.data.dealing import DealtBatchSampler, EpochSampler
@@ -19,7 +20,6 @@ from project.data.resuming import ResumableLoader, TrainingBatches
 from project.data.sample_set import SampleSet
 from project.data.verify import OnError, verify_samples
 from project.data.workers import WatchedLoader
-from project.errors import InputError
 
 Loader = TypeVar("Loader", bound=WatchedLoader)
 

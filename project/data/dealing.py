@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch.utils.data import Sampler
 
-from project.errors import InputError
-from project.randomness import generator
+from project.core.errors import InputError
+from project.core.randomness import generator
 
 
 class DealtBatchSampler(Sampler[list[int]]):

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile
 
-from project.errors import InputError
+from project.core.errors import InputError
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from project.core.losses import VOID
 from project.data.decoding import Pixels, SampleError, read_mask, read_rgb, require_same_size
 from project.data.frame import Frame
 from project.data.sample_set import SampleSet
-from project.losses import VOID
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 

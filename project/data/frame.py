@@ -14,8 +14,8 @@ from typing import Any
 import albumentations as A
 import cv2
 
-from project.errors import InputError
-from project.losses import VOID
+from project.core.errors import InputError
+from project.core.losses import VOID
 
 # INTER_NEAREST rounds down, which moves a mask by up to half a pixel against its image.
 RESIZING: dict[str, Any] = {

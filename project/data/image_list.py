@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from project.core.errors import InputError
 from project.data.augmentation import Augmentation
 from project.data.datamodule import AttackDataModule
 from project.data.files import ClassificationFiles, LabelledFile, images_under, require_folder
 from project.data.frame import Frame
 from project.data.verify import OnError
-from project.errors import InputError
 
 IMAGENET_CLASSES = 1000
 

@@ -7,10 +7,10 @@ from typing import Any, cast
 
 from torch.utils.data import Sampler
 
+from project.core.errors import InputError
 from project.data.batch import Batch
 from project.data.dealing import EpochSampler
 from project.data.workers import WatchedLoader
-from project.errors import InputError
 
 Keys = list[tuple[int, int]]
 

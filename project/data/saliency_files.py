@@ -9,11 +9,11 @@ from typing import Any
 import cv2
 import numpy as np
 
+from project.core.errors import InputError
 from project.data.decoding import Pixels, SampleError, read_rgb, require_same_size
 from project.data.files import MaskedFile, images_under, require_folder
 from project.data.frame import Frame
 from project.data.sample_set import SampleSet
-from project.errors import InputError
 
 _THRESHOLD = 128
 _COLOUR = 8  # levels between channels that JPEG's rounding can make of a grey mask

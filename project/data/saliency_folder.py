@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from project.core.errors import InputError
 from project.data.augmentation import Augmentation
 from project.data.datamodule import AttackDataModule
 from project.data.files import MaskedFile
 from project.data.frame import Frame
 from project.data.saliency_files import SaliencyFiles, pair_by_name
 from project.data.verify import OnError
-from project.errors import InputError
 
 
 class SaliencyFolderData(AttackDataModule):

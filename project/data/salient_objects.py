@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from project.core.errors import InputError
+from project.core.losses import VOID
 from project.data.datamodule import AttackDataModule
 from project.data.decoding import Pixels
 from project.data.frame import Frame
 from project.data.sample_set import SampleSet
-from project.errors import InputError
-from project.losses import VOID
 
 
 class SalientObjects(SampleSet):

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from project.core.errors import InputError
+from project.core.identity import digest
 from project.data.decoding import Pixels, SampleError
 from project.data.frame import Frame
-from project.describe import digest
-from project.errors import InputError
 
 Task = Literal["classification", "segmentation"]
 RawTarget = int | Pixels

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from project.core.losses import VOID
 from project.data.decoding import Pixels
-from project.losses import VOID
 
 Field = npt.NDArray[np.float32]
 Distance = Callable[[Field, Field], Field]

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from project.core.errors import InputError
 from project.data.augmentation import Augmentation
 from project.data.datamodule import AttackDataModule
 from project.data.decoding import Pixels
@@ -13,7 +14,6 @@ from project.data.frame import Frame
 from project.data.sample_set import RawTarget, SampleSet, Task
 from project.data.shapes import DRAWING_VERSION, SHAPE_NAMES, Drawing, draw
 from project.data.verify import OnError
-from project.errors import InputError
 
 _SPLITS = ("train", "val", "test")
 

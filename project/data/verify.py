@@ -10,9 +10,9 @@ from typing import Literal
 from lightning.pytorch.utilities import rank_zero_warn
 from tqdm import tqdm
 
+from project.core.errors import InputError
 from project.data.decoding import SampleError
 from project.data.sample_set import SampleSet
-from project.errors import InputError
 
 OnError = Literal["raise", "skip"]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
+from project.core.errors import InputError
 from project.data.batch import Batch
-from project.errors import InputError
 
 
 class WatchedLoader(DataLoader[Batch]):

@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from project.core.losses import VOID
 from project.evaluation.plan import Pass
 from project.evaluation.summary import Facts, Summary
-from project.losses import VOID
 from project.metrics import Confusion, CountedRate, class_counts, mean_iou, pixel_accuracy
 from project.records import Measure
 

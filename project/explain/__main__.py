@@ -5,7 +5,7 @@ import logging
 import sys
 from pathlib import Path
 
-from project.errors import plain_errors
+from project.core.errors import plain_errors
 from project.explain import FinishedRun, made_again, story
 
 

@@ -17,8 +17,8 @@ from torch import Tensor
 from project.attack_cli import AttackCLI, experiment
 from project.callbacks import AttackCallback
 from project.callbacks.finding import callbacks_of
+from project.core.errors import InputError
 from project.data import SampleSet
-from project.errors import InputError
 from project.evaluation import Pass, TransferEvaluation
 from project.explain.difference import Difference
 from project.explain.finished import FinishedRun

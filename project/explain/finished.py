@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.evaluation import Pass
 from project.records import read_rows
 

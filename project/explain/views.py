@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from project.core.losses import VOID
 from project.explain.again import Again
-from project.losses import VOID
 from project.report.numbers import percent
 
 _SHOWN = 5

@@ -15,8 +15,8 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
-from project.errors import InputError
-from project.yaml_keys import refuse_repeated_keys, require_text_keys
+from project.core.errors import InputError
+from project.core.yaml_keys import refuse_repeated_keys, require_text_keys
 
 Budget = str | float
 Section = TypeVar("Section")

@@ -13,7 +13,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from project.attack_cli import AttackCLI, experiment
 from project.callbacks import AttackCallback
-from project.errors import InputError
+from project.core.errors import InputError
 from project.evaluation import plan_passes
 from project.grid.description import Grid, Place
 

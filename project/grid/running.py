@@ -11,7 +11,7 @@ import torch.distributed as dist
 from lightning.pytorch.utilities import rank_zero_only
 
 from project.attack_cli import run_experiment
-from project.errors import InputError
+from project.core.errors import InputError
 from project.grid.description import read_grid
 from project.grid.overview import write_overview
 from project.grid.planning import PlannedRun, planned

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.metrics.weights import UNAVAILABLE, left_out, published
 from project.metrics.windows import eight_bit
 from project.quantise import to_8bit

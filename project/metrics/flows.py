@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from project.errors import InputError
+from project.core.errors import InputError
 
 
 def flow_facts(flow: Tensor) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from project.losses import VOID
+from project.core.losses import VOID
 from project.pixel_counts import mean_iou as mean_iou_of_counts
 
 

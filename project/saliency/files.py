@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from project.errors import InputError
+from project.core.errors import InputError
+from project.core.samples import Samples
 from project.png_folder import PngFolder
 from project.saliency.provider import Scene, SceneSaliency
-from project.samples import Samples
 
 
 class MaskFiles(SceneSaliency):

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from project.errors import InputError
-from project.losses import valid_elements
+from project.core.errors import InputError
+from project.core.losses import valid_elements
 from project.saliency.features import Features, recorded, spatial
 from project.saliency.provider import Scene, SceneSaliency, normalised
 from project.victims.ensemble import EnsembleVictim

@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from project.describe import describe, digest
+from project.core.identity import describe, digest
 from project.replacing import replace_file
 
 FOLDER_VARIABLE = "MIRAGE_SALIENCY_CACHE"

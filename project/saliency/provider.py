@@ -9,9 +9,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from project.errors import InputError
+from project.core.errors import InputError
+from project.core.samples import Samples
 from project.saliency.kept import KEPT
-from project.samples import Samples
 
 SaliencyFunction = Callable[[Tensor], Tensor]
 

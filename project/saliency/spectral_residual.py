@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.saliency.blur import gaussian_blur
 from project.saliency.provider import Saliency, normalised
 

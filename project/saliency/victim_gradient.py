@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from project.losses import cross_entropy, mean_over_valid, valid_elements
+from project.core.losses import cross_entropy, mean_over_valid, valid_elements
 from project.saliency.blur import gaussian_blur
 from project.saliency.provider import Scene, SceneSaliency, normalised
 

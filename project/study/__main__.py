@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from project.errors import InputError, plain_errors
+from project.core.errors import InputError, plain_errors
 from project.study.analysis import analysed
 from project.study.answers import answers, measured, write_answers
 from project.study.database import Database

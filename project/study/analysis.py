@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import spearmanr
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.records import LEADING_FLOATS
 from project.study.answers import Answer, judged, spread
 from project.study.panels import Panel

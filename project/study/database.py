@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.study.settings import Settings
 from project.study.stimuli import Stimulus
 

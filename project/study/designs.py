@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.study.panels import CLEAN, IDENTICAL, OBVIOUS, REFERENCE, Panel
 from project.study.settings import DesignName, Settings
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.report.run import Run
 from project.study.database import Database, create
 from project.study.settings import Settings

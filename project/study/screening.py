@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.study.answers import Answer
 
 MINIMUM = 0.75

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.study.database import Database
 from project.study.judging import Judging
 from project.study.web import application

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from project.errors import InputError
+from project.core.errors import InputError
 
 DesignName = Literal["paper", "2afc"]
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.report.gallery import Sample
 from project.report.run import Row, Run
 from project.study.designs import DESIGNS

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from project import randomness
 from project.clipping import clip
 from project.colour import chroma, chroma_to_rgb
+from project.core import randomness
 from project.threat_models.model import Projection, ThreatModel, positive
 from project.warping import warp
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.quantise import to_8bit
 from project.threat_models.walk import PerturbationWalk, Walk
 

@@ -16,7 +16,7 @@ from typing import Literal, get_args
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.training.robust.robust_loss import Kind
 from project.training.running_statistics import still, tracking_layers
 

@@ -11,7 +11,7 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 from lightning.pytorch.plugins import TorchCheckpointIO
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.replacing import remove_abandoned, replace_file
 
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from project.losses import VOID
+from project.core.losses import VOID
 
 _WINDOWS = (3, 15, 31)  # sides in pixels
 _WEIGHT = 0.5

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
+from project.core.errors import InputError
 from project.data.batch import Batch
-from project.errors import InputError
 from project.saliency.tracer.network import TracerNetwork, TracerOutput
 from project.training.optimisation import make_optimizer, make_schedule
 from project.training.pixel_intensity import edge_target, pixel_intensity_loss

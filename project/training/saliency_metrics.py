@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from project.losses import VOID, mean_over_valid
+from project.core.losses import VOID, mean_over_valid
 from project.metrics import PerImageMean
 
 _BETA_SQUARED = 0.3

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import ModuleDict
 
-from project.losses import VOID
+from project.core.losses import VOID
 from project.metrics.segmentation import Confusion, mean_iou
 from project.training.batch_norm_policy import BatchNorm
 from project.training.robust import RobustLoss

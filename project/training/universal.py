@@ -12,11 +12,11 @@ from torch import Tensor
 from project.attacks.landscape import Landscape
 from project.attacks.objectives import CrossEntropy, Objective
 from project.attacks.transforms import InputTransform
+from project.core.errors import InputError
+from project.core.losses import valid_elements
+from project.core.randomness import Draws
 from project.data.batch import Batch
-from project.errors import InputError
-from project.losses import valid_elements
 from project.metrics import Rate
-from project.randomness import Draws
 from project.threat_models import Linf
 from project.training.optimisation import make_schedule
 from project.training.projected_sign import ProjectedSign

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.victims.victim import Task, Victim
 
 _TOLERANCE = 1e-3  # on logits of order 1: batched and single kernels round differently

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from project.errors import InputError
-from project.randomness import Draws
+from project.core.errors import InputError
+from project.core.randomness import Draws
 from project.victims.victim import Victim
 
 

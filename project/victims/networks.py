@@ -9,7 +9,7 @@ from pathlib import Path
 import timm
 from torch import nn
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.victims.weights import WeightsError, load_weights
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.victims.victim import (
     IMAGENET_MEAN,
     IMAGENET_STD,

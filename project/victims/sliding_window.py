@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.victims.victim import Victim
 
 

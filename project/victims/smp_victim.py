@@ -8,7 +8,7 @@ from typing import Any
 import segmentation_models_pytorch as smp
 import timm
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.victims.networks import build, finish, require_one_origin, timm_names
 from project.victims.segmentation import SegmentationVictim
 from project.victims.victim import IMAGENET_MEAN, IMAGENET_STD, Channels

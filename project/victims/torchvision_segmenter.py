@@ -8,7 +8,7 @@ from typing import Any
 import torchvision
 from torch import Tensor
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.victims.networks import build, finish, require_one_origin
 from project.victims.segmentation import SegmentationVictim
 from project.victims.victim import Channels

@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from project.describe import weights_hash
-from project.errors import InputError
+from project.core.errors import InputError
+from project.core.identity import weights_hash
 
 Task = Literal["classification", "segmentation"]
 Interpolation = Literal["bilinear", "bicubic"]

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from project.errors import InputError
+from project.core.errors import InputError
 
 # What wrappers put before the keys of the network itself: DataParallel, torch.compile, common
 # LightningModules, and ours (a LightningModule holds `victim`, a victim holds `network`).

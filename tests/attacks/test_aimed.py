@@ -16,7 +16,7 @@ from project.attacks import (
     TargetMaps,
 )
 from project.callbacks import AttackCallback
-from project.describe import describe
+from project.core.identity import describe
 from tests.models import CLASSES, CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 
 EPS = 8 / 255

@@ -12,7 +12,7 @@ from project.attacks.alma_prox import _Search
 from project.attacks.multipliers import Multipliers, penalty, penalty_slope
 from project.attacks.proximal import shrunk
 from project.attacks.smallest import Smallest
-from project.errors import InputError
+from project.core.errors import InputError
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 
 

@@ -20,7 +20,7 @@ from project.attacks import (
 )
 from project.attacks.auto_step import StepSizes, checkpoints
 from project.attacks.step import Step
-from project.errors import InputError
+from project.core.errors import InputError
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 
 

@@ -5,7 +5,7 @@ import torch
 
 from project.attacks import PGD, Margin, Momentum, SegPGD, TranSegPGD
 from project.attacks.objectives import TwoStage
-from project.describe import describe
+from project.core.identity import describe
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 
 

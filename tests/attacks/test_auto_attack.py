@@ -22,7 +22,7 @@ from project.attacks import (
 )
 from project.attacks.attack import Perturbed
 from project.attacks.step import Step
-from project.errors import InputError
+from project.core.errors import InputError
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 
 CONFIGS = Path(__file__).parents[2] / "configs/attacks"
@@ -224,7 +224,7 @@ def test_few_classes_are_no_obstacle(classes):
     ],
 )
 def test_configs_that_take_long_are_the_published_settings(name, attacks):
-    from project.describe import describe
+    from project.core.identity import describe
     from tests.test_configs import attacks_of
 
     path = CONFIGS / f"{name}.yaml"

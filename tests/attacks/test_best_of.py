@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from project.attacks import PGD, SSTA, Attack, BestOf, StAdv, TranSegPGD
 from project.attacks.attack import Perturbed
-from project.errors import InputError
+from project.core.errors import InputError
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 
 

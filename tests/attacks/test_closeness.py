@@ -11,7 +11,7 @@ import torch
 from project.attacks import SSTA, BestOf, Refined
 from project.attacks import closeness as module
 from project.attacks.closeness import closeness, require, squared_error
-from project.errors import InputError
+from project.core.errors import InputError
 from tests.models import eight_bit_images
 
 

@@ -47,7 +47,7 @@ from project.attacks import (
     Universal,
     Variance,
 )
-from project.errors import InputError
+from project.core.errors import InputError
 from tests.attacks.fitted import universal_file
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 

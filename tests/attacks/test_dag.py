@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from project.attacks import DAG
 from project.attacks.as_saved import as_saved
-from project.errors import InputError
+from project.core.errors import InputError
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from project.attacks import PGD, AdversarialSplit, GradientAttack, SegPGD, TranSegPGD
 from project.attacks.landscape import Landscape
-from project.randomness import Draws
+from project.core.randomness import Draws
 from project.threat_models import Linf
 from project.victims import EnsembleVictim, MeanLossEnsemble, RandomEnsemble, SegmentationVictim
 from tests.models import CLASSES, eight_bit_images

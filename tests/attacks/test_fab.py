@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from project.attacks import FAB
 from project.attacks.boundary import nearest_boundary
 from project.attacks.hyperplane import onto_hyperplane
-from project.attacks.wrong_class import wrong_class
-from project.errors import InputError
+from project.core.errors import InputError
+from project.core.losses import wrong_class
 from tests.models import CurvedClassifier, eight_bit_images, predicted
 
 NORMS = pytest.mark.parametrize("norm", ["linf", "l2"])

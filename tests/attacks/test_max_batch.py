@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from project.attacks import PGD, SSTA, Attack, AttackResult, SegPGD
 from project.attacks.parts import joined
-from project.errors import InputError
+from project.core.errors import InputError
 from project.memory import peak_bytes
 from project.victims import ClassificationVictim, RandomEnsemble
 from tests.attacks.test_contract import ROWS, scene

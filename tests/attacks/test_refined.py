@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from project.attacks import PGD, SSTA, BestOf, ChromaShift, Refined, StAdv, TwoStage
-from project.errors import InputError
-from project.losses import margin
+from project.core.errors import InputError
+from project.core.losses import margin
 from project.metrics.flows import flow_facts
 from project.quantise import to_8bit
 from project.warping import warp

@@ -19,7 +19,7 @@ from project.attacks import (
 )
 from project.attacks.objectives import CrossEntropy
 from project.attacks.rules import Here
-from project.randomness import Draws, uniform
+from project.core.randomness import Draws, uniform
 from project.threat_models import L2, Flow, Linf, Masked, ThreatModel
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 

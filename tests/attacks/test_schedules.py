@@ -8,7 +8,7 @@ import torch
 
 from project.attacks import TranSegPGD
 from project.attacks.schedules import StepSchedule, step_factor
-from project.randomness import Draws
+from project.core.randomness import Draws
 
 
 class Quarter(Draws):

@@ -7,8 +7,8 @@ from torch import nn
 from project.attacks import APGD, SEA, CrossEntropy, JensenShannon, MaskedCrossEntropy, TwoStage
 from project.attacks.objectives import BalancedCrossEntropy
 from project.attacks.sea import SHRINKING
-from project.describe import describe
-from project.errors import InputError
+from project.core.errors import InputError
+from project.core.identity import describe
 from tests.models import CurvedSegmenter, eight_bit_images, predicted
 
 EPS = 2 / 255

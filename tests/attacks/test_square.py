@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from project.attacks import Square
 from project.attacks.square_moves import L2Moves, LinfMoves, bumps, square_side
-from project.errors import InputError
-from project.randomness import Draws
+from project.core.errors import InputError
+from project.core.randomness import Draws
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 
 EPS = 8 / 255

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from project.attacks import PGD, Diversity, Momentum, ScaleInvariant, Spectrum, TranSegPGD
 from project.attacks.transforms import all_views
 from project.attacks.transforms.resized_axis import ResizedAxis
+from project.core.randomness import Draws
 from project.dct import cosines
-from project.randomness import Draws
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 
 HEIGHT, WIDTH = 20, 31

@@ -7,10 +7,10 @@ from torch import Tensor
 from project.attacks import PGD, Admix, ScaleInvariant
 from project.attacks.transforms import all_views
 from project.attacks.transforms.partners import Partners
+from project.core.errors import InputError
+from project.core.identity import describe, digest
+from project.core.randomness import Draws
 from project.data import ShapesData
-from project.describe import describe, digest
-from project.errors import InputError
-from project.randomness import Draws
 from tests.models import CurvedSegmenter, SpatialClassifier, eight_bit_images, predicted
 
 

@@ -11,8 +11,8 @@ from jsonargparse import ArgumentParser
 import project.cli  # noqa: F401 - knows fractions and short class names
 from project.attacks import Universal
 from project.callbacks import AttackCallback
-from project.describe import describe, digest
-from project.errors import InputError
+from project.core.errors import InputError
+from project.core.identity import describe, digest
 from project.victims import WeightsError
 from tests.attacks.fitted import universal_file
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted

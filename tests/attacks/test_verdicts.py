@@ -6,7 +6,7 @@ import torch
 from project.attacks.objectives import TwoStage
 from project.attacks.schedules import step_factor
 from project.attacks.step import Step
-from project.randomness import Draws
+from project.core.randomness import Draws
 
 
 def test_void_pixels_neither_resist_a_targeted_attack_nor_hold_up_its_stage():

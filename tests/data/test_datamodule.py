@@ -4,10 +4,10 @@ import pytest
 import torch
 from lightning import LightningModule, Trainer
 
+from project.core.errors import InputError
+from project.core.identity import describe, digest
 from project.data import Augmentation, CamVidData, CentreCrop, Native, ShapesData, Stretch, VOCData
 from project.data.batch import first_images
-from project.describe import describe, digest
-from project.errors import InputError
 from tests.data.files import blocks, camvid, photo, save
 
 

@@ -5,9 +5,9 @@ from multiprocessing.resource_sharer import DupFd
 import pytest
 from torch.utils.data import Dataset
 
+from project.core.errors import InputError, plain_errors
 from project.data import ShapesData
 from project.data.decoding import SampleError
-from project.errors import InputError, plain_errors
 
 pytestmark = pytest.mark.usefixtures("loaders_end_here")
 LOST = [

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from project.attacks import FGSM, PGD, Attack
 from project.callbacks import AttackCallback, EndingAtOnce, RunFolder
+from project.core.losses import VOID
 from project.data import AttackDataModule, ShapesData
 from project.evaluation import TransferEvaluation
-from project.losses import VOID
 from project.victims import ClassificationVictim, SegmentationVictim, Victim
 
 IMAGES = 11

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.grid import grid_main
 from project.grid.description import Family, read_grid
 from project.grid.planning import planned

@@ -6,9 +6,9 @@ from torch import nn
 
 from project.attacks import FGSM
 from project.callbacks import AttackCallback, RunFolder
+from project.core.errors import InputError
 from project.data import ShapesData
 from project.data.shapes_data import ShapeSet
-from project.errors import InputError
 from project.evaluation import TransferEvaluation
 from project.victims import ClassificationVictim, VictimCheckError
 from tests.experiment.scene import attacks, results, run, shapes, victim, victims

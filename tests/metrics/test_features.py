@@ -9,7 +9,7 @@ from torch import nn
 from torch_fidelity import feature_extractor_inceptionv3 as library
 from torchvision.models import mobilenet_v3_small
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.metrics import (
     FeatureExtractor,
     FeatureSet,

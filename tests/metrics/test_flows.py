@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.metrics import flow_facts
 
 HEIGHT, WIDTH = 7, 9

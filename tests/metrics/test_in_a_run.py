@@ -11,7 +11,7 @@ from torch import Tensor
 from project.attacks import PGD, Attack
 from project.attacks.attack import Perturbed
 from project.callbacks import AttackCallback, RunFolder
-from project.errors import InputError
+from project.core.errors import InputError
 from project.evaluation import TransferEvaluation
 from project.metrics import FeatureExtractor, frechet_distance, paired_kernel_distance
 from project.records import read_measures, read_rows

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from project.attacks import SSTA
-from project.describe import describe
+from project.core.identity import describe
 from project.saliency import TRACER
 from project.saliency.tracer.network import TracerNetwork
 from project.saliency.tracer.provider import SIDES, default_checkpoint

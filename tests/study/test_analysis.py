@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.stats import spearmanr
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.records import read_rows
 from project.study.__main__ import main
 from project.study.analysis import analysed

@@ -1,6 +1,6 @@
 import pytest
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.study.designs import DESIGNS
 from project.study.panels import CLEAN, OBVIOUS, REFERENCE, Panel
 from project.study.settings import LEAST, Settings

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.report.run import Run
 from project.study.distortions import obvious
 from project.study.examples import examples, landscape

@@ -8,9 +8,9 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor, nn
 
 from project.attacks import Attack
+from project.core.randomness import derived_seed
 from project.data import ShapesData
 from project.data.augmentation import Augmentation
-from project.randomness import derived_seed
 from project.training import ClassifierTraining, SegmenterTraining, VictimTraining
 from project.training.robust import RobustLoss
 from project.victims import ClassificationVictim, SegmentationVictim, Task, Victim

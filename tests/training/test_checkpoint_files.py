@@ -10,7 +10,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.plugins import AsyncCheckpointIO
 
 from project.cli import MirageCLI
-from project.errors import InputError
+from project.core.errors import InputError
 from project.replacing import WriteError
 from project.training import Training
 from project.training.checkpoint_files import CheckpointFiles

@@ -9,7 +9,7 @@ import torch
 from jsonargparse import ArgumentParser
 
 from project.cli import MirageCLI, train_main
-from project.errors import InputError
+from project.core.errors import InputError
 from project.victims import SmpVictim, TimmVictim
 from tests.models import eight_bit_images
 from tests.processes import ROOT, script, start, status

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from project.attacks import PGD, SSTA, Attack, KullbackLeibler, SegPGD
 from project.callbacks import AdversarialBatches
-from project.losses import differentiable_kl
+from project.core.losses import differentiable_kl
 from project.training.robust import MART, TRADES, AdversarialLoss
 from tests.processes import together
 from tests.training.robust_scene import (

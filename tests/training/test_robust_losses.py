@@ -10,7 +10,7 @@ from torch import Tensor
 
 from project.attacks import PGD, KullbackLeibler
 from project.attacks.step import Step
-from project.losses import differentiable_kl, kl_divergence
+from project.core.losses import differentiable_kl, kl_divergence
 from project.training.robust import MART, TRADES, AdversarialLoss, RobustLoss
 from project.training.robust.mart import boosted_cross_entropy
 from project.training.robust.robust_loss import Learner

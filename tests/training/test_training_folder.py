@@ -17,10 +17,10 @@ from project.callbacks import AdversarialBatches, LossSlices, TrainingFolder
 from project.callbacks.loss_slices import loss_slices
 from project.callbacks.training_samples import SampleFolder
 from project.cli import train_main
+from project.core.errors import InputError
+from project.core.randomness import Draws
 from project.data import ShapesData
-from project.errors import InputError
 from project.history import History
-from project.randomness import Draws
 from project.training import ClassifierTraining, SegmenterTraining
 from project.training.robust import AdversarialLoss
 from project.victims import ClassificationVictim, SegmentationVictim

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from project.attacks import FSPGD, PGD
 from project.callbacks import AttackCallback
-from project.describe import describe
-from project.errors import InputError
+from project.core.errors import InputError
+from project.core.identity import describe
 from project.saliency import GradCAM
 from project.saliency.provider import Scene
 from project.victims import (

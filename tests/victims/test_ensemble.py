@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from project.describe import describe, digest
-from project.errors import InputError
+from project.core.errors import InputError
+from project.core.identity import describe, digest
 from project.victims import ClassificationVictim, EnsembleVictim, SegmentationVictim
 
 

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from project.attacks import PGD
-from project.describe import describe, digest
-from project.errors import InputError
+from project.core.errors import InputError
+from project.core.identity import describe, digest
 from project.victims import (
     ClassificationVictim,
     SegmentationVictim,

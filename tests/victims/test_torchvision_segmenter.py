@@ -9,7 +9,7 @@ import torchvision
 from torch import nn
 from torchvision.models.segmentation import LRASPP_MobileNet_V3_Large_Weights
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.victims import TorchvisionSegmenter, WeightsError, check_victim
 from tests.models import eight_bit_images
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from project.describe import describe
+from project.core.identity import describe
 from project.victims import (
     ClassificationVictim,
     SegmentationVictim,

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.victims import SmpVictim, TimmVictim, TorchvisionVictim, WeightsError, load_weights
 from tests.models import eight_bit_images
 

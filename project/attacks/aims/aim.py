@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor
 
-from project.samples import Samples
+from project.core.samples import Samples
 
 
 class Aim(ABC):

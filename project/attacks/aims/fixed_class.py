@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from project.attacks.aims.aim import Aim
-from project.errors import InputError
+from project.core.errors import InputError
 
 
 class FixedClass(Aim):

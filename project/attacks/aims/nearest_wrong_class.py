@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from project.attacks.aims.aim import Aim
-from project.losses import valid_elements
+from project.core.losses import valid_elements
 
 
 class NearestWrongClass(Aim):

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from project.attacks.aims.aim import Aim
-from project.errors import InputError
+from project.core.errors import InputError
+from project.core.samples import Samples
 from project.png_folder import PngFolder
-from project.samples import Samples
 
 
 class TargetMaps(Aim):

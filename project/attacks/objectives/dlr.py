@@ -6,8 +6,8 @@ from torch import Tensor
 
 from project.attacks.objectives.objective import Objective
 from project.attacks.step import Step
-from project.errors import InputError
-from project.losses import margin, mean_over_valid
+from project.core.errors import InputError
+from project.core.losses import margin, mean_over_valid
 
 
 class DLR(Objective):

@@ -8,9 +8,8 @@ from torch import Tensor
 from project.attacks.objectives.dlr import logit_spread
 from project.attacks.objectives.objective import Objective
 from project.attacks.step import Step
-from project.attacks.wrong_class import wrong_class
-from project.errors import InputError
-from project.losses import mean_over_valid
+from project.core.errors import InputError
+from project.core.losses import mean_over_valid, wrong_class
 
 
 class DLRTowards(Objective):

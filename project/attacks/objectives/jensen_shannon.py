@@ -8,7 +8,7 @@ from torch import Tensor
 
 from project.attacks.objectives.objective import Objective
 from project.attacks.step import Step
-from project.losses import mean_over_valid
+from project.core.losses import mean_over_valid
 
 
 class JensenShannon(Objective):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from project.attacks.step import Step
-from project.losses import margin, mean_over_valid
+from project.core.losses import margin, mean_over_valid
 
 
 class Objective(ABC):

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from project.attacks.objectives.objective import Objective, weighted_split
 from project.attacks.step import Step
-from project.errors import InputError
-from project.losses import kl_divergence, mean_over_valid
+from project.core.errors import InputError
+from project.core.losses import kl_divergence, mean_over_valid
 
 HardWeight = Literal["correct", "wrong"]
 Divergence = Literal["adversarial_clean", "clean_adversarial"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from project.attacks.step import Memory
-from project.randomness import Draws
+from project.core.randomness import Draws
 from project.threat_models import ThreatModel
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from project.attacks.rules.rule import GradientRule, Here
 from project.attacks.step import Memory
-from project.errors import InputError
+from project.core.errors import InputError
 from project.separable import along_axes
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from project.attacks.rules.rule import GradientRule, Here
 from project.attacks.step import Memory
-from project.errors import InputError
+from project.core.errors import InputError
 
 
 class Variance(GradientRule):

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from project.attacks.transforms.partners import Partners
 from project.attacks.transforms.transform import InputTransform, View, still
-from project.describe import digest
-from project.errors import InputError
-from project.randomness import Draws
-from project.samples import Samples
+from project.core.errors import InputError
+from project.core.identity import digest
+from project.core.randomness import Draws
+from project.core.samples import Samples
 
 
 class Admix(InputTransform):

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from project.attacks.transforms.resized_axis import ResizedAxis
 from project.attacks.transforms.transform import InputTransform, View
-from project.errors import InputError
-from project.randomness import Draws
+from project.core.errors import InputError
+from project.core.randomness import Draws
 from project.separable import along_axes
 
 

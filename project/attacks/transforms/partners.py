@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from project.errors import InputError
+from project.core.errors import InputError
+from project.core.randomness import Draws
+from project.core.samples import Samples
 from project.quantise import from_levels_
-from project.randomness import Draws
-from project.samples import Samples
 
 
 class Partners:

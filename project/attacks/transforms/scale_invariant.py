@@ -7,8 +7,8 @@ from functools import partial
 from operator import mul
 
 from project.attacks.transforms.transform import InputTransform, View, still
-from project.errors import InputError
-from project.randomness import Draws
+from project.core.errors import InputError
+from project.core.randomness import Draws
 
 
 class ScaleInvariant(InputTransform):

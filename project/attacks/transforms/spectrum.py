@@ -8,9 +8,9 @@ from functools import partial
 from torch import Tensor
 
 from project.attacks.transforms.transform import InputTransform, View, still
+from project.core.errors import InputError
+from project.core.randomness import Draws
 from project.dct import cosines
-from project.errors import InputError
-from project.randomness import Draws
 from project.separable import along_axes
 
 

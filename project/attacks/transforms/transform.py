@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from project.randomness import Draws
-from project.samples import Samples
+from project.core.randomness import Draws
+from project.core.samples import Samples
 
 
 class View(NamedTuple):

@@ -15,7 +15,7 @@ import timm
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.saliency.tracer.attention import ObjectAttention
 from project.saliency.tracer.decoder import Aggregation, ReceptiveField
 from project.saliency.tracer.encoder import SCALES, Encoder, TracerVariant

@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from project.describe import weights_hash
-from project.errors import InputError
+from project.core.errors import InputError
+from project.core.identity import weights_hash
+from project.core.samples import Samples
 from project.saliency.provider import Saliency
 from project.saliency.tracer.network import STRIDE, TracerNetwork, TracerVariant
-from project.samples import Samples
 from project.victims.victim import IMAGENET_MEAN, IMAGENET_STD
 from project.victims.weights import WeightsError, load_weights
 

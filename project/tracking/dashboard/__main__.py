@@ -10,7 +10,7 @@ from pathlib import Path
 
 import wandb
 
-from project.errors import InputError, plain_errors
+from project.core.errors import InputError, plain_errors
 from project.tracking.dashboard.heat_map import CHART, SPECIFICATION
 
 

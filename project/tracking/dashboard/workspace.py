@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.report.run import Run
 from project.report.training import TrainingRun
 from project.report.training.run import is_training

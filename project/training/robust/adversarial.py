@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from project.core.errors import InputError
 from project.data.batch import Batch
-from project.errors import InputError
 from project.training.robust.robust_loss import Learner, RobustLoss
 
 

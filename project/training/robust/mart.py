@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from project.core.errors import InputError
+from project.core.losses import cross_entropy, differentiable_kl, full_precision, valid_elements
 from project.data.batch import Batch
-from project.errors import InputError
-from project.losses import cross_entropy, differentiable_kl, full_precision, valid_elements
 from project.training.robust.robust_loss import Learner, RobustLoss
 from project.training.robust.valid_mean import valid_mean
 

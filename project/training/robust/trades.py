@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from project.core.errors import InputError
+from project.core.losses import differentiable_kl
 from project.data.batch import Batch
-from project.errors import InputError
-from project.losses import differentiable_kl
 from project.training.robust.robust_loss import Learner, RobustLoss
 from project.training.robust.valid_mean import valid_mean
 

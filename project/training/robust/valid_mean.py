@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from project.losses import valid_elements
+from project.core.losses import valid_elements
 
 
 def valid_mean(values: Tensor, target: Tensor) -> Tensor:

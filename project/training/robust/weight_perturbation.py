@@ -10,8 +10,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from project.core.errors import InputError
 from project.data.batch import Batch
-from project.errors import InputError
 from project.training.robust.robust_loss import Learner, RobustLoss
 from project.training.running_statistics import still
 

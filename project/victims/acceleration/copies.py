@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from project.errors import InputError
+from project.core.errors import InputError
 from project.victims.acceleration.checkpointing import checkpoint_blocks
 from project.victims.acceleration.compiling import compile_network
 from project.victims.acceleration.difference import Difference

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from project.errors import InputError
+from project.core.errors import InputError
 
 _MERGE = "tag:yaml.org,2002:merge"
 

@@ -115,3 +115,19 @@ def mean_over_valid(values: Tensor, valid: Tensor) -> Tensor:
     if values.ndim == 1:
         return kept
     return kept.flatten(1).sum(1) / valid.flatten(1).sum(1).clamp(min=1)
+
+
+def wrong_class(logits: Tensor, target: Tensor, rank: int) -> Tensor:
+    """Return the class of the rank-th largest logit among all but the label's.
+
+    Args:
+        logits: (N, K, ...).
+        target: (N, ...) labels; where void, any class may be returned.
+        rank: 1 … K - 1.
+
+    Returns:
+        int64, of the target's shape.
+    """
+    labels = target.where(valid_elements(target), 0).unsqueeze(1)
+    others = logits.scatter(1, labels, float("-inf"))
+    return others.topk(rank, 1).indices[:, rank - 1]
