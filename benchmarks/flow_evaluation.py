@@ -33,8 +33,8 @@ from timing import Work, beyond, interleaved, spread
 from torch import Tensor, nn
 
 from project.attacks import SSTA, AdvDrop, Attack, ChromaShift, StAdv
-from project.colour import chroma, chroma_to_rgb
 from project.core.losses import margin
+from project.images.colour import chroma, chroma_to_rgb
 from project.victims import ClassificationVictim
 
 MANY = 30

@@ -16,7 +16,7 @@ from project.core.losses import (
     predicted_classes,
     valid_elements,
 )
-from project.quantise import to_8bit
+from project.images.eight_bit import to_8bit
 
 
 def test_every_part_of_the_key_changes_the_draw():

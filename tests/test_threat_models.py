@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from project.quantise import to_8bit
+from project.images.eight_bit import to_8bit
+from project.images.warping import warp
 from project.threat_models import L2, Flow, Linf, Masked, norm_ball
-from project.warping import warp
 from tests.models import eight_bit_images
 
 BALLS = {"linf": Linf(8 / 255), "linf_narrow": Linf(0.03), "l2": L2(1.0), "l2_small": L2(0.02)}

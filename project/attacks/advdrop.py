@@ -13,11 +13,10 @@ from torch import Tensor, nn
 from project.attacks.attack import Attack, Perturbed
 from project.attacks.presets import chosen_preset
 from project.attacks.verdict import fooled_share, query
-from project.clipping import clip
 from project.core.errors import InputError
 from project.core.losses import cross_entropy, mean_over_valid, valid_elements
-from project.dct import block_dct, block_idct
-from project.quantise import to_8bit
+from project.images.dct import block_dct, block_idct
+from project.images.eight_bit import clip, to_8bit
 from project.threat_models import Linf
 
 _FIRST_SOFTNESS, _LAST_SOFTNESS = 0.1, 1e-20

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from project.attacks.as_saved import as_saved
 from project.attacks.attack import Attack, Perturbed
 from project.attacks.multipliers import Multipliers
 from project.attacks.objectives.dlr import logit_spread
@@ -14,7 +13,7 @@ from project.attacks.smallest import Smallest
 from project.attacks.verdict import fooled_share, query, resisting
 from project.core.errors import InputError
 from project.core.losses import margin, valid_elements
-from project.quantise import to_8bit
+from project.images.eight_bit import as_saved, to_8bit
 from project.threat_models import Linf
 
 _SMOOTHING = 0.8

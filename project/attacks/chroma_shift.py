@@ -11,9 +11,9 @@ from torch import Tensor
 from project.attacks.flow import FlowAttack
 from project.attacks.presets import chosen_preset
 from project.attacks.solver import Adam, Solver
-from project.colour import colourfulness
 from project.core import randomness
 from project.core.errors import InputError
+from project.images.colour import colourfulness
 from project.saliency.provider import Scene
 from project.threat_models import ChromaFlow
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from project.attacks.as_saved import as_saved
 from project.attacks.attack import Attack, Perturbed
 from project.attacks.verdict import fooled_share, query, resisting
 from project.core.errors import InputError
 from project.core.losses import margin
-from project.quantise import to_8bit
+from project.images.eight_bit import as_saved, to_8bit
 from project.threat_models import Linf
 
 

@@ -17,8 +17,8 @@ from project.attacks.step import Step, clean_answer
 from project.attacks.verdict import fooled_share, query
 from project.core.errors import InputError
 from project.core.losses import margin, mean_over_valid
+from project.images.eight_bit import to_8bit
 from project.metrics.flows import flow_facts
-from project.quantise import to_8bit
 from project.saliency.provider import Scene
 from project.threat_models import Flow, Masked, ThreatModel
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from project.attacks.rows import replaced
+from project.images.warping import smoothness
 from project.threat_models import Flow
-from project.warping import smoothness
 
 
 @dataclass

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from project.attacks.attack import Perturbed
 from project.attacks.verdict import fooled_share, query, resisting
-from project.quantise import to_8bit
+from project.images.eight_bit import to_8bit
 
 Search = Callable[[Tensor, Tensor, Tensor], Perturbed]
 """From images, targets and sample ids to what was found, such as a victim's ``perturb``."""

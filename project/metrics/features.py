@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from project.core.errors import InputError
+from project.images.eight_bit import to_8bit
 from project.metrics.weights import UNAVAILABLE, left_out, published
 from project.metrics.windows import eight_bit
-from project.quantise import to_8bit
 from project.victims import ClassificationVictim
 from project.victims.weights import WeightsError, read_weights, resolve
 

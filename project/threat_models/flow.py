@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from project.clipping import clip
-from project.colour import chroma, chroma_to_rgb
 from project.core import randomness
+from project.images.colour import chroma, chroma_to_rgb
+from project.images.eight_bit import clip
+from project.images.warping import warp
 from project.threat_models.model import Projection, ThreatModel, positive
-from project.warping import warp
 
 
 class Flow(ThreatModel):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from project.core.errors import InputError
-from project.quantise import to_8bit
+from project.images.eight_bit import to_8bit
 from project.threat_models.walk import PerturbationWalk, Walk
 
 Pullback = Callable[[Tensor], Tensor]

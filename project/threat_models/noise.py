@@ -7,10 +7,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from project.clipping import clip
 from project.core import randomness
 from project.core.errors import InputError
-from project.quantise import from_levels_, to_8bit
+from project.images.eight_bit import clip, from_levels_, to_8bit
 from project.threat_models.model import Projection, Pullback, ThreatModel, positive, spread
 from project.threat_models.walk import BoxWalk, Walk
 

@@ -11,8 +11,8 @@ from torch import nn
 from project.attacks import AdvDrop
 from project.attacks.advdrop import rendered, soft_round, softness_at
 from project.core.losses import cross_entropy
-from project.dct import block_dct, block_idct
-from project.quantise import to_8bit
+from project.images.dct import block_dct, block_idct
+from project.images.eight_bit import to_8bit
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 
 

@@ -5,10 +5,10 @@ from torch import Tensor, nn
 
 from project.attacks import ChromaShift
 from project.attacks.solver import Adam
-from project.colour import luma
 from project.core.losses import margin
+from project.images.colour import luma
+from project.images.warping import smoothness
 from project.threat_models import ChromaFlow
-from project.warping import smoothness
 from tests.models import CurvedClassifier, eight_bit_images, predicted
 
 

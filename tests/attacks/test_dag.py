@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from project.attacks import DAG
-from project.attacks.as_saved import as_saved
 from project.core.errors import InputError
+from project.images.eight_bit import as_saved
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 
 

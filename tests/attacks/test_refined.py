@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from project.attacks import PGD, SSTA, BestOf, ChromaShift, Refined, StAdv, TwoStage
 from project.core.errors import InputError
 from project.core.losses import margin
+from project.images.eight_bit import to_8bit
+from project.images.warping import warp
 from project.metrics.flows import flow_facts
-from project.quantise import to_8bit
-from project.warping import warp
 from tests.attacks.test_flow_attacks import SLOPE, RampVictim, everywhere, ramp
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 

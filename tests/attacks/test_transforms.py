@@ -10,7 +10,7 @@ from project.attacks import PGD, Diversity, Momentum, ScaleInvariant, Spectrum, 
 from project.attacks.transforms import all_views
 from project.attacks.transforms.resized_axis import ResizedAxis
 from project.core.randomness import Draws
-from project.dct import cosines
+from project.images.dct import cosines
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 
 HEIGHT, WIDTH = 20, 31

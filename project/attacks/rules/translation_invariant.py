@@ -10,7 +10,7 @@ from torch import Tensor
 from project.attacks.rules.rule import GradientRule, Here
 from project.attacks.step import Memory
 from project.core.errors import InputError
-from project.separable import along_axes
+from project.images.separable import along_axes
 
 
 class TranslationInvariant(GradientRule):

@@ -13,7 +13,7 @@ from project.attacks.transforms.resized_axis import ResizedAxis
 from project.attacks.transforms.transform import InputTransform, View
 from project.core.errors import InputError
 from project.core.randomness import Draws
-from project.separable import along_axes
+from project.images.separable import along_axes
 
 
 class Diversity(InputTransform):

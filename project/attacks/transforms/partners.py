@@ -8,7 +8,7 @@ from torch import Tensor
 from project.core.errors import InputError
 from project.core.randomness import Draws
 from project.core.samples import Samples
-from project.quantise import from_levels_
+from project.images.eight_bit import from_levels_
 
 
 class Partners:

@@ -10,8 +10,8 @@ from torch import Tensor
 from project.attacks.transforms.transform import InputTransform, View, still
 from project.core.errors import InputError
 from project.core.randomness import Draws
-from project.dct import cosines
-from project.separable import along_axes
+from project.images.dct import cosines
+from project.images.separable import along_axes
 
 
 class Spectrum(InputTransform):

@@ -1,4 +1,4 @@
-"""Clipping that does not hold on to what lies on a bound."""
+"""Eight bits: what an image file can hold, and gradients through it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,26 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
+
+
+def to_8bit(images: Tensor) -> Tensor:
+    """Round images to the nearest k/255, bit for bit what ``uint8 / 255`` gives when read back.
+
+    Args:
+        images: any shape, in [0, 1].
+
+    Returns:
+        The same shape, every value one of 256.
+    """
+    return from_levels_(images.mul(255).round_().clamp_(0, 255))
+
+
+def from_levels_(levels: Tensor) -> Tensor:
+    """Turn levels 0 … 255 into values k/255, in place.
+
+    On CUDA, dividing by a Python number multiplies by its reciprocal, which misses k/255 by a bit.
+    """
+    return levels.div_(levels.new_full((), 255))
 
 
 def clip(values: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
@@ -43,3 +63,18 @@ class _Clipping(Function):
         """Return the gradient of what was not cut."""
         (inside,) = context.saved_tensors
         return torch.where(inside, gradient, 0), None, None
+
+
+def as_saved(images: Tensor, perturbation: Tensor) -> Tensor:
+    """Return the perturbed images rounded to 8 bits, with the gradient of the unrounded ones.
+
+    So a search for small perturbations sees what rounding leaves of them: of half a level nothing.
+
+    Source: [ours], the straight-through estimator.
+
+    Args:
+        images: (N, 3, H, W) in [0, 1].
+        perturbation: of the same shape; what leaves [0, 1] is cut.
+    """
+    floats = clip(images + perturbation)
+    return to_8bit(floats.detach()) + (floats - floats.detach())

@@ -5,7 +5,7 @@ import math
 import torch
 from skimage.color import rgb2yuv
 
-from project.colour import chroma, chroma_to_rgb, colourfulness, luma
+from project.images.colour import chroma, chroma_to_rgb, colourfulness, luma
 from project.threat_models import ChromaFlow
 from tests.models import eight_bit_images
 

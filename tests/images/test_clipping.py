@@ -3,7 +3,7 @@
 import torch
 
 from project.attacks import PGD
-from project.clipping import clip
+from project.images.eight_bit import clip
 
 
 def test_values_are_cut_and_gradient_passes_inside_and_on_the_bounds_only():

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from project.warping import smoothness, warp
+from project.images.warping import smoothness, warp
 
 H, W = 5, 8
 

@@ -1,0 +1,1 @@
+"""What is done to images as such: rounding, colours, frequencies, warps."""
