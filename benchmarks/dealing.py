@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from project.records import read_rows
+from project.storage.rows import read_rows
 
 Durations = NDArray[np.float64]
 """(passes, batches), in steps."""

@@ -19,7 +19,7 @@ from project.callbacks.finding import callbacks_of
 from project.cli import MirageCLI
 from project.data import AttackDataModule
 from project.evaluation import TransferEvaluation
-from project.replacing import replace_file
+from project.storage.files import replace_file
 
 _ROOT = Path(__file__).parents[1]
 _CONFIGS = _ROOT / "configs"

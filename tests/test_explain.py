@@ -19,8 +19,8 @@ from project.explain import Again, Difference, FinishedRun
 from project.explain.__main__ import main
 from project.explain.sparkline import sparkline
 from project.explain.views import view
-from project.records import read_rows
-from project.store import StoredSample
+from project.storage.rows import read_rows
+from project.storage.store import StoredSample
 from project.victims import SegmentationVictim
 
 # Lightning's own use of jsonargparse

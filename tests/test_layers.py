@@ -32,7 +32,7 @@ def upward_imports(root: Path) -> list[str]:
 
 
 def part(where: Path) -> str:
-    """Return ``attacks`` for project/attacks/pgd.py and ``store`` for project/store.py."""
+    """Return ``attacks`` for project/attacks/pgd.py and ``store`` for project/storage/store.py."""
     return where.parts[1].removesuffix(".py")
 
 
@@ -83,7 +83,7 @@ def test_study_needs_the_report_and_no_model():
 def test_upward_import_is_found_wherever_it_stands(tmp_path, statement):
     package = tmp_path / "project/metrics"
     package.mkdir(parents=True)
-    (package / "good.py").write_text("import torch\nfrom project.records import Measure\n")
+    (package / "good.py").write_text("import torch\nfrom project.storage.rows import Measure\n")
     assert upward_imports(tmp_path) == []
     (package / "bad.py").write_text(statement + "\n")
     (found,) = upward_imports(tmp_path)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from project.evaluation import Pass
-from project.replacing import replace_file
-from project.store import Store
+from project.storage.files import replace_file
+from project.storage.store import Store
 
 _AT_ONCE = 8  # files; reading waits for disks
 

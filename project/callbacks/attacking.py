@@ -22,7 +22,7 @@ from project.core.yaml_keys import require_text_keys
 from project.data.batch import first_images
 from project.data.datamodule import AttackDataModule
 from project.evaluation import Pass, TransferEvaluation, plan_passes
-from project.store import Store
+from project.storage.store import Store
 from project.victims.acceleration import Acceleration
 
 _COMPARED = 4  # images, on which a copy shows that it is the same function

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from project.records import Measure
+from project.storage.rows import Measure
 
 _HEADLINE = {"classification": ("asr", "clean_accuracy"), "segmentation": ("miou", "clean_miou")}
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from project.attacks import Attack, AttackResult
-from project.store import Store, StoredSample
+from project.storage.store import Store, StoredSample
 
 
 class Crafting:

@@ -8,7 +8,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from project.history import History
+from project.storage.history import History
 
 
 class HistoryLogger(Logger):

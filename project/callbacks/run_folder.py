@@ -20,14 +20,14 @@ from project.callbacks.finding import callbacks_of
 from project.callbacks.folders import require_folder
 from project.callbacks.versions import versions
 from project.evaluation import CLEAN, TransferEvaluation, kin
-from project.records import remove_path, write_measures, write_rows
-from project.replacing import replace_file
 from project.report import build_report
 from project.report.gallery import Attacked, GalleryKeeper
 from project.report.masking import flagged_sentences
 from project.report.pictures import Bytes
-from project.store import StoredSample
-from project.traces import write_traces
+from project.storage.files import replace_file
+from project.storage.rows import remove_path, write_measures, write_rows
+from project.storage.store import StoredSample
+from project.storage.traces import write_traces
 from project.tracking import refuse_victims, track_run
 from project.victims.check import VictimCheckError
 

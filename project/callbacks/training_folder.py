@@ -17,10 +17,10 @@ from project.callbacks.training_tracking import track_config, track_samples, tra
 from project.callbacks.versions import versions
 from project.core.errors import InputError
 from project.data.batch import Batch
-from project.history import History
-from project.records import remove_path
-from project.replacing import replace_file
 from project.report.training import build_training_report, epochs_of
+from project.storage.files import replace_file
+from project.storage.history import History
+from project.storage.rows import remove_path
 from project.training import VictimTraining
 
 _PACKAGES = ("mirage-attacks", "torch", "lightning", "torchmetrics", "timm")

@@ -11,7 +11,7 @@ from project.attacks.ssta import PAPER_AREA
 from project.evaluation.plan import Pass
 from project.evaluation.summary import Facts, Summary, column
 from project.metrics import PerImageMean, Rate
-from project.records import Measure
+from project.storage.rows import Measure
 
 
 class ClassificationJudge:

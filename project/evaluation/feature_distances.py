@@ -15,7 +15,7 @@ from project.metrics import (
     frechet_distance,
     paired_kernel_distance,
 )
-from project.records import Measure
+from project.storage.rows import Measure
 
 
 class FeatureDistances:

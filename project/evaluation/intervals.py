@@ -9,8 +9,8 @@ import numpy as np
 
 from project.evaluation.summary import Facts
 from project.pixel_counts import COLUMNS, Cell, Scores, cells, scores
-from project.records import Measure
 from project.resampling import Estimate, Floats, bootstrap
+from project.storage.rows import Measure
 
 _NEEDED = ("attack", "source", "victim", "index", "fooled_pixels", *COLUMNS)
 

@@ -13,7 +13,7 @@ from project.evaluation.quality import Quality
 from project.evaluation.segmentation import SegmentationJudge, SegmentationSummary
 from project.evaluation.summary import Summary
 from project.metrics import Ledger
-from project.records import Measure
+from project.storage.rows import Measure
 
 Judge = ClassificationJudge | SegmentationJudge
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from project.evaluation.plan import Pass
 from project.evaluation.summary import Facts
 from project.metrics import PanelComparison, PerImageMean, split_by_mask
-from project.records import COLUMNS, Measure
-from project.store import StoredSample
+from project.storage.rows import COLUMNS, Measure
+from project.storage.store import StoredSample
 
 
 class Quality:

@@ -11,7 +11,7 @@ from project.core.losses import VOID
 from project.evaluation.plan import Pass
 from project.evaluation.summary import Facts, Summary
 from project.metrics import Confusion, CountedRate, class_counts, mean_iou, pixel_accuracy
-from project.records import Measure
+from project.storage.rows import Measure
 
 
 class SegmentationJudge:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from project.evaluation.plan import Pass
 from project.metrics import PerImageMean, Rate
-from project.records import Measure
+from project.storage.rows import Measure
 
 Facts = dict[str, Any]
 

@@ -26,8 +26,8 @@ from project.metrics import (
     size_notices,
 )
 from project.metrics.panel import PerceptualName
-from project.records import Measure
-from project.traces import Trace
+from project.storage.rows import Measure
+from project.storage.traces import Trace
 from project.victims import Victim, check_victims
 
 DEFAULT_METRICS: tuple[PerceptualName, ...] = (

@@ -22,7 +22,7 @@ from project.data import SampleSet
 from project.evaluation import Pass, TransferEvaluation
 from project.explain.difference import Difference
 from project.explain.finished import FinishedRun
-from project.store import Store, StoredSample
+from project.storage.store import Store, StoredSample
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from project.store import StoredSample
+from project.storage.store import StoredSample
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import yaml
 
 from project.core.errors import InputError
 from project.evaluation import Pass
-from project.records import read_rows
+from project.storage.rows import read_rows
 
 _FILES = {
     "config.yaml": "what was attacked, on whom and how",

@@ -13,10 +13,10 @@ from project.explain.again import Again
 from project.explain.finished import FinishedRun
 from project.explain.sparkline import sparkline
 from project.explain.views import view
-from project.records import COLUMNS
 from project.report.classes import class_name
 from project.report.columns import column
 from project.report.numbers import number, percent
+from project.storage.rows import COLUMNS
 
 Row = Mapping[str, Any]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from lightning.pytorch.utilities import rank_zero_only
 
 from project.grid.planning import PlannedRun
-from project.records import Measure, read_measures
-from project.replacing import replace_file
 from project.report.templates import embedded, environment
+from project.storage.files import replace_file
+from project.storage.rows import Measure, read_measures
 
 _PAGE = Path(__file__).parent / "index.html"
 

@@ -1,9 +1,9 @@
 """The report: one self-contained HTML page from a run's folder, and nothing else.
 
 Folder
-    rows.parquet, metrics.csv   see project.records
+    rows.parquet, metrics.csv   see project.storage.rows
     run.json                    what was run: title, task, command, versions, config, …
-    traces.parquet              what attacks tell of their steps, see project.traces
+    traces.parquet              what attacks tell of their steps, see project.storage.traces
     gallery/ATTACK/SOURCE/INDEX pictures of some images, see project.report.gallery
     transfer.svg, transfer.png  the heat map, written with the page
     comparison.csv, …           likewise, see project.report.comparison

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from project.records import Measure
 from project.report.numbers import percent, wilson
 from project.report.run import Run
 from project.report.segmentation.means import Mean
 from project.resampling import Estimate
+from project.storage.rows import Measure
 
 
 @dataclass(frozen=True)

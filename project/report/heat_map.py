@@ -15,9 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from project.records import Measure
-from project.replacing import replace_file
 from project.report.run import Run
+from project.storage.files import replace_file
+from project.storage.rows import Measure
 
 _STYLE: Any = {
     "svg.fonttype": "none",  # text stays text

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from project.records import Measure
 from project.report.numbers import interval, number, percent
 from project.report.run import Run
+from project.storage.rows import Measure
 
 
 @dataclass(frozen=True)

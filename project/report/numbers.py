@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from project.records import Measure
+from project.storage.rows import Measure
 
 
 def number(value: float | None, digits: int = 2) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 
 from jinja2 import Environment
 
-from project.replacing import replace_file
 from project.report.comparison import Section, comparison_section
 from project.report.embedding import data_uri, image_uri
 from project.report.gallery.section import SCRIPTS, gallery_section
@@ -21,6 +20,7 @@ from project.report.segmentation import TransferSection, transfer_section
 from project.report.templates import TOLD, embedded, environment
 from project.report.traces import attack_traces, axes
 from project.report.visibility import both_rates, set_distances, visibility
+from project.storage.files import replace_file
 
 
 def build_report(run: Path, reference: str | None = None) -> Path:

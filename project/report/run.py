@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from project.pixel_counts import COLUMNS as COUNTS
 from project.pixel_counts import Cell, Key, cells
-from project.records import COLUMNS, Measure, read_measures, read_rows
 from project.report.gallery import Sample, samples
-from project.traces import Trace, read_traces
+from project.storage.rows import COLUMNS, Measure, read_measures, read_rows
+from project.storage.traces import Trace, read_traces
 
 Row = dict[str, Any]
 

@@ -6,10 +6,10 @@ import math
 import statistics
 from dataclasses import dataclass
 
-from project.records import Measure
 from project.report.columns import column
 from project.report.numbers import interval, number, percent
 from project.report.run import Row, Run
+from project.storage.rows import Measure
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from project.core.errors import InputError
 from project.core.samples import Samples
-from project.png_folder import PngFolder
 from project.saliency.provider import Scene, SceneSaliency
+from project.storage.png_folder import PngFolder
 
 
 class MaskFiles(SceneSaliency):

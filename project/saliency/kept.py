@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from project.core.identity import describe, digest
-from project.replacing import replace_file
+from project.storage.files import replace_file
 
 FOLDER_VARIABLE = "MIRAGE_SALIENCY_CACHE"
 """Environment variable that names the folder; set but empty, maps are kept in memory alone."""

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from project.core.errors import InputError
-from project.records import LEADING_FLOATS
+from project.storage.rows import LEADING_FLOATS
 from project.study.answers import Answer, judged, spread
 from project.study.panels import Panel
 from project.study.screening import MINIMUM, Screened, screened

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from project.replacing import replace_file
 from project.report.run import Row
+from project.storage.files import replace_file
 from project.study.database import Database
 from project.study.panels import Panel
 

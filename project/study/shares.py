@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from project.records import LEADING_FLOATS
 from project.report.numbers import wilson
 from project.report.run import Row
 from project.resampling import Estimate, Floats, bootstrap
+from project.storage.rows import LEADING_FLOATS
 from project.study.answers import Answer
 from project.study.panels import CLEAN, Panel
 from project.study.settings import Settings

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import wandb
 
-from project.records import Measure
 from project.report.masking import Finding
 from project.report.run import Run
+from project.storage.rows import Measure
 
 
 def transfer_table(run: Run) -> wandb.Table:

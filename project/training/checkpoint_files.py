@@ -12,7 +12,7 @@ from fsspec.implementations.local import LocalFileSystem
 from lightning.pytorch.plugins import TorchCheckpointIO
 
 from project.core.errors import InputError
-from project.replacing import remove_abandoned, replace_file
+from project.storage.files import remove_abandoned, replace_file
 
 
 class CheckpointFiles(TorchCheckpointIO):

@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from project.records import read_measures
+from project.storage.rows import read_measures
 from tests.experiment.scene import attacks, run, shapes, victims
 
 FILES = ("comparison.csv", "comparison.md", "pareto.svg")

@@ -10,7 +10,7 @@ from project.core.errors import InputError
 from project.grid import grid_main
 from project.grid.description import Family, read_grid
 from project.grid.planning import planned
-from project.records import Measure, read_measures, write_measures
+from project.storage.rows import Measure, read_measures, write_measures
 from tests.experiment.scene import IMAGES, stored
 from tests.experiment.test_processes import config
 

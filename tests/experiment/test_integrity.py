@@ -12,7 +12,7 @@ from project.callbacks import AttackCallback
 from project.data import ImageListData, ShapesData
 from project.evaluation import TransferEvaluation
 from project.metrics import LedgerError
-from project.records import read_rows
+from project.storage.rows import read_rows
 from tests.experiment.scene import (
     IMAGES,
     attacks,

@@ -13,8 +13,8 @@ import pytest
 import torch
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 
-from project.records import Measure, read_measures, read_rows
 from project.report.gallery import samples
+from project.storage.rows import Measure, read_measures, read_rows
 from project.victims import Victim
 from tests.experiment.scene import IMAGES, attacks, run, shapes, stored_images, victims
 

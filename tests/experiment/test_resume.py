@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from project.data import ShapesData
-from project.replacing import WriteError
-from project.store import StoreError
+from project.storage.files import WriteError
+from project.storage.store import StoreError
 from tests.experiment.doomed import experiment, stuck_at
 from tests.experiment.scene import (
     BATCH,

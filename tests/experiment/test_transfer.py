@@ -9,11 +9,11 @@ import torch
 
 from project.attacks import PGD, TranSegPGD
 from project.pixel_counts import mean_iou, scores
-from project.records import read_measures
 from project.report.run import Run
 from project.report.segmentation.pairs import judged
 from project.resampling import bootstrap
-from project.traces import read_traces
+from project.storage.rows import read_measures
+from project.storage.traces import read_traces
 from project.victims import EnsembleVictim
 from project.victims.acceleration import Acceleration, accelerated
 from tests.experiment.scene import IMAGES, results, run, shapes, victim, victims

@@ -14,7 +14,7 @@ from project.callbacks import AttackCallback, RunFolder
 from project.core.errors import InputError
 from project.evaluation import TransferEvaluation
 from project.metrics import FeatureExtractor, frechet_distance, paired_kernel_distance
-from project.records import read_measures, read_rows
+from project.storage.rows import read_measures, read_rows
 from tests.experiment.scene import BATCHES, IMAGES, shapes, stored_images, victims
 
 

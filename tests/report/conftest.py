@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from project.records import Measure, write_measures, write_rows
 from project.report import build_report
 from project.report.gallery import Attacked, GalleryKeeper, inside
+from project.storage.rows import Measure, write_measures, write_rows
 from tests.browser import chromium
 from tests.report.visits import Visit
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from project.records import Measure
 from project.report.comparison.white_box import white_box
 from project.report.run import Run
+from project.storage.rows import Measure
 
 
 def rows_of(attack, victim, fooled, **columns):

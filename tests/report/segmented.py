@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from project.pixel_counts import COLUMNS, Cell, mean_iou
-from project.records import Measure
 from project.report.run import Run
+from project.storage.rows import Measure
 
 
 def drawn_counts(rng, images, classes=4, right=0.7, labelled=None):

@@ -6,12 +6,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from project.records import write_measures, write_rows
 from project.report import build_report
 from project.report.__main__ import main
 from project.report.comparison.compare import compare
 from project.report.comparison.files import markdown
 from project.report.comparison.tables import Cell, Table, p_value, signed, tables
+from project.storage.rows import write_measures, write_rows
 from tests.report.rows import data_of, rows_of, run_of
 from tests.report.test_page import Page
 

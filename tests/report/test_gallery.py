@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from project.records import read_rows
 from project.report import build_report
 from project.report.gallery import Attacked, GalleryKeeper, inside, samples
 from project.report.gallery.arrows import arrows
@@ -19,6 +18,7 @@ from project.report.gallery.drawings import THUMBNAIL, class_layer
 from project.report.gallery.outline import outline
 from project.report.gallery.scripts import script_json
 from project.report.pictures import palette
+from project.storage.rows import read_rows
 from tests.report.conftest import VICTIMS, keep_sample, photo, write_sample
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -7,7 +7,7 @@ from operator import itemgetter
 import numpy as np
 import pytest
 
-from project.records import read_rows
+from project.storage.rows import read_rows
 from tests.report.conftest import PICTURED, VICTIMS
 
 pytestmark = pytest.mark.browser

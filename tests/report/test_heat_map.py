@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from project.records import Measure
 from project.report.heat_map import heat_map, panel, write_heat_map
 from project.report.run import Run
+from project.storage.rows import Measure
 from tests.report.segmented import drawn_cells, run_of
 
 KIN = {"both": ["a"], "a": ["both"]}

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from project.records import write_measures, write_rows
 from project.report import build_report
 from project.report.masking import (
     Finding,
@@ -19,6 +18,7 @@ from project.report.masking.comparison import gains, not_ahead
 from project.report.masking.findings import findings
 from project.report.masking.outcome import Count, Outcome
 from project.report.masking.traits import Budget, Traits
+from project.storage.rows import write_measures, write_rows
 from tests.report.rows import rows_of, run_of
 from tests.report.test_page import Page
 

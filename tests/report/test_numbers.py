@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 
 from project.metrics import wilson_interval
-from project.records import Measure
 from project.report.headline import headlines
 from project.report.matrix import matrix
 from project.report.numbers import interval, number, percent, tick_text, wilson
 from project.report.run import Run
 from project.report.visibility import both_rates, set_distances, visibility
+from project.storage.rows import Measure
 
 
 def run_of(rows=(), measures=(), **facts):

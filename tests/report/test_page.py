@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 
 from project import report
-from project.records import write_measures, write_rows
 from project.report import build_report
 from project.report.__main__ import main
+from project.storage.rows import write_measures, write_rows
 
 VOID_TAGS = {"meta", "img", "br", "link", "hr", "input"}
 

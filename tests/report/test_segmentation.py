@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from project.pixel_counts import Cell, mean_iou
-from project.records import write_measures, write_rows
 from project.report import build_report
 from project.report.__main__ import main
 from project.report.comparison.paired import holm
@@ -21,6 +20,7 @@ from project.report.segmentation.means import means
 from project.report.segmentation.pairs import judged
 from project.report.segmentation.permutation import permutation_test
 from project.resampling import RESAMPLES, SEED
+from project.storage.rows import write_measures, write_rows
 from tests.report.segmented import counted, drawn_cells, run_of
 from tests.report.test_page import Page
 

@@ -11,7 +11,7 @@ from project.report.gallery import Sample
 from project.report.run import Run
 from project.report.traces import attack_traces
 from project.report.traces.curves import curve, second_stage
-from project.traces import Trace, write_traces
+from project.storage.traces import Trace, write_traces
 from tests.report.conftest import VICTIMS
 from tests.report.scripts import CUT_LABELS, LEAST_MARGIN
 from tests.report.segmented import drawn_cells, run_of

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from project.history import History
 from project.report.__main__ import main
 from project.report.training import TrainingRun, build_training_report, epochs_of
 from project.report.training.charts import COLLAPSE, charts
 from project.report.training.frames import MOST_EPOCHS, films
 from project.report.training.scores import best, best_table, validations
 from project.report.training.slices import slices
+from project.storage.history import History
 from tests.report.conftest import photo, write_sample
 from tests.report.scripts import CUT_LABELS
 from tests.report.test_page import Page

@@ -6,7 +6,7 @@ import re
 import numpy as np
 from PIL import Image
 
-from project.records import Measure, write_measures, write_rows
+from project.storage.rows import Measure, write_measures, write_rows
 from project.study.database import create
 from project.study.designs import DESIGNS
 from project.study.examples import png

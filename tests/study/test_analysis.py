@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from project.core.errors import InputError
-from project.records import read_rows
+from project.storage.rows import read_rows
 from project.study.__main__ import main
 from project.study.analysis import analysed
 from project.study.answers import Answer, answers, measured, write_answers

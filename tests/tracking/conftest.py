@@ -3,7 +3,7 @@
 import pytest
 import wandb
 
-from project.records import Measure, write_measures, write_rows
+from project.storage.rows import Measure, write_measures, write_rows
 
 MEASURES = [
     Measure("", "", "a", "clean_accuracy", 0.9, 0.8, 0.95, 9, 10),

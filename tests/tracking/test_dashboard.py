@@ -10,8 +10,8 @@ import wandb
 import yaml
 
 from project.evaluation.transfer import measure_name
-from project.records import Measure, read_measures, write_measures
 from project.report import build_report
+from project.storage.rows import Measure, read_measures, write_measures
 from project.tracking import MirageWandbLogger, track_run
 from project.tracking.dashboard.__main__ import main
 from project.tracking.dashboard.heat_map import CHART, SPECIFICATION

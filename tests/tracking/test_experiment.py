@@ -8,7 +8,7 @@ import pytest
 from torch import nn
 
 from project.evaluation.transfer import measure_name
-from project.records import read_measures
+from project.storage.rows import read_measures
 from project.tracking import MirageWandbLogger
 from project.victims import ClassificationVictim
 from project.victims.check import VictimCheckError

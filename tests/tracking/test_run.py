@@ -1,10 +1,10 @@
 import pytest
 
-from project.records import Measure, write_measures
 from project.report import build_report
 from project.report.masking import read_findings
 from project.report.run import Run
-from project.traces import write_traces
+from project.storage.rows import Measure, write_measures
+from project.storage.traces import write_traces
 from project.tracking import MirageWandbLogger, refuse_victims, track_run
 from project.tracking.alerts import warn_of_masking
 from project.tracking.tables import transfer_table

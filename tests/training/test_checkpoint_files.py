@@ -11,7 +11,7 @@ from lightning.pytorch.plugins import AsyncCheckpointIO
 
 from project.cli import MirageCLI
 from project.core.errors import InputError
-from project.replacing import WriteError
+from project.storage.files import WriteError
 from project.training import Training
 from project.training.checkpoint_files import CheckpointFiles
 

@@ -20,7 +20,7 @@ from project.cli import train_main
 from project.core.errors import InputError
 from project.core.randomness import Draws
 from project.data import ShapesData
-from project.history import History
+from project.storage.history import History
 from project.training import ClassifierTraining, SegmenterTraining
 from project.training.robust import AdversarialLoss
 from project.victims import ClassificationVictim, SegmentationVictim

@@ -10,7 +10,7 @@ from torch import Tensor
 from project.attacks.aims.aim import Aim
 from project.core.errors import InputError
 from project.core.samples import Samples
-from project.png_folder import PngFolder
+from project.storage.png_folder import PngFolder
 
 
 class TargetMaps(Aim):

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from project.replacing import replace_file
 from project.report.comparison.compare import Comparison
 from project.report.comparison.pareto import Pareto
 from project.report.comparison.published import PUBLISHED
 from project.report.comparison.success import POOLED
 from project.report.comparison.tables import Cell, Table
+from project.storage.files import replace_file
 
 
 class Line(NamedTuple):

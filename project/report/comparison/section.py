@@ -8,7 +8,6 @@ from pathlib import Path
 from jinja2 import Environment
 from markupsafe import Markup
 
-from project.replacing import replace_file
 from project.report.comparison.compare import Comparison, compare
 from project.report.comparison.files import write_markdown, write_numbers
 from project.report.comparison.pareto import Pareto, pareto
@@ -16,6 +15,7 @@ from project.report.comparison.pareto_plot import HEIGHT, WIDTH, panels
 from project.report.comparison.tables import Table, tables
 from project.report.comparison.white_box import white_box
 from project.report.run import Run
+from project.storage.files import replace_file
 
 
 @dataclass(frozen=True)

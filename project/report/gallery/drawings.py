@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from project.replacing import replace_file
 from project.report.gallery.arrows import arrows
 from project.report.gallery.outline import outline
 from project.report.gallery.sample import LABELS, Sample
 from project.report.pictures import VOID, Bytes, palette
+from project.storage.files import replace_file
 
 THUMBNAIL = 160  # pixels at most; a card of the page is as wide
 KINDS = ("adversarial", "flow", "mask", *LABELS)

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from project.replacing import replace_file
 from project.report.gallery.drawings import draw
 from project.report.gallery.sample import ORIGINALS, Sample
 from project.report.pictures import Bytes
+from project.storage.files import replace_file
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from project.replacing import replace_file
 from project.report.gallery.catalogue import Data
+from project.storage.files import replace_file
 
 
 def script_json(value: Any) -> str:

@@ -7,10 +7,10 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from project.replacing import replace_file
 from project.report.comparison.files import write_markdown
 from project.report.comparison.tables import Cell, Table
 from project.report.masking.finding import Finding
+from project.storage.files import replace_file
 
 CSV, MARKDOWN = "masking.csv", "masking.md"
 

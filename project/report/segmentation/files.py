@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from project.replacing import replace_file
 from project.report.segmentation.contrast import Contrast
 from project.report.segmentation.means import METRICS, Mean
 from project.report.segmentation.pairs import Judged
+from project.storage.files import replace_file
 
 
 class Line(NamedTuple):

@@ -11,7 +11,7 @@ from project.report.run import Run
 from project.report.traces.axes import axes_of, band, path, shade
 from project.report.traces.curves import Curve, curve, second_stage
 from project.resampling import Floats
-from project.traces import Trace
+from project.storage.traces import Trace
 
 _TOGETHER = (("objective",), ("resisting", "transferable"), ("step_size",))
 _TITLES = {

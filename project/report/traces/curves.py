@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from project.resampling import Floats
-from project.traces import Trace
+from project.storage.traces import Trace
 
 
 @dataclass(frozen=True)

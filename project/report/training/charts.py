@@ -9,10 +9,10 @@ from operator import eq
 
 import numpy as np
 
-from project.history import Point
 from project.report.numbers import tick_text
 from project.report.traces.axes import BOTTOM, LEFT, RIGHT, TOP, path
 from project.report.training.run import TrainingRun
+from project.storage.history import Point
 
 COLLAPSE = "probe/collapse"
 """Above 0 where the probe has seen the robustness collapse."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from project.replacing import replace_file
 from project.report.classes import class_colours
 from project.report.gallery import Sample
 from project.report.templates import TOLD, embedded, environment
@@ -15,6 +14,7 @@ from project.report.training.frames import films
 from project.report.training.run import TrainingRun
 from project.report.training.scores import best, best_table, validations
 from project.report.training.slices import slices
+from project.storage.files import replace_file
 
 
 def build_training_report(folder: Path) -> Path:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from project.history import History, Point
 from project.report.gallery import Sample
+from project.storage.history import History, Point
 
 
 @dataclass(frozen=True)

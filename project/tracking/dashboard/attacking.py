@@ -8,9 +8,9 @@ import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 
 from project.evaluation.transfer import measure_name
-from project.records import Measure
 from project.report.masking import read_findings
 from project.report.run import Run
+from project.storage.rows import Measure
 from project.tracking.dashboard.heat_map import CHART, TABLE
 from project.tracking.dashboard.sweeps import attack_settings, parallel
 

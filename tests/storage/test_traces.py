@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from project.traces import Trace, read_traces, write_traces
+from project.storage.traces import Trace, read_traces, write_traces
 
 
 def trace(index, attack="pgd", source="a", steps=4, **more):

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from project.replacing import replace_file
+from project.storage.files import replace_file
 
 Values = NDArray[np.float32]
 KEYS = ("attack", "source", "index", "step")

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from project.records import (
+from project.storage.rows import (
     COLUMNS,
     Measure,
     read_measures,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from project.replacing import WriteError
-from project.store import Store, StoredSample, StoreError
+from project.storage.files import WriteError
+from project.storage.store import Store, StoredSample, StoreError
 
 DESCRIPTION = {"attack": {"class": "PGD", "eps": 8 / 255}, "source": "abc", "data": "def"}
 

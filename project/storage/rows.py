@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from project.replacing import replace_file
+from project.storage.files import replace_file
 
 KEY = ("attack", "source", "victim", "index")
 

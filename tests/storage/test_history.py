@@ -1,6 +1,6 @@
 """The history of a training run: nothing twice, and nothing lost."""
 
-from project.history import History, Point
+from project.storage.history import History, Point
 
 
 def filled():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from project.core.errors import InputError
-from project.replacing import WriteError, replace_file
+from project.storage.files import WriteError, replace_file
 
 
 @pytest.fixture

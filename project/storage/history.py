@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from project.replacing import replace_file
+from project.storage.files import replace_file
 
 
 class Point(NamedTuple):

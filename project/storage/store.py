@@ -30,7 +30,7 @@ from PIL import Image, PngImagePlugin
 
 from project.core.errors import InputError
 from project.core.identity import digest
-from project.replacing import remove_abandoned, replace_file
+from project.storage.files import remove_abandoned, replace_file
 
 _FORMAT = 1
 _CHUNK = "mirage"
