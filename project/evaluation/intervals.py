@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from project.evaluation.summary import Facts
-from project.pixel_counts import COLUMNS, Cell, Scores, cells, scores
-from project.resampling import Estimate, Floats, bootstrap
+from project.statistics.bootstrap import Estimate, Floats, bootstrap
+from project.statistics.miou import COLUMNS, Cell, Scores, cells, scores
 from project.storage.rows import Measure
 
 _NEEDED = ("attack", "source", "victim", "index", "fooled_pixels", *COLUMNS)

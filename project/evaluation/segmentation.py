@@ -61,7 +61,7 @@ class SegmentationJudge:
 
 
 def _by_class(counts: NDArray[np.int64], clean: NDArray[np.int64]) -> Facts:
-    """Return the columns of counts, (3, K) each; :mod:`project.pixel_counts` reads them."""
+    """Return the columns of counts, (3, K) each; :mod:`project.statistics.miou` reads them."""
     correct, predicted, labelled = counts
     return {
         "labelled_by_class": labelled,

@@ -13,7 +13,7 @@ from torch import Tensor
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from project.core.losses import VOID
-from project.pixel_counts import mean_iou as mean_iou_of_counts
+from project.statistics.miou import mean_iou as mean_iou_of_counts
 
 
 class Confusion(MulticlassConfusionMatrix):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from project.report.numbers import percent, wilson
 from project.report.run import Run
 from project.report.segmentation.means import Mean
-from project.resampling import Estimate
+from project.statistics.bootstrap import Estimate
 from project.storage.rows import Measure
 
 

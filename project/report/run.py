@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from project.pixel_counts import COLUMNS as COUNTS
-from project.pixel_counts import Cell, Key, cells
 from project.report.gallery import Sample, samples
+from project.statistics.miou import COLUMNS as COUNTS
+from project.statistics.miou import Cell, Key, cells
 from project.storage.rows import COLUMNS, Measure, read_measures, read_rows
 from project.storage.traces import Trace, read_traces
 

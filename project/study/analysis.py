@@ -13,13 +13,13 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from project.core.errors import InputError
+from project.statistics.detection import fleiss_kappa
 from project.storage.rows import LEADING_FLOATS
 from project.study.answers import Answer, judged, spread
 from project.study.panels import Panel
 from project.study.screening import MINIMUM, Screened, screened
 from project.study.settings import Settings
 from project.study.shares import Facts, Share, shares
-from project.study.statistics import fleiss_kappa
 
 
 class Correlation(NamedTuple):

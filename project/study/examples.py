@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from project.resampling import Floats
+from project.statistics.bootstrap import Floats
 from project.study.distortions import Bytes, bent, noisy, obvious, tinted
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from project.report.comparison.files import write_markdown
 from project.report.comparison.tables import Cell, Table
 from project.report.numbers import number, percent
-from project.resampling import RESAMPLES, Estimate
+from project.statistics.bootstrap import RESAMPLES, Estimate
 from project.storage.files import replace_file
 from project.study.analysis import Findings
 from project.study.designs import DESIGNS

@@ -9,12 +9,12 @@ import numpy as np
 
 from project.report.numbers import wilson
 from project.report.run import Row
-from project.resampling import Estimate, Floats, bootstrap
+from project.statistics.bootstrap import Estimate, Floats, bootstrap
+from project.statistics.detection import forced_choice, yes_no
 from project.storage.rows import LEADING_FLOATS
 from project.study.answers import Answer
 from project.study.panels import CLEAN, Panel
 from project.study.settings import Settings
-from project.study.statistics import forced_choice, yes_no
 
 Facts = Mapping[tuple[str, int], Row]
 """What the run measured, by attack and image."""

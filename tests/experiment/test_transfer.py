@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from project.attacks import PGD, TranSegPGD
-from project.pixel_counts import mean_iou, scores
 from project.report.run import Run
 from project.report.segmentation.pairs import judged
-from project.resampling import bootstrap
+from project.statistics.bootstrap import bootstrap
+from project.statistics.miou import mean_iou, scores
 from project.storage.rows import read_measures
 from project.storage.traces import read_traces
 from project.victims import EnsembleVictim

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from project.pixel_counts import COLUMNS, Cell, mean_iou
 from project.report.run import Run
+from project.statistics.miou import COLUMNS, Cell, mean_iou
 from project.storage.rows import Measure
 
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap, wilcoxon
 
-from project import resampling
-from project.report.comparison.bootstrap import cluster_ratios
-from project.report.comparison.paired import holm, mcnemar, signed_rank
+from project.statistics import bootstrap as resampling
+from project.statistics.bootstrap import cluster_ratios
+from project.statistics.paired_tests import holm, mcnemar, signed_rank
 
 
 def test_a_mean_over_clusters_is_the_mean_over_their_pairs():

@@ -8,18 +8,18 @@ from itertools import product
 import numpy as np
 import pytest
 
-from project.pixel_counts import Cell, mean_iou
 from project.report import build_report
 from project.report.__main__ import main
-from project.report.comparison.paired import holm
 from project.report.headline import headlines
 from project.report.run import Run
-from project.report.segmentation import permutation, transfer_section
+from project.report.segmentation import transfer_section
 from project.report.segmentation.contrast import contrasts
 from project.report.segmentation.means import means
 from project.report.segmentation.pairs import judged
-from project.report.segmentation.permutation import permutation_test
-from project.resampling import RESAMPLES, SEED
+from project.statistics import paired_tests as permutation
+from project.statistics.bootstrap import RESAMPLES, SEED
+from project.statistics.miou import Cell, mean_iou
+from project.statistics.paired_tests import holm, permutation_test
 from project.storage.rows import write_measures, write_rows
 from tests.report.segmented import counted, drawn_cells, run_of
 from tests.report.test_page import Page

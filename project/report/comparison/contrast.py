@@ -10,11 +10,10 @@ from typing import Literal
 import numpy as np
 
 from project.report.columns import column
-from project.report.comparison.bootstrap import cluster_ratios
-from project.report.comparison.paired import holm, signed_rank
 from project.report.comparison.quality import by_image, columns_of, published_quality
 from project.report.comparison.white_box import WhiteBox
-from project.resampling import Estimate, Floats
+from project.statistics.bootstrap import Estimate, Floats, cluster_ratios
+from project.statistics.paired_tests import holm, signed_rank
 
 Winner = Literal["reference", "other", "neither"]
 _LEVEL = 0.05

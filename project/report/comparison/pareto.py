@@ -15,7 +15,7 @@ from project.report.columns import DISTANCES
 from project.report.comparison.quality import cluster_means, columns_of
 from project.report.comparison.success import successes
 from project.report.comparison.white_box import WhiteBox, family
-from project.resampling import Estimate, Floats
+from project.statistics.bootstrap import Estimate, Floats
 
 
 @dataclass(frozen=True)

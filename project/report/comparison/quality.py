@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from project.report.comparison.bootstrap import cluster_ratios
 from project.report.comparison.published import PUBLISHED
 from project.report.comparison.white_box import Pair, WhiteBox
-from project.resampling import Estimate, Floats
+from project.statistics.bootstrap import Estimate, Floats, cluster_ratios
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from project.report.comparison.paired import holm, mcnemar
 from project.report.comparison.white_box import WhiteBox
 from project.report.numbers import wilson
-from project.resampling import Estimate
+from project.statistics.bootstrap import Estimate
+from project.statistics.paired_tests import holm, mcnemar
 
 POOLED = "all"
 """Stands where a victim's name would, for all of them together."""

@@ -14,7 +14,7 @@ from project.report.comparison.published import PUBLISHED
 from project.report.comparison.quality import Quality
 from project.report.comparison.success import POOLED, Success, SuccessContrast
 from project.report.numbers import number, percent
-from project.resampling import RESAMPLES, Estimate
+from project.statistics.bootstrap import RESAMPLES, Estimate
 
 Verdict = Literal["", "reference", "other"]
 MARKS: dict[Verdict, str] = {"": "", "reference": "✓", "other": "✗"}

@@ -62,7 +62,7 @@ def not_ahead(weaker: Outcome, stronger: Outcome) -> Comparison:
     Of the images on which they differ, the weaker one fools more on at most half. Of classifiers,
     where an image is fooled or not, this is McNemar's exact test.
 
-    Source: see :func:`project.report.comparison.paired.mcnemar`.
+    Source: see :func:`project.statistics.paired_tests.mcnemar`.
     """
     pairs = list(_pairs(weaker, stronger))
     more = sum(ours.fooled > theirs.fooled for ours, theirs in pairs)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from project.report.comparison.paired import holm
 from project.report.masking.absolutes import CONFIGS, gradients, unbounded
 from project.report.masking.comparison import Comparison
 from project.report.masking.contests import CONTESTS, Contest
 from project.report.masking.finding import ORDER, Finding
 from project.report.masking.outcome import board_of
 from project.report.run import Run
+from project.statistics.paired_tests import holm
 
 
 def findings(run: Run) -> list[Finding]:

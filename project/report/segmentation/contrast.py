@@ -9,10 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from project.report.comparison.paired import holm
 from project.report.segmentation.pairs import Judged, Pair
-from project.report.segmentation.permutation import differences, permutation_test
-from project.resampling import Estimate, Floats, bootstrap
+from project.statistics.bootstrap import Estimate, Floats, bootstrap
+from project.statistics.paired_tests import differences, holm, permutation_test
 
 Winner = Literal["reference", "other", "neither"]
 _LEVEL = 0.05

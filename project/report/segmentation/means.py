@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-from project.pixel_counts import Scores, scores
 from project.report.segmentation.pairs import Judged, Pair
-from project.resampling import Estimate, Floats, bootstrap
+from project.statistics.bootstrap import Estimate, Floats, bootstrap
+from project.statistics.miou import Scores, scores
 
 Group = Literal["white box", "transfer"]
 METRICS = ("miou", "miou_drop", "fooled_pixels")

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from project.pixel_counts import Counts
 from project.report.masking.traits import Traits, traits_of
 from project.report.run import Run
-from project.resampling import Floats
+from project.statistics.bootstrap import Floats
+from project.statistics.miou import Counts
 
 
 class Pair(NamedTuple):

@@ -10,8 +10,8 @@ from project.report.matrix import matrix
 from project.report.segmentation.contrast import Contrast
 from project.report.segmentation.means import METRICS, Mean
 from project.report.segmentation.pairs import Judged, Pair
-from project.report.segmentation.permutation import PERMUTATIONS
-from project.resampling import RESAMPLES, Estimate
+from project.statistics.bootstrap import RESAMPLES, Estimate
+from project.statistics.paired_tests import PERMUTATIONS
 
 _TITLES = {"miou": "mIoU ↓", "miou_drop": "drop ↑", "fooled_pixels": "pixels fooled ↑"}
 _FEWEST = 6

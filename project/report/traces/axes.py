@@ -13,7 +13,7 @@ import numpy as np
 
 from project.report.numbers import tick_text
 from project.report.traces.curves import Curve
-from project.resampling import Floats
+from project.statistics.bootstrap import Floats
 
 Point = tuple[float, float]
 WIDTH, HEIGHT = 250, 118

@@ -10,7 +10,7 @@ import numpy as np
 from project.report.run import Run
 from project.report.traces.axes import axes_of, band, path, shade
 from project.report.traces.curves import Curve, curve, second_stage
-from project.resampling import Floats
+from project.statistics.bootstrap import Floats
 from project.storage.traces import Trace
 
 _TOGETHER = (("objective",), ("resisting", "transferable"), ("step_size",))

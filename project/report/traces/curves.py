@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from project.resampling import Floats
+from project.statistics.bootstrap import Floats
 from project.storage.traces import Trace
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from project.study.statistics import fleiss_kappa, forced_choice, yes_no
+from project.statistics.detection import fleiss_kappa, forced_choice, yes_no
 
 
 @pytest.mark.parametrize("dprime", [0.0, 0.5, 1.0, 2.5])

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm
 
-from project.resampling import Floats
+from project.statistics.bootstrap import Floats
 
 
 def forced_choice(hits: ArrayLike, trials: ArrayLike) -> Floats:

@@ -8,7 +8,7 @@ import torch
 
 from project.metrics import Confusion, class_counts
 from project.metrics import mean_iou as confusion_miou
-from project.pixel_counts import COLUMNS, cells, mean_iou, scores
+from project.statistics.miou import COLUMNS, cells, mean_iou, scores
 
 
 def drawn(images=6, classes=5, void=0.2, seed=0):

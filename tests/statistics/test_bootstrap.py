@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap as scipys
 
-from project import resampling
-from project.resampling import bootstrap, resampled_sums
+from project.statistics import bootstrap as resampling
+from project.statistics.bootstrap import bootstrap, resampled_sums
 
 
 def ratio(sums):
