@@ -6,9 +6,8 @@ colours, any of them inside a mask.
 
 from project.threat_models.flow import ChromaFlow, Flow
 from project.threat_models.masked import Masked
-from project.threat_models.model import Pullback, ThreatModel
+from project.threat_models.model import Pullback, ThreatModel, Walk
 from project.threat_models.noise import L2, Linf, Noise, Norm, norm_ball
-from project.threat_models.walk import Walk
 
 __all__ = [
     "L2",

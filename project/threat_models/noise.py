@@ -10,8 +10,15 @@ from torch import Tensor
 from project.core import randomness
 from project.core.errors import InputError
 from project.images.eight_bit import clip, from_levels_, to_8bit
-from project.threat_models.model import Projection, Pullback, ThreatModel, positive, spread
-from project.threat_models.walk import BoxWalk, Walk
+from project.threat_models.model import (
+    BoxWalk,
+    Projection,
+    Pullback,
+    ThreatModel,
+    Walk,
+    positive,
+    spread,
+)
 
 Norm = Literal["linf", "l2"]
 
