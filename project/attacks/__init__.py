@@ -9,11 +9,11 @@ from project.attacks.aimed import Aimed
 from project.attacks.aims import Aim, FixedClass, NearestWrongClass, TargetMaps
 from project.attacks.alma_prox import ALMAProx
 from project.attacks.apgd import APGD
-from project.attacks.attack import Attack, AttackResult
 from project.attacks.auto_attack import AutoAttack
 from project.attacks.best_of import BestOf
 from project.attacks.cascade import Cascade
 from project.attacks.chroma_shift import ChromaShift
+from project.attacks.core.attack import Attack, AttackResult
 from project.attacks.cospgd import CosPGD
 from project.attacks.dag import DAG
 from project.attacks.fab import FAB

@@ -10,9 +10,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from project.attacks.attack import Attack, Perturbed
-from project.attacks.presets import chosen_preset
-from project.attacks.verdict import fooled_share, query
+from project.attacks.core.attack import Attack, Perturbed, chosen_preset
+from project.attacks.core.query import fooled_share, query
 from project.core.errors import InputError
 from project.core.losses import cross_entropy, mean_over_valid, valid_elements
 from project.images.dct import block_dct, block_idct

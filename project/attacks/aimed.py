@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from project.attacks.aims import Aim
-from project.attacks.attack import Attack, Perturbed, Traits
-from project.attacks.verdict import fooled_share, query
+from project.attacks.core.attack import Attack, Perturbed, Traits
+from project.attacks.core.query import fooled_share, query
 from project.core.errors import InputError
 from project.core.losses import VOID, valid_elements
 from project.core.samples import Samples

@@ -9,8 +9,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from project.attacks.attack import Attack, Perturbed
 from project.attacks.auto_ascent import ascend
+from project.attacks.core.attack import Attack, Perturbed
 from project.attacks.flaws import flaw_facts
 from project.attacks.landscape import Landscape
 from project.attacks.objectives import CrossEntropy, Objective

@@ -8,8 +8,8 @@ from typing import Literal, Self
 from torch import Tensor, nn
 
 from project.attacks.apgd import APGD
-from project.attacks.attack import Perturbed
 from project.attacks.cascade import Cascade
+from project.attacks.core.attack import Perturbed
 from project.attacks.fab import FAB, require_labels
 from project.attacks.square import Square
 from project.attacks.targeted_apgd import TargetedAPGD

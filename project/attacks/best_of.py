@@ -9,9 +9,9 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from project.attacks.attack import Attack, Perturbed
 from project.attacks.closeness import Closeness, closeness, require
-from project.attacks.verdict import fooled_share, query
+from project.attacks.core.attack import Attack, Perturbed
+from project.attacks.core.query import fooled_share, query
 from project.core.errors import InputError
 from project.core.samples import Samples
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from project.attacks.core.query import fooled_share, query
 from project.attacks.flaws import mended
 from project.attacks.hyperplane import onto_hyperplane
 from project.attacks.smallest import Smallest
-from project.attacks.verdict import fooled_share, query
 from project.threat_models import Norm, norm_ball
 
 _OVERSHOOT = 1.05

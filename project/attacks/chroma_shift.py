@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from project.attacks.core.attack import chosen_preset
 from project.attacks.flow import FlowAttack
-from project.attacks.presets import chosen_preset
 from project.attacks.solver import Adam, Solver
 from project.core import randomness
 from project.core.errors import InputError

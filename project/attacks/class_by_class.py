@@ -9,8 +9,8 @@ from typing import Self
 
 from torch import Tensor, nn
 
-from project.attacks.attack import Attack, Perturbed
-from project.attacks.survivors import Survivors
+from project.attacks.core.attack import Attack, Perturbed
+from project.attacks.core.survivors import Survivors
 from project.core.errors import InputError
 from project.threat_models import Norm, norm_ball
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from project.attacks.attack import Attack, Perturbed
-from project.attacks.verdict import fooled_share, query, resisting
+from project.attacks.core.attack import Attack, Perturbed
+from project.attacks.core.query import fooled_share, query, resisting
 from project.core.errors import InputError
 from project.core.losses import margin
 from project.images.eight_bit import as_saved, to_8bit

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from project.attacks.climb import Climb, Climbed
+from project.attacks.core.query import fooled_share, query
 from project.attacks.landscape import Slope
-from project.attacks.verdict import fooled_share, query
 
 Verdict = Callable[[Climb, Slope], Tensor]
 """Which images that take part fool the victim as 8-bit images, (n,) bool."""

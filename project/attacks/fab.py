@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from project.attacks.attack import Perturbed
 from project.attacks.boundary import nearest_boundary
 from project.attacks.class_by_class import ClassByClass
+from project.attacks.core.attack import Perturbed
+from project.attacks.core.query import fooled_share, query
 from project.attacks.smallest import Smallest
-from project.attacks.verdict import fooled_share, query
 from project.core.errors import InputError
 from project.core.losses import wrong_class
 from project.threat_models import norm_ball

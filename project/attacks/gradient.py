@@ -8,8 +8,8 @@ from typing import Self
 
 from torch import Tensor, nn
 
-from project.attacks.attack import Attack, Perturbed, Traits
 from project.attacks.climb import Climb, Climbed, to_the_end
+from project.attacks.core.attack import Attack, Perturbed, Traits
 from project.attacks.early_stop import by_asking, by_the_step, until_fooled
 from project.attacks.flaws import flaw_facts
 from project.attacks.landscape import Landscape
@@ -88,7 +88,7 @@ class GradientAttack(Attack):
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
     ) -> Perturbed:
-        """Run all steps; see :class:`~project.attacks.attack.Attack`."""
+        """Run all steps; see :class:`~project.attacks.core.attack.Attack`."""
         draws = Draws(index, self.seed, self.name)
         landscape = self.landscape(victim, images, target, draws)
         rules = RuleBook(self.rules, landscape, self.step_size)

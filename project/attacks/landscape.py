@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from project.attacks.answer import Answer, ask
+from project.attacks.core.query import Answer, ask
 from project.attacks.flaws import SLOPE, mended
 from project.attacks.objectives import Objective
 from project.attacks.step import Memory, Step, kept

@@ -9,10 +9,10 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from project.attacks.attack import Attack, Perturbed, Traits
 from project.attacks.best_of import BestOf
 from project.attacks.closeness import Closeness, closeness, require
-from project.attacks.verdict import fooled_share, query
+from project.attacks.core.attack import Attack, Perturbed, Traits
+from project.attacks.core.query import fooled_share, query
 from project.core.errors import InputError
 from project.core.losses import margin, mean_over_valid, valid_elements
 from project.core.samples import Samples

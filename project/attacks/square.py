@@ -9,9 +9,9 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from project.attacks.attack import Attack, Perturbed, Traits
+from project.attacks.core.attack import Attack, Perturbed, Traits
+from project.attacks.core.query import query, resisting
 from project.attacks.square_moves import L2Moves, LinfMoves
-from project.attacks.verdict import query, resisting
 from project.core.errors import InputError
 from project.core.losses import margin, mean_over_valid, valid_elements
 from project.core.randomness import Draws

@@ -9,7 +9,7 @@ from functools import cache, cached_property
 import torch
 from torch import Tensor, nn
 
-from project.attacks.verdict import query, resisting
+from project.attacks.core.query import query, resisting
 from project.core.losses import cross_entropy, valid_elements
 
 Memory = dict[str, Tensor]

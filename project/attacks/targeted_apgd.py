@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from project.attacks.apgd import APGD
-from project.attacks.attack import Perturbed
 from project.attacks.class_by_class import ClassByClass
+from project.attacks.core.attack import Perturbed
 from project.attacks.objectives import DLRTowards
 from project.core.randomness import derived_seed
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from project.attacks.core.attack import chosen_preset
 from project.attacks.gradient import GradientAttack
 from project.attacks.objectives import Divergence, HardWeight, TwoStage
-from project.attacks.presets import chosen_preset
 from project.attacks.rules import GradientRule
 from project.attacks.schedules import StepSchedule
 from project.attacks.transforms import InputTransform

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from project.attacks.attack import Attack, Perturbed
-from project.attacks.verdict import query
+from project.attacks.core.attack import Attack, Perturbed
+from project.attacks.core.query import query
 from project.core.errors import InputError
 from project.threat_models import Linf
 from project.victims.weights import WeightsError, read_weights, resolve
@@ -54,7 +54,7 @@ class Universal(Attack):
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
     ) -> Perturbed:
-        """Add the perturbation; see :class:`~project.attacks.attack.Attack`."""
+        """Add the perturbation; see :class:`~project.attacks.core.attack.Attack`."""
         with torch.no_grad():
             query(victim, images[:1], target[:1])  # only to refuse a target of another kind
         threat = self.threat_model

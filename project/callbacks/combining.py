@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from project.attacks import Attack
-from project.attacks.frozen import frozen
-from project.attacks.verdict import fooled_share, query
+from project.attacks.core.attack import frozen
+from project.attacks.core.query import fooled_share, query
 from project.core.losses import cross_entropy, mean_over_valid, valid_elements
 from project.data.batch import Batch
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from project.attacks import Attack
-from project.attacks.frozen import frozen
-from project.attacks.verdict import query
+from project.attacks.core.attack import frozen
+from project.attacks.core.query import query
 from project.callbacks.combining import attacked, share_wrong, worst_of
 from project.core.losses import valid_elements
 from project.data.batch import Batch, collate

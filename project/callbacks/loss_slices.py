@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from project.attacks.frozen import frozen
+from project.attacks.core.attack import frozen
 from project.callbacks.training_folder import TrainingFolder
 from project.core.errors import InputError
 from project.core.losses import cross_entropy, mean_over_valid, valid_elements

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import lightning as L
 from torch import Tensor
 
-from project.attacks.attack import Traits
+from project.attacks.core.attack import Traits
 from project.callbacks.adversarial_set import write_adversarial_set
 from project.callbacks.attacking import AttackCallback
 from project.callbacks.console import summary_table

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from project.attacks import FSPGD, PGD, FeatureSimilarity
-from project.attacks.answer import ask
+from project.attacks.core.query import ask
 from project.victims import MeanLossEnsemble, SmpVictim, TorchvisionVictim
 from tests.models import CurvedSegmenter, eight_bit_images, predicted
 from tests.test_configs import CONFIGS, attacks_of

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self, TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from project.attacks.frozen import frozen
-from project.attacks.parts import joined, parts
-from project.attacks.verdict import fooled_share, query
+from project.attacks.core.query import fooled_share, query
 from project.core.errors import InputError
 from project.core.losses import valid_elements
 from project.core.samples import Samples
-from project.threat_models import ThreatModel
+from project.threat_models import Masked, ThreatModel
 
 Kind = Literal["gradient", "black_box", "flow", "ensemble", "other"]
 Traits = dict[str, str | float | int]
@@ -229,3 +230,107 @@ def _check_target(target: Tensor, images: Tensor, num_classes: int | None) -> No
             f"labels must lie in 0 … {num_classes - 1}, the victim's classes (255 is void in "
             f"masks), got {low} … {high}. Check the data's labels and the victim's num_classes."
         )
+
+
+@contextmanager
+def frozen(victim: nn.Module) -> Iterator[None]:
+    """Hold a victim in eval mode with frozen parameters; give every flag back as it was.
+
+    Flags are set on each module directly. ``victim.eval()`` would call overridden ``train``
+    methods (frozen BatchNorm), and restoring through them would not give the same flags back.
+    Frozen parameters also spare the memory of weight gradients.
+    """
+    training = [(module, module.training) for module in victim.modules()]
+    trainable = [parameter for parameter in victim.parameters() if parameter.requires_grad]
+    for module, _ in training:
+        module.training = False
+    for parameter in trainable:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for module, flag in training:
+            module.training = flag
+        for parameter in trainable:
+            parameter.requires_grad_(True)
+
+
+Result = TypeVar("Result", bound="Perturbed")
+Part = tuple[Tensor, Tensor, Tensor]
+"""Images, targets and sample ids of a part."""
+
+
+def parts(images: Tensor, target: Tensor, index: Tensor, most: int | None) -> Iterator[Part]:
+    """Yield a batch in parts of at most so many images, or as a whole.
+
+    Args:
+        images: (N, 3, H, W).
+        target: (N,) or (N, H, W).
+        index: (N,).
+        most: at least 1; None is all.
+
+    Raises:
+        ValueError: if ``most`` is less than 1.
+    """
+    if most is not None and most < 1:
+        raise InputError(f"max_batch must be at least 1, or None for the whole batch, got {most}.")
+    count = most or len(images)
+    for first in range(0, len(images), count):
+        part = slice(first, first + count)
+        yield _ordinary(images[part]), _ordinary(target[part]), index[part]
+
+
+def _ordinary(values: Tensor) -> Tensor:
+    """Return what a gradient may pass through; never so a tensor made in inference mode."""
+    return values.clone() if values.is_inference() else values
+
+
+def joined(results: Sequence[Result]) -> Result:
+    """Return the results of parts as that of the whole batch.
+
+    Traces of fewer steps than others end in NaN, as do those of images that leave a batch early.
+    """
+    first = results[0]
+    if len(results) == 1:
+        return first
+    told = {name: [vars(result)[name] for result in results] for name in vars(first)}
+    whole = {name: torch.cat(own) for name, own in told.items() if isinstance(own[0], Tensor)}
+    common = set.intersection(*(set(facts) for facts in told["facts"]))
+    facts = {name: torch.cat([part[name] for part in told["facts"]]) for name in common}
+    traces, space = _joined_traces(results), _joined_spaces(told["threat_model"])
+    return type(first)(**whole, facts=facts, traces=traces, threat_model=space)
+
+
+def _joined_traces(results: Sequence[Perturbed]) -> dict[str, Tensor]:
+    examples = {name: values for result in results for name, values in result.traces.items()}
+    lengths = [values.shape[1] for result in results for values in result.traces.values()]
+
+    def filled(result: Perturbed, name: str) -> Tensor:
+        nothing = examples[name].new_empty(len(result.images), 0)
+        values = result.traces.get(name, nothing)
+        return F.pad(values, (0, max(lengths) - values.shape[1]), value=torch.nan)
+
+    return {name: torch.cat([filled(result, name) for result in results]) for name in examples}
+
+
+def _joined_spaces(spaces: Sequence[ThreatModel | None]) -> ThreatModel | None:
+    """Return the threat model of all parts: from part to part only a mask differs."""
+    first = spaces[0]
+    if not isinstance(first, Masked):
+        return first
+    masks = [space.mask for space in spaces if isinstance(space, Masked)]
+    return Masked(first.inner, torch.cat(masks))
+
+
+Settings = TypeVar("Settings")
+
+
+def chosen_preset(presets: Mapping[str, Settings], name: str) -> Settings:
+    """Return the settings of a name.
+
+    Raises:
+        ValueError: if the name is unknown.
+    """
+    if name not in presets:
+        raise InputError(f"preset must be one of {', '.join(presets)}, got {name!r}.")
+    return presets[name]

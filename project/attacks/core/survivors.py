@@ -8,8 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from project.attacks.attack import Perturbed
-from project.attacks.verdict import fooled_share, query, resisting
+from project.attacks.core.attack import Perturbed
+from project.attacks.core.query import fooled_share, query, resisting
 from project.images.eight_bit import to_8bit
 
 Search = Callable[[Tensor, Tensor, Tensor], Perturbed]

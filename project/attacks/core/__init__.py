@@ -1,0 +1,1 @@
+"""What every attack is: guarantees, questions to the victim, who still resists."""
