@@ -22,7 +22,11 @@ from timing import Work, interleaved, spread
 from torch import Tensor, nn
 
 from project.attacks import PGD, CosPGD, GradientAttack, SegPGD, TranSegPGD
-from project.attacks.objectives import BalancedCrossEntropy, JensenShannon, MaskedCrossEntropy
+from project.attacks.gradient.objectives import (
+    BalancedCrossEntropy,
+    JensenShannon,
+    MaskedCrossEntropy,
+)
 from project.core.randomness import Draws
 from project.victims import SmpVictim
 

@@ -52,7 +52,7 @@ def test_description_says_class_and_arguments_to_any_depth():
     assert described["class"] == "project.attacks.pgd.PGD"
     assert described["eps"] == 0.1
     assert described["rules"] == [
-        {"class": "project.attacks.rules.momentum.Momentum", "decay": 0.9}
+        {"class": "project.attacks.gradient.rules.momentum.Momentum", "decay": 0.9}
     ]
 
 

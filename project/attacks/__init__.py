@@ -19,8 +19,8 @@ from project.attacks.dag import DAG
 from project.attacks.fab import FAB
 from project.attacks.flow import FlowAttack
 from project.attacks.fspgd import FSPGD
-from project.attacks.gradient import GradientAttack
-from project.attacks.objectives import (
+from project.attacks.gradient.attack import GradientAttack
+from project.attacks.gradient.objectives import (
     DLR,
     AdversarialSplit,
     BalancedCrossEntropy,
@@ -35,15 +35,22 @@ from project.attacks.objectives import (
     Objective,
     TwoStage,
 )
-from project.attacks.pgd import FGSM, MIFGSM, PGD
-from project.attacks.refined import Refined
-from project.attacks.rules import (
+from project.attacks.gradient.rules import (
     GradientRule,
     Momentum,
     Nesterov,
     TranslationInvariant,
     Variance,
 )
+from project.attacks.gradient.transforms import (
+    Admix,
+    Diversity,
+    InputTransform,
+    ScaleInvariant,
+    Spectrum,
+)
+from project.attacks.pgd import FGSM, MIFGSM, PGD
+from project.attacks.refined import Refined
 from project.attacks.sea import SEA
 from project.attacks.segpgd import SegPGD
 from project.attacks.square import Square
@@ -51,13 +58,6 @@ from project.attacks.ssta import SSTA
 from project.attacks.stadv import StAdv
 from project.attacks.targeted_apgd import TargetedAPGD
 from project.attacks.transegpgd import TranSegPGD
-from project.attacks.transforms import (
-    Admix,
-    Diversity,
-    InputTransform,
-    ScaleInvariant,
-    Spectrum,
-)
 from project.attacks.universal import Universal
 
 ATTACKS_VERSION = 6

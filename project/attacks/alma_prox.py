@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from project.attacks.core.attack import Attack, Perturbed
 from project.attacks.core.query import fooled_share, query, resisting
+from project.attacks.gradient.objectives.dlr import logit_spread
 from project.attacks.multipliers import Multipliers
-from project.attacks.objectives.dlr import logit_spread
 from project.attacks.proximal import shrunk
 from project.attacks.smallest import Smallest
 from project.core.errors import InputError

@@ -11,12 +11,11 @@ from torch import Tensor, nn
 
 from project.attacks.auto_ascent import ascend
 from project.attacks.core.attack import Attack, Perturbed
-from project.attacks.flaws import flaw_facts
-from project.attacks.landscape import Landscape
-from project.attacks.objectives import CrossEntropy, Objective
-from project.attacks.objectives.judged import Judged
-from project.attacks.rules import GradientRule, RuleBook
-from project.attacks.transforms import InputTransform
+from project.attacks.gradient.landscape import Landscape, flaw_facts
+from project.attacks.gradient.objectives import CrossEntropy, Objective
+from project.attacks.gradient.objectives.objective import Judged
+from project.attacks.gradient.rules import GradientRule, RuleBook
+from project.attacks.gradient.transforms import InputTransform
 from project.core.errors import InputError
 from project.core.randomness import Draws
 from project.core.samples import Samples

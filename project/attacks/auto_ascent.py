@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from project.attacks.auto_step import StepSizes
-from project.attacks.flaws import SLOPE
-from project.attacks.landscape import Landscape
-from project.attacks.rules import RuleBook
+from project.attacks.gradient.landscape import SLOPE, Landscape
+from project.attacks.gradient.rules import RuleBook
 
 _INERTIA = 0.25
 """1 − α: how much of the last move is made again."""
@@ -26,7 +25,8 @@ class Point:
         value: of the objective there.
         fooled: the share of valid elements at the aim.
         number: how many steps led there, int64.
-        slope: (N,), whether the gradient leads anywhere; see :mod:`project.attacks.flaws`.
+        slope: (N,), whether the gradient leads anywhere; see
+            :mod:`project.attacks.gradient.landscape`.
     """
 
     perturbation: Tensor

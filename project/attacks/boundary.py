@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from project.attacks.core.query import fooled_share, query
-from project.attacks.flaws import mended
+from project.attacks.gradient.landscape import mended
 from project.attacks.hyperplane import onto_hyperplane
 from project.attacks.smallest import Smallest
 from project.threat_models import Norm, norm_ball

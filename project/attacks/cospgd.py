@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from project.attacks.gradient import GradientAttack
-from project.attacks.objectives import CosineWeighted
-from project.attacks.rules import GradientRule
-from project.attacks.schedules import StepSchedule
-from project.attacks.transforms import InputTransform
+from project.attacks.gradient.attack import GradientAttack
+from project.attacks.gradient.objectives import CosineWeighted
+from project.attacks.gradient.rules import GradientRule
+from project.attacks.gradient.schedules import StepSchedule
+from project.attacks.gradient.transforms import InputTransform
 from project.threat_models import Norm, norm_ball
 
 
 class CosPGD(GradientAttack):
     """PGD that weighs each pixel by how closely its prediction points at the label.
 
-    The objective is :class:`~project.attacks.objectives.CosineWeighted`, which gives the formula.
+    The objective is :class:`~project.attacks.CosineWeighted`, which gives the formula.
 
     Source: Agnihotri et al., "CosPGD: an efficient white-box adversarial attack for pixel-wise
     prediction tasks", ICML 2024 [paper].
@@ -32,7 +32,7 @@ class CosPGD(GradientAttack):
         targeted: whether the target map is wanted.
         seed: the key of all draws.
         early_stop: let each image leave at its first success, which transfers worse; see
-            :class:`~project.attacks.gradient.GradientAttack`.
+            :class:`~project.attacks.GradientAttack`.
     """
 
     def __init__(

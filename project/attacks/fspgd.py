@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from project.attacks.gradient import GradientAttack
-from project.attacks.objectives import FeatureSimilarity
-from project.attacks.rules import GradientRule
-from project.attacks.schedules import StepSchedule
-from project.attacks.transforms import InputTransform
+from project.attacks.gradient.attack import GradientAttack
+from project.attacks.gradient.objectives import FeatureSimilarity
+from project.attacks.gradient.rules import GradientRule
+from project.attacks.gradient.schedules import StepSchedule
+from project.attacks.gradient.transforms import InputTransform
 from project.threat_models import Norm, norm_ball
 
 
 class FSPGD(GradientAttack):
     """PGD on the features inside the source, which transfers where logits do not.
 
-    The objective is :class:`~project.attacks.objectives.FeatureSimilarity`, which gives the
+    The objective is :class:`~project.attacks.FeatureSimilarity`, which gives the
     formula. There is no targeted form: labels are not looked at.
 
     Source: Park et al., "FSPGD: Rethinking Black-box Attacks on Semantic Segmentation", CVPR

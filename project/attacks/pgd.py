@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from project.attacks.gradient import GradientAttack
-from project.attacks.objectives import CrossEntropy, Objective
-from project.attacks.rules import GradientRule, Momentum
-from project.attacks.schedules import StepSchedule
-from project.attacks.transforms import InputTransform
+from project.attacks.gradient.attack import GradientAttack
+from project.attacks.gradient.objectives import CrossEntropy, Objective
+from project.attacks.gradient.rules import GradientRule, Momentum
+from project.attacks.gradient.schedules import StepSchedule
+from project.attacks.gradient.transforms import InputTransform
 from project.threat_models import Norm, norm_ball
 
 
@@ -59,7 +59,7 @@ class PGD(GradientAttack):
         targeted: whether the target is wanted.
         seed: the key of all draws.
         early_stop: let each image leave at its first success, which transfers worse; see
-            :class:`~project.attacks.gradient.GradientAttack`.
+            :class:`~project.attacks.GradientAttack`.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class MIFGSM(GradientAttack):
         targeted: whether the target is wanted.
         seed: the key of all draws (none is made).
         early_stop: let each image leave at its first success, which transfers worse; see
-            :class:`~project.attacks.gradient.GradientAttack`.
+            :class:`~project.attacks.GradientAttack`.
     """
 
     def __init__(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from project.attacks.apgd import APGD
 from project.attacks.best_of import BestOf
-from project.attacks.objectives import (
+from project.attacks.gradient.objectives import (
     BalancedCrossEntropy,
     JensenShannon,
     MaskedCrossEntropy,

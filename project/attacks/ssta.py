@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from project.attacks.flow import FlowAttack
-from project.attacks.objectives import Objective
+from project.attacks.gradient.objectives import Objective
 from project.attacks.solver import Adam, Solver
 from project.core.errors import InputError
 from project.core.samples import Samples

@@ -37,7 +37,7 @@ STEP_SIZES = {"lbfgs": 1.0, "adam": 0.1}
 class StAdv(FlowAttack):
     """Warp the whole image along a smooth flow.
 
-    The loss and the choice among iterates are :class:`~project.attacks.flow.FlowAttack`'s.
+    The loss and the choice among iterates are :class:`~project.attacks.FlowAttack`'s.
 
     Source: Xiao et al., "Spatially Transformed Adversarial Examples", ICLR 2018, eq. (2)–(4):
     τ = 0.05, κ = 0, solved by L-BFGS with a line search [paper]. The number of updates, Adam

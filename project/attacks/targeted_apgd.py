@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from project.attacks.apgd import APGD
 from project.attacks.class_by_class import ClassByClass
 from project.attacks.core.attack import Perturbed
-from project.attacks.objectives import DLRTowards
+from project.attacks.gradient.objectives import DLRTowards
 from project.core.randomness import derived_seed
 
 
@@ -16,7 +16,7 @@ class TargetedAPGD(ClassByClass):
 
     Each class is tried on the images that still resist; any wrong class is a success. Where there
     are fewer wrong classes than asked for, all are tried. Rows tell as ``rank`` which one led to
-    the image, -1 where none did; see also :class:`~project.attacks.objectives.DLRTowards`.
+    the image, -1 where none did; see also :class:`~project.attacks.DLRTowards`.
 
     Source: Croce & Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse
     parameter-free attacks", ICML 2020 [code].

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from project.attacks.core.attack import chosen_preset
-from project.attacks.gradient import GradientAttack
-from project.attacks.objectives import Divergence, HardWeight, TwoStage
-from project.attacks.rules import GradientRule
-from project.attacks.schedules import StepSchedule
-from project.attacks.transforms import InputTransform
+from project.attacks.gradient.attack import GradientAttack
+from project.attacks.gradient.objectives import Divergence, HardWeight, TwoStage
+from project.attacks.gradient.rules import GradientRule
+from project.attacks.gradient.schedules import StepSchedule
+from project.attacks.gradient.transforms import InputTransform
 from project.threat_models import Norm, norm_ball
 
 
@@ -36,7 +36,7 @@ PRESETS = {
 class TranSegPGD(GradientAttack):
     """Two-stage PGD whose adversarial examples transfer between segmentation models.
 
-    The objective is :class:`~project.attacks.objectives.TwoStage`, which gives the formulas.
+    The objective is :class:`~project.attacks.TwoStage`, which gives the formulas.
 
     Source: Jia et al., "TranSegPGD: Improving Transferability of Adversarial Examples on Semantic
     Segmentation", arXiv 2312.02207 [paper]; marks of the single choices there.
@@ -59,7 +59,7 @@ class TranSegPGD(GradientAttack):
         targeted: whether the target map is wanted.
         seed: the key of all draws.
         early_stop: let each image leave at its first success, which transfers worse; see
-            :class:`~project.attacks.gradient.GradientAttack`.
+            :class:`~project.attacks.GradientAttack`.
         preset: ``paper``, or ``tuned``, which came out ahead in ``docs/transfer.md``; with momentum
             gamma 0.3, beta 0.5 and a constant step are better.
     """

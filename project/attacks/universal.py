@@ -54,7 +54,7 @@ class Universal(Attack):
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
     ) -> Perturbed:
-        """Add the perturbation; see :class:`~project.attacks.core.attack.Attack`."""
+        """Add the perturbation; see :class:`~project.attacks.Attack`."""
         with torch.no_grad():
             query(victim, images[:1], target[:1])  # only to refuse a target of another kind
         threat = self.threat_model

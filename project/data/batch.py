@@ -10,7 +10,7 @@ from project.core.errors import InputError
 from project.data.sample_set import SampleSet
 
 Batch = dict[str, Tensor]
-"""{image, target, index}: samples of a :class:`~project.data.sample_set.SampleSet`, stacked."""
+"""{image, target, index}: samples of a :class:`~project.data.SampleSet`, stacked."""
 
 
 def collate(samples: list[Batch]) -> Batch:

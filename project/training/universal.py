@@ -9,9 +9,9 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from project.attacks.landscape import Landscape
-from project.attacks.objectives import CrossEntropy, Objective
-from project.attacks.transforms import InputTransform
+from project.attacks.gradient.landscape import Landscape
+from project.attacks.gradient.objectives import CrossEntropy, Objective
+from project.attacks.gradient.transforms import InputTransform
 from project.core.errors import InputError
 from project.core.losses import valid_elements
 from project.core.randomness import Draws

@@ -20,7 +20,7 @@ class TimmVictim(ClassificationVictim):
         architecture: timm's name, with or without tag, for example ``resnet50.a1_in1k``.
         num_classes: number of logits; None keeps the architecture's own.
         pretrained: fetch the published weights (needs the internet once).
-        checkpoint: local weight file instead; see :func:`project.victims.weights.load_weights`.
+        checkpoint: local weight file instead; see :func:`project.victims.load_weights`.
         mean: per channel in [0, 1] units, for weights trained otherwise than timm's config says.
         std: likewise.
         input_size: side of the square that images are resized to inside; ``auto`` takes the

@@ -29,7 +29,7 @@ class TorchvisionSegmenter(SegmentationVictim):
         num_classes: K; None is the published weights' 21, those of VOC.
         weights: name of published weights to fetch, for example ``COCO_WITH_VOC_LABELS_V1`` or
             ``DEFAULT`` (looked for under ``TORCH_HOME`` first).
-        checkpoint: local weight file instead; see :func:`project.victims.weights.load_weights`.
+        checkpoint: local weight file instead; see :func:`project.victims.load_weights`.
         mean: per channel in [0, 1] units, for weights trained otherwise.
         std: likewise.
         input_size: side of the square that images are stretched to inside; None keeps their size.

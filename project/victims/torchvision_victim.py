@@ -21,7 +21,7 @@ class TorchvisionVictim(ClassificationVictim):
         num_classes: number of logits; None is the published weights' 1000.
         weights: name of published weights to fetch, for example ``IMAGENET1K_V1`` or ``DEFAULT``
             (looked for under ``TORCH_HOME`` first).
-        checkpoint: local weight file instead; see :func:`project.victims.weights.load_weights`.
+        checkpoint: local weight file instead; see :func:`project.victims.load_weights`.
         mean: per channel in [0, 1] units, for weights trained otherwise.
         std: likewise.
         input_size: side of the square that images are resized to inside; ``auto`` takes the

@@ -19,7 +19,7 @@ from project.attacks import (
     TwoStage,
 )
 from project.attacks.auto_step import StepSizes, checkpoints
-from project.attacks.step import Step
+from project.attacks.gradient.objectives.step import Step
 from project.core.errors import InputError
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 

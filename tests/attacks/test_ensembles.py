@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from project.attacks import PGD, AdversarialSplit, GradientAttack, SegPGD, TranSegPGD
-from project.attacks.landscape import Landscape
+from project.attacks.gradient.landscape import Landscape
 from project.core.randomness import Draws
 from project.threat_models import Linf
 from project.victims import EnsembleVictim, MeanLossEnsemble, RandomEnsemble, SegmentationVictim

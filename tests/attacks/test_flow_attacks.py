@@ -15,9 +15,9 @@ from project.attacks import (
     TwoStage,
 )
 from project.attacks.active_set import ActiveSet
+from project.attacks.gradient.objectives.step import Step
 from project.attacks.lbfgs import LBFGS
 from project.attacks.ssta import PROFILES, lifted, softened
-from project.attacks.step import Step
 from project.images.warping import smoothness, warp
 from project.metrics.flows import flow_facts
 from project.saliency.provider import Saliency

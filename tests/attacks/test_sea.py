@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from project.attacks import APGD, SEA, CrossEntropy, JensenShannon, MaskedCrossEntropy, TwoStage
-from project.attacks.objectives import BalancedCrossEntropy
+from project.attacks.gradient.objectives import BalancedCrossEntropy
 from project.attacks.sea import SHRINKING
 from project.core.errors import InputError
 from project.core.identity import describe

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from project.attacks import PGD, Margin, Momentum, SegPGD, TranSegPGD
-from project.attacks.objectives import TwoStage
+from project.attacks.gradient.objectives import TwoStage
 from project.core.identity import describe
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 

@@ -3,9 +3,9 @@ import math
 import pytest
 import torch
 
-from project.attacks.objectives import TwoStage
-from project.attacks.schedules import step_factor
-from project.attacks.step import Step
+from project.attacks.gradient.objectives import TwoStage
+from project.attacks.gradient.objectives.step import Step
+from project.attacks.gradient.schedules import step_factor
 from project.core.randomness import Draws
 
 

@@ -1,0 +1,180 @@
+"""The loop of gradient attacks: projected steps, to the end or until an image fools."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from project.attacks.core.query import fooled_share, query
+from project.attacks.gradient.landscape import Landscape, Slope
+from project.attacks.gradient.rules import RuleBook
+
+
+class Climbed(NamedTuple):
+    """Where a climb has led.
+
+    Attributes:
+        images: (N, 3, H, W) in [0, 1], perturbed.
+        perturbation: (N, C, H, W), allowed.
+        steps: (N,) int64, how many updates made each.
+        traces: (N, T) each, by name; NaN where there was no update or nothing to tell.
+    """
+
+    images: Tensor
+    perturbation: Tensor
+    steps: Tensor
+    traces: dict[str, Tensor]
+
+
+class Climb:
+    r"""Steps $$\delta \leftarrow \Pi(\delta + \alpha_t\, s(g_t))$$, one at a time.
+
+    Args:
+        landscape: what to climb.
+        rules: applied to each gradient.
+        start: (N, C, H, W), perturbations to start from; overwritten.
+        lengths: (N, T), α_t of each image, on its device.
+
+    Attributes:
+        rows: (n,) int64, the places in the full batch of those that still take part.
+        walk: where they are.
+    """
+
+    def __init__(
+        self, landscape: Landscape, rules: RuleBook, start: Tensor, lengths: Tensor
+    ) -> None:
+        self.landscape = landscape
+        self.rules = rules
+        self.lengths = lengths
+        self.rows = torch.arange(len(start), device=start.device)
+        self.walk = landscape.threat_model.walk(landscape.images, start)
+
+    def look(self, number: int) -> Slope:
+        """Return the slope that step ``number`` goes by, from 1 on, with the step's length."""
+        if self.rules.look_ahead:
+            ahead = self.rules.ahead(self.walk.perturbation, number)
+            slope = self.landscape.slope(ahead, number)
+        else:
+            slope = self.landscape.slope_of(*self.walk.meet(), number)
+        return slope._replace(traces=slope.traces | {"step_size": self.lengths[:, number - 1]})
+
+    def move(self, slope: Slope, number: int) -> None:
+        """Make the step; the slope is used up."""
+        threat_model = self.landscape.threat_model
+        if self.rules.rules:  # which may remember what they return
+            gradient = self.rules(slope.gradient, self.walk.perturbation, number)
+            direction = threat_model.ascent(gradient)
+        else:
+            direction = threat_model.ascent_(slope.gradient)
+        self.walk.step(direction, self.lengths[:, number - 1].view(-1, 1, 1, 1))
+
+    def advance(self, number: int) -> dict[str, Tensor]:
+        """Look and move; returns the traces, and frees the gradient before the next one is made."""
+        slope = self.look(number)
+        self.move(slope, number)
+        return slope.traces
+
+    def keep(self, staying: Tensor) -> None:
+        """Let all other images leave.
+
+        Args:
+            staying: (n,) bool.
+        """
+        self.rows, self.walk = self.rows[staying], self.walk.kept(staying)
+        self.lengths = self.lengths[staying]
+        self.landscape.keep(staying)
+        self.rules.keep(staying)
+
+
+def to_the_end(climb: Climb) -> Climbed:
+    """Make all steps with all images; the host never waits for the device."""
+    total = climb.lengths.shape[1]
+    traces = [climb.advance(number) for number in range(1, total + 1)]
+    walk, steps = climb.walk, torch.full_like(climb.rows, total)
+    return Climbed(walk.perturbed(), walk.perturbation, steps, _stacked(traces))
+
+
+def _stacked(traces: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    names = dict.fromkeys(name for trace in traces for name in trace)
+    nothing = torch.full_like(traces[0]["step_size"], torch.nan)
+    return {name: torch.stack([t.get(name, nothing).float() for t in traces], 1) for name in names}
+
+
+Verdict = Callable[[Climb, Slope], Tensor]
+"""Which images that take part fool the victim as 8-bit images, (n,) bool."""
+
+
+def until_fooled(climb: Climb, verdict: Verdict) -> Climbed:
+    """Make steps, with fewer and fewer images.
+
+    Each image is judged where it stands before a step; if it fools the victim, it stays there. An
+    image's result is that of a climb of its own.
+    """
+    count, total = climb.lengths.shape
+    images = torch.empty_like(climb.walk.perturbed())
+    perturbation = torch.empty_like(climb.walk.perturbation)
+    steps, traces = torch.full_like(climb.rows, total), _Traces(count, total)
+    for number in range(1, total + 1):
+        slope = climb.look(number)
+        fooled = verdict(climb, slope)
+        traces.tell(climb.rows, number, slope.traces)
+        if bool(fooled.any()):
+            left, there = climb.rows[fooled], climb.walk.kept(fooled)
+            images[left], perturbation[left] = there.perturbed(), there.perturbation
+            steps[left] = number - 1
+            climb.keep(~fooled)
+            if not len(climb.rows):
+                break
+            slope = slope.kept(~fooled)
+        climb.move(slope, number)
+    images[climb.rows], perturbation[climb.rows] = climb.walk.perturbed(), climb.walk.perturbation
+    return Climbed(images, perturbation, steps, traces.up_to(steps))
+
+
+def by_the_step(climb: Climb, slope: Slope) -> Tensor:
+    """Judge by the step's own answer, and ask again only about the 8-bit images it speaks for.
+
+    The objective must tell ``fooled`` of the images themselves.
+    """
+    fooled = slope.traces.pop("fooled") == 1
+    if bool(fooled.any()):
+        fooled[fooled.clone()] = _fool(climb, fooled)
+    return fooled
+
+
+def by_asking(climb: Climb, slope: Slope) -> Tensor:
+    """Ask about the 8-bit images, where a step shows the victim something else than the images."""
+    return _fool(climb, torch.ones_like(climb.rows, dtype=torch.bool))
+
+
+def _fool(climb: Climb, rows: Tensor) -> Tensor:
+    """Return which of the images at ``rows``, (n,) bool, fool the victim as 8-bit images."""
+    landscape = climb.landscape
+    images, target = landscape.images[rows], landscape.target[rows]
+    threat_model, found = landscape.threat_model.kept(rows), climb.walk.kept(rows).perturbed()
+    with torch.no_grad():
+        rounded = threat_model.round(images, found)
+        logits = query(landscape.victim, rounded, target)
+    return fooled_share(logits, target, landscape.targeted) == 1
+
+
+class _Traces:
+    """Traces of which not every step tells of every image: (N, T) each, else NaN."""
+
+    def __init__(self, count: int, total: int) -> None:
+        self._shape = (count, total)
+        self._values: dict[str, Tensor] = {}
+
+    def tell(self, rows: Tensor, number: int, traces: dict[str, Tensor]) -> None:
+        for name, told in traces.items():
+            if name not in self._values:
+                self._values[name] = torch.full(self._shape, torch.nan, device=told.device)
+            self._values[name][rows, number - 1] = told.float()
+
+    def up_to(self, steps: Tensor) -> dict[str, Tensor]:
+        """Return what was told of steps that were made; (N,) ``steps`` by each image."""
+        after = torch.arange(self._shape[1], device=steps.device) >= steps[:, None]
+        return {name: told.masked_fill(after, torch.nan) for name, told in self._values.items()}

@@ -1,0 +1,102 @@
+"""What a gradient attack climbs: one value per image.
+
+Each objective is the loss with respect to ``target``; the loop climbs it, or descends it where the
+attack is targeted. Splits and weights carry no gradient.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from project.attacks.gradient.objectives.step import Step
+from project.core.losses import margin, mean_over_valid
+
+
+class Objective(ABC):
+    """A loss per image.
+
+    Attributes:
+        layer: dotted name of the victim's submodule whose output the objective looks at, as
+            ``step.features``; None: it needs the logits only.
+        stationary: whether equal images have equal values at all steps, so that values of
+            different steps can be compared.
+    """
+
+    layer: str | None = None
+    stationary: bool = True
+
+    @abstractmethod
+    def __call__(self, step: Step) -> Tensor:
+        """Return each image's loss, (N,), with gradient."""
+
+    def facts(self, traces: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Sum a run's traces, (N, T) each, up to facts for the rows, (N,) each.
+
+        Steps that an image did not make are NaN.
+        """
+        return {}
+
+
+class CrossEntropy(Objective):
+    r"""Mean cross-entropy over the N valid elements: $$\frac{1}{N} \sum_i CE_i$$.
+
+    Source: Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks",
+    ICLR 2018 [paper].
+    """
+
+    def __call__(self, step: Step) -> Tensor:
+        """Return the mean cross-entropy, (N,)."""
+        return mean_over_valid(step.cross_entropy, step.valid)
+
+
+class Margin(Objective):
+    r"""Mean lead of the best other class: $$\max_{k \ne y} z_k - z_y$$, on logits.
+
+    Source: Carlini & Wagner, S&P 2017, loss f6 with κ = ∞ [paper].
+    """
+
+    def __call__(self, step: Step) -> Tensor:
+        """Return the mean lead of the best other class, (N,)."""
+        return -mean_over_valid(margin(step.logits, step.target), step.valid)
+
+
+def weighted_split(step: Step, emphasised: Tensor, low: float | Tensor) -> Tensor:
+    r"""Weigh two groups of elements: $$\frac{1-w}{N} \sum_{P} CE_i + \frac{w}{N} \sum_{P^c} CE_i$$.
+
+    Args:
+        step: the step, whose valid elements number N.
+        emphasised: bool (N, ...), the group P.
+        low: w, the weight of the other group, in [0, 1]; a number, or one per image (N, 1, …).
+
+    Returns:
+        (N,), with gradient.
+    """
+    losses = step.cross_entropy
+    if not isinstance(low, Tensor):
+        low = losses.new_full((), low)  # made there: a number's copy would wait for the device
+    return mean_over_valid(losses * torch.where(emphasised, 1 - low, low), step.valid)
+
+
+class Judged(Objective):
+    """Another objective, with one more trace: ``fooled``, the share of valid elements at the aim.
+
+    So an attack can compare iterates by what counts in the end, without asking the victim again.
+
+    Source: [ours].
+
+    Args:
+        objective: what gives the value.
+    """
+
+    def __init__(self, objective: Objective) -> None:
+        self.objective = objective
+        self.layer = objective.layer
+        self.stationary = objective.stationary
+
+    def __call__(self, step: Step) -> Tensor:
+        """Return the objective's value, (N,)."""
+        step.traces["fooled"] = mean_over_valid((~step.resisting).float(), step.valid)
+        return self.objective(step)

@@ -1,0 +1,74 @@
+"""All rules of one run, with what each remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from torch import Tensor
+
+from project.attacks.gradient.landscape import Landscape
+from project.attacks.gradient.objectives.step import Memory, kept
+from project.attacks.gradient.rules.rule import GradientRule, Here
+
+
+class RuleBook:
+    """Apply rules one after another, each with its own memory and draws.
+
+    Args:
+        rules: in their order.
+        landscape: what the attack climbs.
+        step_size: α, in the threat model's units.
+    """
+
+    def __init__(
+        self, rules: Sequence[GradientRule], landscape: Landscape, step_size: float
+    ) -> None:
+        self.rules = rules
+        self.landscape = landscape
+        self.step_size = step_size
+        self._memories: list[Memory] = [{} for _ in rules]
+
+    @property
+    def look_ahead(self) -> bool:
+        """Whether any rule takes its gradient elsewhere than where the attack stands."""
+        return any(type(rule).ahead is not GradientRule.ahead for rule in self.rules)
+
+    def ahead(self, perturbation: Tensor, number: int) -> Tensor:
+        """Return where step ``number`` takes its gradient, inside the range of an image."""
+        point = perturbation
+        for place, rule in enumerate(self.rules):
+            here = self._here(perturbation, number, place)
+            point = rule.ahead(point, self._memories[place], here)
+        if point is perturbation:
+            return point
+        return self.landscape.threat_model.within_range(self.landscape.images, point)
+
+    def __call__(self, gradient: Tensor, perturbation: Tensor, number: int) -> Tensor:
+        """Return the gradient after all rules."""
+        for place, rule in enumerate(self.rules):
+            here = self._here(perturbation, number, place)
+            gradient = rule(gradient, self._memories[place], here)
+        return gradient
+
+    def keep(self, staying: Tensor) -> None:
+        """Forget all images but those at (N,) bool ``staying``; the landscape is told by itself."""
+        self._memories = [kept(memory, staying) for memory in self._memories]
+
+    def _here(self, perturbation: Tensor, number: int, place: int) -> Here:
+        landscape = self.landscape
+        return Here(
+            number=number,
+            total=landscape.total,
+            images=landscape.images,
+            perturbation=perturbation,
+            step_size=self.step_size,
+            threat_model=landscape.threat_model,
+            draws=landscape.draws.keyed(number, "rule", place),
+            gradient_at=partial(_beside, landscape, number),
+        )
+
+
+def _beside(landscape: Landscape, number: int, perturbation: Tensor, look: int) -> Tensor:
+    point = landscape.threat_model.within_range(landscape.images, perturbation)
+    return landscape.gradient_beside(point, number, look)

@@ -1,0 +1,53 @@
+"""Momentum, and momentum that looks ahead."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from project.attacks.gradient.objectives.step import Memory
+from project.attacks.gradient.rules.rule import GradientRule, Here
+
+
+class Momentum(GradientRule):
+    r"""Ascend along a decaying sum of normalised gradients, which transfers better.
+
+    $$g_{t+1} = \mu g_t + \nabla / \mathrm{mean}|\nabla|$$, the mean taken image by image.
+
+    Source: Dong et al., "Boosting Adversarial Attacks with Momentum", CVPR 2018, eq. (6) [paper];
+    the mean for the paper's L1 norm is a constant factor, taken so that values stay near 1.
+
+    Args:
+        decay: μ, the weight of the past; 0 is no momentum.
+    """
+
+    def __init__(self, decay: float = 1.0) -> None:
+        self.decay = decay
+
+    def __call__(self, gradient: Tensor, memory: Memory, here: Here) -> Tensor:
+        """Return the new sum."""
+        tiny = torch.finfo(gradient.dtype).tiny  # confident victims have tiny gradients, not none
+        scale = gradient.abs().mean((1, 2, 3), keepdim=True).clamp(min=tiny)
+        past = memory.get("sum")
+        memory["sum"] = gradient / scale if past is None else self.decay * past + gradient / scale
+        return memory["sum"]
+
+
+class Nesterov(Momentum):
+    r"""Momentum whose gradient is taken where the past leads: at $$x + \alpha \mu g_t$$.
+
+    Source: Lin et al., "Nesterov Accelerated Gradient and Scale Invariance for Adversarial
+    Attacks", ICLR 2020, eq. (6) [paper]. As in the authors' code g has a mean absolute value of 1
+    at first [code]; for the maximum norm that is the length of a step, for others the look-ahead
+    is shortened by what the values of one of their steps are on average [ours].
+
+    Args:
+        decay: μ, the weight of the past; 0 neither looks ahead nor remembers.
+    """
+
+    def ahead(self, perturbation: Tensor, memory: Memory, here: Here) -> Tensor:
+        """Return the look-ahead point."""
+        if "sum" not in memory:
+            return perturbation
+        length = here.step_size * here.threat_model.step_value(here.images)
+        return perturbation + length * self.decay * memory["sum"]

@@ -1,0 +1,125 @@
+"""Diverse inputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from project.attacks.gradient.transforms.transform import InputTransform, View
+from project.core.errors import InputError
+from project.core.randomness import Draws
+from project.images.separable import along_axes
+
+
+class Diversity(InputTransform):
+    r"""Show each image smaller, at a random place of a black frame, with some probability.
+
+    An image of side S is resized to a side drawn from $$[S, \lceil s S \rceil)$$, zero-padded at
+    a random place to $$\lceil s S \rceil$$, and all of it resized back to S; height and width
+    alike. Labels and clean logits follow by the nearest pixel, the frame being void, so that losses
+    and splits of pixels are those of the image that the victim sees.
+
+    Source: Xie et al., "Improving Transferability of Adversarial Examples with Input Diversity",
+    CVPR 2019, section 3.3 [paper]; resizing back, so that any victim takes the image, and bilinear
+    resizing [port].
+
+    Args:
+        probability: of each image, at each step, to be changed; 0.5 as in the paper.
+        scale: s, of the frame, at least 1; the paper's 330 of 299 pixels is 1.1.
+    """
+
+    def __init__(self, probability: float = 0.5, scale: float = 1.1) -> None:
+        if not 0 <= probability <= 1 or not 1 <= scale < math.inf:
+            raise InputError(
+                f"probability must lie in [0, 1] and scale be at least 1, got {probability}, "
+                f"{scale}."
+            )
+        self.probability = probability
+        self.scale = scale
+
+    def views(self, draws: Draws) -> Iterator[View]:
+        """Yield one view; four draws for each image: whether, how large, how far down and right."""
+        chances = draws.uniform(4).double()
+        yield View(partial(self._change, chances), partial(self._follow, chances))
+
+    def _change(self, chances: Tensor, images: Tensor) -> Tensor:
+        down, across = self._axes(chances, images)
+        return along_axes(images, down.matrices(images.dtype), across.matrices(images.dtype))
+
+    def _follow(self, chances: Tensor, pixels: Tensor, outside: int) -> Tensor:
+        down, across = self._axes(chances, pixels)
+        (rows, in_height), (columns, in_width) = down.nearest(), across.nearest()
+        number = torch.arange(len(pixels), device=pixels.device)[:, None, None]
+        moved = pixels.movedim((-2, -1), (1, 2))[number, rows[:, :, None], columns[:, None]]
+        moved = moved.movedim((1, 2), (-2, -1))
+        beyond = ~(in_height[:, :, None] & in_width[:, None])
+        return moved.masked_fill(beyond if pixels.ndim == 3 else beyond[:, None], outside)
+
+    def _axes(self, chances: Tensor, pixels: Tensor) -> tuple[ResizedAxis, ResizedAxis]:
+        """Return what becomes of the height and of the width."""
+        whether, size, top, left = chances.to(pixels.device, non_blocking=True).unbind(1)
+        scale = torch.ones_like(whether).masked_fill(whether < self.probability, self.scale)
+        height, width = pixels.shape[-2:]
+        return _drawn(height, scale, size, top), _drawn(width, scale, size, left)
+
+
+def _drawn(length: int, scale: Tensor, size: Tensor, place: Tensor) -> ResizedAxis:
+    """Return an axis by draws from [0, 1); scale 1 leaves the image as it is."""
+    canvas = (scale * length - 1e-9).ceil()  # 1.1 · 50 is a little more than 55
+    resized = length + (size * (canvas - length)).floor()
+    offset = (place * (canvas - resized + 1)).floor()
+    return ResizedAxis(length, canvas, resized, offset)
+
+
+class ResizedAxis(NamedTuple):
+    """Resize by linear interpolation, pad with 0 to a canvas, and resize the canvas back.
+
+    Pixels are squares: the middle of pixel i is at i + 1/2. Where all sizes are equal, this is the
+    identity, bit for bit.
+
+    Attributes:
+        length: of the axis, in pixels, before and after.
+        canvas: (N,), the size padded to.
+        resized: (N,), the size of the image on its canvas.
+        offset: (N,), where it begins there.
+    """
+
+    length: int
+    canvas: Tensor
+    resized: Tensor
+    offset: Tensor
+
+    def matrices(self, dtype: torch.dtype) -> Tensor:
+        """Return the change as linear maps of the axis, (N, length, length)."""
+        place = self._on_canvas() - 0.5  # on it, since no canvas is smaller than its image
+        low = place.floor()
+        between = (place - low)[..., None].to(dtype)
+        return torch.lerp(self._pixels(low, dtype), self._pixels(low + 1, dtype), between)
+
+    def nearest(self) -> tuple[Tensor, Tensor]:
+        """Return which pixel each comes from, int64 (N, length), and where there is one, bool."""
+        source = (self._on_canvas() - self.offset[:, None]) * self._shrink()
+        inside = (source >= 0) & (source < self.length)
+        return source.floor().long().clamp(0, self.length - 1), inside
+
+    def _on_canvas(self) -> Tensor:
+        """Return where the middle of each pixel lies on the canvas, (N, length)."""
+        middle = torch.arange(self.length, device=self.canvas.device) + 0.5
+        return middle * self.canvas[:, None] / self.length
+
+    def _pixels(self, place: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return what pixels of the canvas, (N, length), are made of: (N, length, length)."""
+        place = place - self.offset[:, None]
+        inside = (place >= 0) & (place < self.resized[:, None])
+        source = ((place + 0.5) * self._shrink() - 0.5).clamp(0, self.length - 1)
+        pixel = torch.arange(self.length, dtype=dtype, device=source.device)
+        nearness = (1 - (source[..., None].to(dtype) - pixel).abs()).clamp_(min=0)
+        return nearness * inside[..., None]
+
+    def _shrink(self) -> Tensor:
+        return self.length / self.resized[:, None]
