@@ -49,7 +49,7 @@ def test_rounding_gives_what_a_file_gives_back():
 
 def test_description_says_class_and_arguments_to_any_depth():
     described = describe(PGD(eps=0.1, rules=[Momentum(0.9)]))
-    assert described["class"] == "project.attacks.pgd.PGD"
+    assert described["class"] == "project.attacks.noise.pgd.PGD"
     assert described["eps"] == 0.1
     assert described["rules"] == [
         {"class": "project.attacks.gradient.rules.momentum.Momentum", "decay": 0.9}

@@ -32,7 +32,9 @@ def upward_imports(root: Path) -> list[str]:
 
 
 def part(where: Path) -> str:
-    """Return ``attacks`` for project/attacks/pgd.py and ``store`` for project/storage/store.py."""
+    """Return ``attacks`` for project/attacks/noise/pgd.py and ``store`` for
+    project/storage/store.py.
+    """
     return where.parts[1].removesuffix(".py")
 
 
@@ -75,9 +77,9 @@ def test_study_needs_the_report_and_no_model():
     [
         "from project.attacks import PGD",
         "from project import attacks",
-        "import project.attacks.pgd as pgd",
-        "def late():\n    from project.attacks.pgd import PGD",
-        "if TYPE_CHECKING:\n    from project.attacks.pgd import PGD",
+        "import project.attacks.noise.pgd as pgd",
+        "def late():\n    from project.attacks.noise.pgd import PGD",
+        "if TYPE_CHECKING:\n    from project.attacks.noise.pgd import PGD",
     ],
 )
 def test_upward_import_is_found_wherever_it_stands(tmp_path, statement):

@@ -4,21 +4,14 @@ Well-known recipes by name; their parts (objectives, gradient rules, step-size s
 models) combine freely in :class:`GradientAttack`.
 """
 
-from project.attacks.advdrop import AdvDrop
 from project.attacks.aimed import Aimed
 from project.attacks.aims import Aim, FixedClass, NearestWrongClass, TargetMaps
-from project.attacks.alma_prox import ALMAProx
-from project.attacks.apgd import APGD
 from project.attacks.auto_attack import AutoAttack
 from project.attacks.best_of import BestOf
 from project.attacks.cascade import Cascade
 from project.attacks.chroma_shift import ChromaShift
 from project.attacks.core.attack import Attack, AttackResult
-from project.attacks.cospgd import CosPGD
-from project.attacks.dag import DAG
-from project.attacks.fab import FAB
 from project.attacks.flow import FlowAttack
-from project.attacks.fspgd import FSPGD
 from project.attacks.gradient.attack import GradientAttack
 from project.attacks.gradient.objectives import (
     DLR,
@@ -49,16 +42,23 @@ from project.attacks.gradient.transforms import (
     ScaleInvariant,
     Spectrum,
 )
-from project.attacks.pgd import FGSM, MIFGSM, PGD
+from project.attacks.noise.advdrop import AdvDrop
+from project.attacks.noise.alma_prox import ALMAProx
+from project.attacks.noise.apgd import APGD
+from project.attacks.noise.cospgd import CosPGD
+from project.attacks.noise.dag import DAG
+from project.attacks.noise.fab import FAB
+from project.attacks.noise.fspgd import FSPGD
+from project.attacks.noise.pgd import FGSM, MIFGSM, PGD
+from project.attacks.noise.segpgd import SegPGD
+from project.attacks.noise.square import Square
+from project.attacks.noise.targeted_apgd import TargetedAPGD
+from project.attacks.noise.transegpgd import TranSegPGD
+from project.attacks.noise.universal import Universal
 from project.attacks.refined import Refined
 from project.attacks.sea import SEA
-from project.attacks.segpgd import SegPGD
-from project.attacks.square import Square
 from project.attacks.ssta import SSTA
 from project.attacks.stadv import StAdv
-from project.attacks.targeted_apgd import TargetedAPGD
-from project.attacks.transegpgd import TranSegPGD
-from project.attacks.universal import Universal
 
 ATTACKS_VERSION = 6
 """Part of every store key: raised whenever equal arguments come to give other images."""

@@ -7,12 +7,12 @@ from typing import Literal, Self
 
 from torch import Tensor, nn
 
-from project.attacks.apgd import APGD
 from project.attacks.cascade import Cascade
 from project.attacks.core.attack import Perturbed
-from project.attacks.fab import FAB, require_labels
-from project.attacks.square import Square
-from project.attacks.targeted_apgd import TargetedAPGD
+from project.attacks.noise.apgd import APGD
+from project.attacks.noise.fab import FAB, require_labels
+from project.attacks.noise.square import Square
+from project.attacks.noise.targeted_apgd import TargetedAPGD
 from project.core.errors import InputError
 from project.threat_models import Norm
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from project.attacks.apgd import APGD
 from project.attacks.best_of import BestOf
 from project.attacks.gradient.objectives import (
     BalancedCrossEntropy,
@@ -12,6 +11,7 @@ from project.attacks.gradient.objectives import (
     MaskedCrossEntropy,
     Objective,
 )
+from project.attacks.noise.apgd import APGD
 from project.threat_models import Norm
 
 SHRINKING = ((2.0, 0.3), (1.5, 0.3), (1.0, 0.4))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from project.attacks.auto_ascent import ascend
 from project.attacks.core.attack import Attack, Perturbed
-from project.attacks.gradient.landscape import Landscape, flaw_facts
+from project.attacks.gradient.landscape import SLOPE, Landscape, flaw_facts
 from project.attacks.gradient.objectives import CrossEntropy, Objective
 from project.attacks.gradient.objectives.objective import Judged
 from project.attacks.gradient.rules import GradientRule, RuleBook
@@ -27,7 +27,7 @@ class APGD(Attack):
 
     The first step is 2ε long; at checkpoints an image's step is halved where the ascent makes no
     progress, and the image goes on from its best place; see
-    :func:`~project.attacks.auto_ascent.ascend`. The victim is asked once more than there are steps.
+    :func:`~project.attacks.noise.apgd.ascend`. The victim is asked once more than there are steps.
 
     Returned is the iterate that fools most of the image's valid elements and, among equals, has the
     greatest objective.
@@ -201,3 +201,182 @@ def _check_phases(phases: Sequence[tuple[float, float]]) -> None:
             "phases must be (radius, share) pairs greater than 0, the last radius 1 and the shares "
             f"summing to 1, got {list(phases)}."
         )
+
+
+_INERTIA = 0.25
+"""1 − α: how much of the last move is made again."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where each image of a batch stands, (N, …) each.
+
+    Attributes:
+        perturbation: (N, 3, H, W).
+        gradient: of the objective there.
+        value: of the objective there.
+        fooled: the share of valid elements at the aim.
+        number: how many steps led there, int64.
+        slope: (N,), whether the gradient leads anywhere; see
+            :mod:`project.attacks.gradient.landscape`.
+    """
+
+    perturbation: Tensor
+    gradient: Tensor
+    value: Tensor
+    fooled: Tensor
+    number: Tensor
+    slope: Tensor
+
+    def told(self) -> dict[str, Tensor]:
+        """Return what traces tell of a step that starts here, (N,) each."""
+        return {
+            "objective": self.value,
+            "fooled": self.fooled,
+            SLOPE: self.slope,
+        }
+
+    def replaced(self, where: Tensor, other: Point) -> Point:
+        """Return the other's images at (N,) bool ``where``, else these."""
+        mixed = {}
+        for field in fields(self):
+            mine, others = getattr(self, field.name), getattr(other, field.name)
+            mixed[field.name] = torch.where(where.view(-1, *[1] * (mine.ndim - 1)), others, mine)
+        return Point(**mixed)
+
+    def beats(self, other: Point) -> Tensor:
+        """Return where this fools more or, fooling as much, has the greater value; (N,) bool."""
+        greater = (self.fooled == other.fooled) & (self.value > other.value)
+        return (self.fooled > other.fooled) | greater
+
+
+def ascend(
+    landscape: Landscape, rules: RuleBook, start: Tensor, steps: int, rho: float
+) -> tuple[Point, list[dict[str, Tensor]]]:
+    r"""Climb with momentum, halve the step size where that does not help, go on from the best.
+
+    $$z = \Pi(\delta_k + \eta\, s(g_k)),\quad \delta_{k+1} = \Pi(\delta_k + \alpha (z - \delta_k) +
+    (1 - \alpha)(\delta_k - \delta_{k-1}))$$, α = 0.75; an image whose η is halved goes on from the
+    place of its greatest value. Every image decides for itself.
+
+    Source: Croce & Hein, ICML 2020, algorithm 1 [code].
+
+    Args:
+        landscape: what to climb; its objective must tell ``fooled``.
+        rules: applied to each gradient; η starts at their step size.
+        start: (N, 3, H, W), an allowed perturbation.
+        steps: T; the landscape is looked at T + 1 times.
+        rho: see :class:`~project.attacks.noise.apgd.StepSizes`.
+
+    Returns:
+        The best places: those that fool most and, among equals, have the greatest value. And the
+        traces of each step, (N,) each: ``objective``, ``fooled`` and the gradient's steepness where
+        it started, and ``step_size``.
+    """
+    point = highest = best = _look(landscape, start, 0)
+    sizes = StepSizes(rules.step_size, point.value, steps, rho)
+    before, traces = start, []
+    for number in range(1, steps + 1):
+        traces.append(point.told() | {"step_size": sizes.sizes})
+        gradient = rules(point.gradient, point.perturbation, number)
+        moved = _moved(landscape, point.perturbation, before, gradient, sizes.sizes)
+        before = point.perturbation
+        point = _look(landscape, moved, number)
+        highest = highest.replaced(point.value > highest.value, point)
+        best = best.replaced(point.beats(best), point)
+        point = point.replaced(sizes.update(number, point.value, highest.value), highest)
+    return best, traces
+
+
+def _look(landscape: Landscape, perturbation: Tensor, number: int) -> Point:
+    slope = landscape.slope(perturbation, number + 1)
+    count = torch.full((len(perturbation),), number, device=perturbation.device)
+    fooled = slope.traces["fooled"]
+    return Point(perturbation, slope.gradient, slope.value, fooled, count, slope.traces[SLOPE])
+
+
+def _moved(
+    landscape: Landscape, here: Tensor, before: Tensor, gradient: Tensor, sizes: Tensor
+) -> Tensor:
+    """Return the next perturbation; the first step, which comes from nowhere, is made whole."""
+    threat_model = landscape.threat_model
+    project = threat_model.projection(landscape.images)
+    aim = project(here + sizes.view(-1, 1, 1, 1) * threat_model.ascent(gradient))
+    if before is here:
+        return aim
+    move = (1 - _INERTIA) * (aim - here) + _INERTIA * (here - before)
+    return project(here + move)
+
+
+def checkpoints(steps: int) -> list[int]:
+    r"""Return after which steps the step size is looked at: in ever shorter periods.
+
+    The first period is 22 % of all steps, each next one 3 % shorter, the shortest 6 %; each is at
+    least one step. Of 100 steps: 22, 41, 57, 70, 80, 87, 93, 99.
+
+    Source: Croce & Hein, ICML 2020; percentages rounded down [code].
+
+    Args:
+        steps: T.
+    """
+    period, shorter, shortest = (max(steps * percent // 100, 1) for percent in (22, 3, 6))
+    found, reached = [], period
+    while reached <= steps:
+        found.append(reached)
+        period = max(period - shorter, shortest)
+        reached += period
+    return found
+
+
+class StepSizes:
+    r"""Each image's own step size.
+
+    At a checkpoint it is halved if the value rose in at most a share ρ of the steps since the last
+    one; or if it was not halved there and the best value is still the same.
+
+    Source: Croce & Hein, ICML 2020; "at most", and no second condition at the first checkpoint
+    [code]. That code compares the first step's value with an entry not yet written, 0; here it is
+    compared with the start's value [ours].
+
+    Args:
+        size: η of the first step.
+        values: (N,), the objective at the start.
+        steps: T.
+        rho: ρ, in [0, 1].
+
+    Attributes:
+        sizes: (N,), η of the next step.
+    """
+
+    def __init__(self, size: float, values: Tensor, steps: int, rho: float) -> None:
+        self.sizes = torch.full_like(values, size)
+        self._rho = rho
+        self._checkpoints = frozenset(checkpoints(steps))
+        self._last = 0
+        self._values = values
+        self._best = values
+        self._rises = torch.zeros_like(values)
+        self._halved = torch.ones_like(values, dtype=torch.bool)
+
+    def update(self, number: int, values: Tensor, best: Tensor) -> Tensor:
+        """Learn the outcome of a step, and return which images are to go back to their best.
+
+        Args:
+            number: of the step, 1 … T.
+            values: (N,), the objective after it.
+            best: (N,), its greatest value so far.
+
+        Returns:
+            (N,) bool: those whose step size was halved.
+        """
+        self._rises = self._rises + (values > self._values)
+        self._values = values
+        if number not in self._checkpoints:
+            return torch.zeros_like(self._halved)
+        oscillates = self._rises <= self._rho * (number - self._last)
+        stuck = ~self._halved & (best <= self._best)
+        self._halved = oscillates | stuck
+        self.sizes = torch.where(self._halved, self.sizes / 2, self.sizes)
+        self._rises = torch.zeros_like(self._rises)
+        self._best, self._last = best, number
+        return self._halved

@@ -8,9 +8,7 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 
 from project.attacks import DAG, PGD, ALMAProx
-from project.attacks.alma_prox import _Search
-from project.attacks.multipliers import Multipliers, penalty, penalty_slope
-from project.attacks.proximal import shrunk
+from project.attacks.noise.alma_prox import Multipliers, _Search, penalty, penalty_slope, shrunk
 from project.attacks.smallest import Smallest
 from project.core.errors import InputError
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted

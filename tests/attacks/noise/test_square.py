@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from project.attacks import Square
-from project.attacks.square_moves import L2Moves, LinfMoves, bumps, square_side
+from project.attacks.noise.square import L2Moves, LinfMoves, bumps, square_side
 from project.core.errors import InputError
 from project.core.randomness import Draws
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted

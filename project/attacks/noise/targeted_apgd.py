@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from project.attacks.apgd import APGD
-from project.attacks.class_by_class import ClassByClass
 from project.attacks.core.attack import Perturbed
 from project.attacks.gradient.objectives import DLRTowards
+from project.attacks.noise.apgd import APGD
+from project.attacks.noise.targeted_classes import ClassByClass
 from project.core.randomness import derived_seed
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from project.attacks import AdvDrop
-from project.attacks.advdrop import rendered, soft_round, softness_at
+from project.attacks.noise.advdrop import rendered, soft_round, softness_at
 from project.core.losses import cross_entropy
 from project.images.dct import block_dct, block_idct
 from project.images.eight_bit import to_8bit

@@ -6,8 +6,7 @@ from scipy.optimize import linprog, minimize
 from torch import Tensor, nn
 
 from project.attacks import FAB
-from project.attacks.boundary import nearest_boundary
-from project.attacks.hyperplane import onto_hyperplane
+from project.attacks.noise.fab import nearest_boundary, onto_hyperplane
 from project.core.errors import InputError
 from project.core.losses import wrong_class
 from tests.models import CurvedClassifier, eight_bit_images, predicted

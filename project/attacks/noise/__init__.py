@@ -1,0 +1,1 @@
+"""Attacks that add noise, a file each."""
