@@ -9,9 +9,11 @@ from project.attacks.aims import Aim, FixedClass, NearestWrongClass, TargetMaps
 from project.attacks.auto_attack import AutoAttack
 from project.attacks.best_of import BestOf
 from project.attacks.cascade import Cascade
-from project.attacks.chroma_shift import ChromaShift
 from project.attacks.core.attack import Attack, AttackResult
-from project.attacks.flow import FlowAttack
+from project.attacks.flow.attack import FlowAttack
+from project.attacks.flow.chroma_shift import ChromaShift
+from project.attacks.flow.ssta import SSTA
+from project.attacks.flow.stadv import StAdv
 from project.attacks.gradient.attack import GradientAttack
 from project.attacks.gradient.objectives import (
     DLR,
@@ -57,8 +59,6 @@ from project.attacks.noise.transegpgd import TranSegPGD
 from project.attacks.noise.universal import Universal
 from project.attacks.refined import Refined
 from project.attacks.sea import SEA
-from project.attacks.ssta import SSTA
-from project.attacks.stadv import StAdv
 
 ATTACKS_VERSION = 6
 """Part of every store key: raised whenever equal arguments come to give other images."""

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from project.attacks.ssta import PAPER_AREA
+from project.attacks.flow.ssta import PAPER_AREA
 from project.evaluation.plan import Pass
 from project.evaluation.summary import Facts, Summary, column
 from project.metrics import PerImageMean, Rate

@@ -14,7 +14,7 @@ from project.core.losses import margin
 from project.images.eight_bit import to_8bit
 from project.images.warping import warp
 from project.metrics.flows import flow_facts
-from tests.attacks.test_flow_attacks import SLOPE, RampVictim, everywhere, ramp
+from tests.attacks.flow.test_flow_attacks import SLOPE, RampVictim, everywhere, ramp
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 
 

@@ -27,7 +27,7 @@ def test_cyclic_schedule_follows_its_formula():
 
 def test_float_verdict_is_on_the_image_before_rounding():
     from project.attacks import SSTA
-    from tests.attacks.test_flow_attacks import SLOPE, RampVictim, everywhere, ramp
+    from tests.attacks.flow.test_flow_attacks import SLOPE, RampVictim, everywhere, ramp
 
     # One step of 0.01 px fools in float, and is less than half a level.
     result = SSTA(everywhere, steps=1, step_size=0.01).run(

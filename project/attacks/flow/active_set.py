@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from project.attacks.flow.solvers.solver import Solver
 from project.attacks.gradient.objectives.step import Memory
-from project.attacks.solver import Solver
 
 
 class ActiveSet:

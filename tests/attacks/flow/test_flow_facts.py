@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from project.attacks import PGD, SSTA, StAdv
-from project.attacks.ssta import PROFILES, lifted
+from project.attacks.flow.ssta import PROFILES, lifted
 from tests.models import CurvedClassifier, eight_bit_images, predicted
 
 

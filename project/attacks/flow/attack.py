@@ -8,13 +8,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from project.attacks.active_set import ActiveSet
 from project.attacks.core.attack import Attack, Perturbed
 from project.attacks.core.query import fooled_share, query
+from project.attacks.flow.active_set import ActiveSet
+from project.attacks.flow.solvers.solver import Solver
 from project.attacks.found import Found, Iterate, Judged
 from project.attacks.gradient.objectives import Objective
 from project.attacks.gradient.objectives.step import Step, clean_answer
-from project.attacks.solver import Solver
 from project.core.errors import InputError
 from project.core.losses import margin, mean_over_valid
 from project.images.eight_bit import to_8bit

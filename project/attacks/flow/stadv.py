@@ -8,9 +8,9 @@ from typing import Literal
 from torch import Tensor
 
 from project.attacks.core.attack import chosen_preset
-from project.attacks.flow import FlowAttack
-from project.attacks.lbfgs import LBFGS
-from project.attacks.solver import Adam, Solver
+from project.attacks.flow.attack import FlowAttack
+from project.attacks.flow.solvers.lbfgs import LBFGS
+from project.attacks.flow.solvers.solver import Adam, Solver
 from project.core.errors import InputError
 from project.threat_models import Flow
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from project.attacks import ChromaShift
-from project.attacks.solver import Adam
+from project.attacks.flow.solvers.solver import Adam
 from project.core.losses import margin
 from project.images.colour import luma
 from project.images.warping import smoothness

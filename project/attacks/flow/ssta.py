@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from project.attacks.flow import FlowAttack
+from project.attacks.flow.attack import FlowAttack
+from project.attacks.flow.solvers.solver import Adam, Solver
 from project.attacks.gradient.objectives import Objective
-from project.attacks.solver import Adam, Solver
 from project.core.errors import InputError
 from project.core.samples import Samples
 from project.saliency.blur import gaussian_blur

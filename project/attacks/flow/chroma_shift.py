@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from project.attacks.core.attack import chosen_preset
-from project.attacks.flow import FlowAttack
-from project.attacks.solver import Adam, Solver
+from project.attacks.flow.attack import FlowAttack
+from project.attacks.flow.solvers.solver import Adam, Solver
 from project.core import randomness
 from project.core.errors import InputError
 from project.images.colour import colourfulness

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from project.attacks.curvature import Curvature
-from project.attacks.line_search import LineSearch, Trial
+from project.attacks.flow.solvers.curvature import Curvature
+from project.attacks.flow.solvers.line_search import LineSearch, Trial
+from project.attacks.flow.solvers.solver import Solver
 from project.attacks.rows import replaced
-from project.attacks.solver import Solver
 from project.core.errors import InputError
 
 

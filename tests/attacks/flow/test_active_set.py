@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from project.attacks import SSTA, ChromaShift, StAdv
-from project.attacks.active_set import ActiveSet
-from project.attacks.solver import Adam
+from project.attacks.flow.active_set import ActiveSet
+from project.attacks.flow.solvers.solver import Adam
 from tests.models import CurvedClassifier, eight_bit_images, predicted
 
 

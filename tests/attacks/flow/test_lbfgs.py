@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from project.attacks.curvature import Curvature
-from project.attacks.lbfgs import LBFGS
-from project.attacks.line_search import LineSearch, Trial
+from project.attacks.flow.solvers.curvature import Curvature
+from project.attacks.flow.solvers.lbfgs import LBFGS
+from project.attacks.flow.solvers.line_search import LineSearch, Trial
 
 
 def normal(*shape, seed=0):

@@ -14,10 +14,10 @@ from project.attacks import (
     StAdv,
     TwoStage,
 )
-from project.attacks.active_set import ActiveSet
+from project.attacks.flow.active_set import ActiveSet
+from project.attacks.flow.solvers.lbfgs import LBFGS
+from project.attacks.flow.ssta import PROFILES, lifted, softened
 from project.attacks.gradient.objectives.step import Step
-from project.attacks.lbfgs import LBFGS
-from project.attacks.ssta import PROFILES, lifted, softened
 from project.images.warping import smoothness, warp
 from project.metrics.flows import flow_facts
 from project.saliency.provider import Saliency

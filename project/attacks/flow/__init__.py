@@ -1,0 +1,1 @@
+"""Attacks that move pixels, a file each."""

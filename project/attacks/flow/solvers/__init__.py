@@ -1,0 +1,1 @@
+"""Minimising one loss per image."""
