@@ -20,7 +20,8 @@ from tests.models import CurvedSegmenter, SpatialClassifier, eight_bit_images, p
 CONFIGS = Path(__file__).parents[1] / "configs"
 # Some need files of saliency (tests/saliency has them), LPIPS's weights, a fitted perturbation
 # (tests/attacks/noise/test_universal.py), an encoder inside the victim
-# (tests/attacks/noise/test_fspgd.py), or thousands of queries (tests/attacks/test_auto_attack.py).
+# (tests/attacks/noise/test_fspgd.py), or thousands of queries
+# (tests/attacks/combined/test_auto_attack.py).
 OTHERS = {"fspgd", "saliency_tracer", "ssta_lpips", "ssta_maps", "imperceptible_lpips", "universal"}
 OTHERS |= {"auto_attack", "auto_attack_members", "square"}
 FOR_SEGMENTERS = {

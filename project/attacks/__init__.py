@@ -4,11 +4,13 @@ Well-known recipes by name; their parts (objectives, gradient rules, step-size s
 models) combine freely in :class:`GradientAttack`.
 """
 
-from project.attacks.aimed import Aimed
-from project.attacks.aims import Aim, FixedClass, NearestWrongClass, TargetMaps
-from project.attacks.auto_attack import AutoAttack
-from project.attacks.best_of import BestOf
-from project.attacks.cascade import Cascade
+from project.attacks.combined.aimed import Aimed
+from project.attacks.combined.aims import Aim, FixedClass, NearestWrongClass, TargetMaps
+from project.attacks.combined.auto_attack import AutoAttack
+from project.attacks.combined.best_of import BestOf
+from project.attacks.combined.cascade import Cascade
+from project.attacks.combined.refined import Refined
+from project.attacks.combined.sea import SEA
 from project.attacks.core.attack import Attack, AttackResult
 from project.attacks.flow.attack import FlowAttack
 from project.attacks.flow.chroma_shift import ChromaShift
@@ -57,8 +59,6 @@ from project.attacks.noise.square import Square
 from project.attacks.noise.targeted_apgd import TargetedAPGD
 from project.attacks.noise.transegpgd import TranSegPGD
 from project.attacks.noise.universal import Universal
-from project.attacks.refined import Refined
-from project.attacks.sea import SEA
 
 ATTACKS_VERSION = 6
 """Part of every store key: raised whenever equal arguments come to give other images."""

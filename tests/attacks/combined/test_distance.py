@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from project.attacks import SSTA, BestOf, Refined
-from project.attacks import closeness as module
-from project.attacks.closeness import closeness, require, squared_error
+from project.attacks.combined import distance as module
+from project.attacks.combined.distance import closeness, require, squared_error
 from project.core.errors import InputError
 from tests.models import eight_bit_images
 

@@ -9,8 +9,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from project.attacks.best_of import BestOf
-from project.attacks.closeness import Closeness, closeness, require
+from project.attacks.combined.best_of import BestOf
+from project.attacks.combined.distance import Closeness, closeness, require
 from project.attacks.core.attack import Attack, Perturbed, Traits
 from project.attacks.core.query import fooled_share, query
 from project.core.errors import InputError

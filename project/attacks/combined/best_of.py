@@ -9,7 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from project.attacks.closeness import Closeness, closeness, require
+from project.attacks.combined.distance import Closeness, closeness, require
 from project.attacks.core.attack import Attack, Perturbed
 from project.attacks.core.query import fooled_share, query
 from project.core.errors import InputError

@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from torch import Tensor, nn
 
-from project.attacks.cascade import Cascade
+from project.attacks.combined.cascade import Cascade
 from project.attacks.core.attack import Perturbed
 from project.attacks.noise.apgd import APGD
 from project.attacks.noise.fab import FAB, require_labels

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from project.attacks.best_of import BestOf
+from project.attacks.combined.best_of import BestOf
 from project.attacks.gradient.objectives import (
     BalancedCrossEntropy,
     JensenShannon,

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from project.attacks import APGD, SEA, CrossEntropy, JensenShannon, MaskedCrossEntropy, TwoStage
+from project.attacks.combined.sea import SHRINKING
 from project.attacks.gradient.objectives import BalancedCrossEntropy
-from project.attacks.sea import SHRINKING
 from project.core.errors import InputError
 from project.core.identity import describe
 from tests.models import CurvedSegmenter, eight_bit_images, predicted

@@ -1,16 +1,74 @@
-"""A wanted map for each photo."""
+"""Which classes a targeted attack wants, where the data set knows only the right ones."""
 
 from __future__ import annotations
+
+from abc import ABC, abstractmethod
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from project.attacks.aims.aim import Aim
 from project.core.errors import InputError
+from project.core.losses import valid_elements
 from project.core.samples import Samples
 from project.storage.png_folder import PngFolder
+
+
+class Aim(ABC):
+    """The wanted class of every element.
+
+    Void elements need not be looked at: whatever an aim says of them, they stay void.
+    """
+
+    @abstractmethod
+    def wanted(self, logits: Tensor, target: Tensor, index: Tensor) -> Tensor:
+        """Return the wanted classes.
+
+        Args:
+            logits: (N, K, ...), the victim's answer to the clean images.
+            target: (N,) labels or (N, H, W) label maps with 255 = void.
+            index: (N,), the samples' stable ids.
+
+        Returns:
+            int64, of the target's shape; in maps 255 where nothing is wanted.
+        """
+
+    def attach(self, samples: Samples) -> None:
+        """Let aims that are kept in files look samples up by index."""
+
+
+class FixedClass(Aim):
+    """One class everywhere: an empty road, an image of a given class.
+
+    What is of that class already is wanted as it is, so that the whole image shows it in the end
+    [ours]; such elements count as reached while they are left alone.
+
+    Args:
+        number: the class, at least 0.
+    """
+
+    def __init__(self, number: int) -> None:
+        if number < 0:
+            raise InputError(f"number must be a class, 0 or more, got {number}.")
+        self.number = number
+
+    def wanted(self, logits: Tensor, target: Tensor, index: Tensor) -> Tensor:
+        """Return the class, in the target's shape."""
+        return torch.full_like(target, self.number)
+
+
+class NearestWrongClass(Aim):
+    """For each element the class of the largest clean logit that is not the label's.
+
+    Source: [ours], after the best-ranked target class of Croce & Hein, "Reliable Evaluation of
+    Adversarial Robustness with an Ensemble of Diverse Parameter-free Attacks", ICML 2020.
+    """
+
+    def wanted(self, logits: Tensor, target: Tensor, index: Tensor) -> Tensor:
+        """Return the runners-up, or the leaders where the victim is wrong already."""
+        labels = target.where(valid_elements(target), 0).unsqueeze(1)
+        return logits.scatter(1, labels, float("-inf")).argmax(1)
 
 
 class TargetMaps(Aim):

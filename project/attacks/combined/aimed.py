@@ -9,7 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from project.attacks.aims import Aim
+from project.attacks.combined.aims import Aim
 from project.attacks.core.attack import Attack, Perturbed, Traits
 from project.attacks.core.query import fooled_share, query
 from project.core.errors import InputError

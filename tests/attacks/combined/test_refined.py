@@ -219,7 +219,7 @@ def test_distance_that_is_asked_for_is_what_shrinks(monkeypatch):
     def of_red(clean: Tensor, images: Tensor) -> Tensor:
         return (images[:, 0] - clean[:, 0]).square().sum((1, 2))
 
-    monkeypatch.setattr("project.attacks.refined.closeness", lambda name: of_red)
+    monkeypatch.setattr("project.attacks.combined.refined.closeness", lambda name: of_red)
     victim, images = CurvedClassifier().eval(), eight_bit_images(4)
     target = predicted(victim, images)
     result = Refined(PGD(16 / 255, steps=8), distance="lpips_vgg").run(victim, images, target)
