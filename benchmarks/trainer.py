@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from project.attacks import FGSM
 from project.callbacks import AttackCallback
-from project.callbacks.crafting import Crafting
+from project.callbacks.experiment.images_of_a_pass import Crafting
 from project.data import ShapesData
 from project.evaluation import TransferEvaluation
 from project.victims import ClassificationVictim

@@ -15,7 +15,7 @@ import project.attacks  # classes are known by their short name once they are im
 import project.saliency
 import project.tracking  # noqa: F401
 from project.callbacks import AttackCallback, CostEstimate, EndingAtOnce, RunFolder, pass_progress
-from project.callbacks.finding import callbacks_of
+from project.callbacks.common import callbacks_of
 from project.cli import MirageCLI
 from project.data import AttackDataModule
 from project.evaluation import TransferEvaluation

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from project.attack_cli import AttackCLI
 from project.attacks import Attack
 from project.callbacks import AttackCallback
-from project.callbacks.finding import callbacks_of
+from project.callbacks.common import callbacks_of
 from project.core.errors import InputError, plain_errors
 from project.core.losses import VOID, valid_elements
 from project.data import AttackDataModule

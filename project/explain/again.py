@@ -16,7 +16,7 @@ from torch import Tensor
 
 from project.attack_cli import AttackCLI, experiment
 from project.callbacks import AttackCallback
-from project.callbacks.finding import callbacks_of
+from project.callbacks.common import callbacks_of
 from project.core.errors import InputError
 from project.data import SampleSet
 from project.evaluation import Pass, TransferEvaluation

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from project.callbacks.versions import versions
+from project.callbacks.common import versions
 from project.evaluation import Pass
 from project.explain.again import Again
 from project.explain.finished import FinishedRun

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from project.callbacks import fast_sources
+from project.callbacks.experiment import fast_sources
 from tests.experiment.scene import attacks, run, stored, victims
 
 

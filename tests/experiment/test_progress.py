@@ -14,8 +14,7 @@ from project.callbacks import (
     PassProgressBar,
     WorkStealing,
 )
-from project.callbacks.pace import Pace, told_duration
-from project.callbacks.workload import Share
+from project.callbacks.experiment.time_left import Pace, Share, told_duration
 from project.evaluation import CLEAN, Pass
 from tests.experiment.scene import IMAGES, attacks, run, victims
 from tests.experiment.test_processes import config

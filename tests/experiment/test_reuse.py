@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from project.attacks import PGD, Attack
-from project.callbacks import attacking
+from project.callbacks.experiment import attack as attacking
 from project.data import Stretch
 from project.victims import Victim
 from tests.experiment.scene import (

@@ -5,7 +5,8 @@ import itertools
 import lightning as L
 import torch.distributed as dist
 
-from project.callbacks import PassLines, work_stealing
+from project.callbacks import PassLines
+from project.callbacks.experiment import work_stealing
 from tests.experiment.scene import BATCHES, attacks, results, run, stored, victims
 
 

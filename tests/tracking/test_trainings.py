@@ -5,7 +5,7 @@ import yaml
 from lightning.pytorch.loggers import CSVLogger
 
 from project.callbacks import TrainingFolder
-from project.callbacks.training_tracking import track_config, track_samples, track_training
+from project.callbacks.training.training_folder import track_config, track_samples, track_training
 from project.cli import train_main
 from project.report.training import build_training_report
 from project.tracking import MirageWandbLogger

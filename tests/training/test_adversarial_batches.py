@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from project.attacks import FGSM, PGD, SSTA, Aimed, Attack, NearestWrongClass, StAdv
 from project.callbacks import AdversarialBatches, Curriculum
-from project.callbacks.combining import all_of, mean_loss, share_wrong, worst_of
-from project.callbacks.moved_samples import MovedSamples
+from project.callbacks.training.adversarial_batches import all_of, mean_loss, share_wrong, worst_of
+from project.callbacks.training.moved_samples import MovedSamples
 from project.saliency import DataMasks
 from project.threat_models import Linf
 from project.training.robust import AdversarialLoss

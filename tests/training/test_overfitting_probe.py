@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from project.attacks import FGSM, PGD, Attack
 from project.callbacks import AdversarialBatches, CollapseRule, OverfittingProbe
-from project.callbacks.held_out import HeldOut
+from project.callbacks.training.held_out import HeldOut
 from project.data import ShapesData
 from project.victims import ClassificationVictim, SegmentationVictim
 from tests.training.resumed import checkpoints, data, trainer, training, weights

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from project.attacks import FGSM
 from project.callbacks import AdversarialBatches, LossSlices, TrainingFolder
-from project.callbacks.loss_slices import loss_slices
-from project.callbacks.training_samples import SampleFolder
+from project.callbacks.training.loss_slices import loss_slices
+from project.callbacks.training.training_folder import SampleFolder
 from project.cli import train_main
 from project.core.errors import InputError
 from project.core.randomness import Draws

@@ -20,7 +20,7 @@ from project.attacks import (
     Square,
 )
 from project.callbacks import AttackCallback
-from project.callbacks.run_folder import _traits
+from project.callbacks.experiment.run_folder import _traits
 from project.threat_models import L2, Flow
 
 EPS = 4 / 255

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from project.attacks.core.attack import frozen
-from project.callbacks.training_folder import TrainingFolder
+from project.callbacks.training.training_folder import TrainingFolder
 from project.core.errors import InputError
 from project.core.losses import cross_entropy, mean_over_valid, valid_elements
 from project.core.randomness import Draws

@@ -8,8 +8,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
 
-from project.callbacks.pace import told_duration
-from project.callbacks.pass_clock import PassClock
+from project.callbacks.experiment.time_left import PassClock, told_duration
 from project.evaluation import TransferEvaluation
 
 

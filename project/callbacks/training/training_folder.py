@@ -5,22 +5,30 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
+import wandb
+import yaml
+from lightning.pytorch.loggers import Logger
+from PIL import Image
+from torch import Tensor, nn
 
-from project.callbacks.history_logger import HistoryLogger
-from project.callbacks.scene import training_scene
-from project.callbacks.training_samples import SampleFolder
-from project.callbacks.training_tracking import track_config, track_samples, track_training
-from project.callbacks.versions import versions
+from project.callbacks.common import training_scene, versions
+from project.callbacks.training.history_logger import HistoryLogger
 from project.core.errors import InputError
 from project.data.batch import Batch
-from project.report.training import build_training_report, epochs_of
+from project.report.gallery import Sample
+from project.report.pictures import strip
+from project.report.training import TrainingRun, build_training_report, epochs_of
 from project.storage.files import replace_file
 from project.storage.history import History
 from project.storage.rows import remove_path
+from project.tracking.experiments import experiments, log_files
+from project.tracking.guard import harmless
 from project.training import VictimTraining
 
 _PACKAGES = ("mirage-attacks", "torch", "lightning", "torchmetrics", "timm")
@@ -163,3 +171,86 @@ class TrainingFolder(L.Callback):
             "config": self._config.read_text() if self._config.is_file() else "",
             "versions": versions(*_PACKAGES),
         }
+
+
+class SampleFolder:
+    """The samples of one epoch.
+
+    Args:
+        folder: of all epochs.
+        epoch: 0, 1, …
+    """
+
+    def __init__(self, folder: Path, epoch: int) -> None:
+        self.folder = folder / f"epoch_{epoch:05d}"
+
+    def keep(self, victim: nn.Module, batch: Batch, shown: Collection[int]) -> None:
+        """Write those images of a batch with adversarial ones that are to be shown.
+
+        Args:
+            victim: whose predictions are kept.
+            batch: image, target, index and perhaps adversarial.
+            shown: the indices to keep.
+        """
+        index = batch["index"].tolist()
+        places = [place for place, one in enumerate(index) if one in shown]
+        if not places or "adversarial" not in batch:
+            return
+        clean, adversarial, target = (
+            batch[name][places] for name in ("image", "adversarial", "target")
+        )
+        with torch.no_grad():
+            predictions = victim(torch.cat([clean, adversarial])).argmax(1).chunk(2)
+        for row, place in enumerate(places):
+            folder = self.folder / f"{index[place]:08d}"
+            folder.mkdir(parents=True, exist_ok=True)
+            _picture(clean[row]).save(folder / "clean.png")
+            _picture(adversarial[row]).save(folder / "adversarial.png")
+            _verdict(folder, target[row], predictions[0][row], predictions[1][row])
+
+
+def _verdict(folder: Path, target: Tensor, clean: Tensor, adversarial: Tensor) -> None:
+    """Write classes: of an image as JSON, of pixels as PNG."""
+    found = {"target": target, "prediction_clean": clean, "prediction_adversarial": adversarial}
+    if target.ndim:
+        for name, classes in found.items():
+            Image.fromarray(classes.byte().cpu().numpy()).save(folder / f"{name}.png")
+        return
+    told: dict[str, Any] = {name: int(label) for name, label in found.items()}
+    (folder / "verdict.json").write_text(json.dumps(told))
+
+
+def _picture(image: Tensor) -> Image.Image:
+    pixels = image.mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+    return Image.fromarray(pixels)
+
+
+@harmless()
+def track_config(loggers: Iterable[Logger], folder: Path) -> None:
+    """Log the config of a run, which Lightning saves as a file and tells no logger."""
+    facts = TrainingRun.read(folder).facts
+    for experiment in experiments(loggers):
+        experiment.config.update(yaml.safe_load(facts["config"]) or {}, allow_val_change=True)
+
+
+@harmless()
+def track_samples(loggers: Iterable[Logger], folder: Path, epoch: int) -> None:
+    """Log the samples of one epoch, a strip of pictures each."""
+    found = experiments(loggers)
+    kept = TrainingRun.read(folder).samples.get(epoch, {}) if found else {}
+    for experiment in found if kept else []:
+        experiment.log({"samples": [_strip(sample, epoch) for sample in kept.values()]})
+
+
+@harmless()
+def track_training(loggers: Iterable[Logger], folder: Path) -> None:
+    """Log the files of a run."""
+    slices = [str(p.relative_to(folder)) for p in sorted(folder.glob("slices/*.npz"))]
+    files = ("history.csv", "run.json", "report.html", *slices)
+    for experiment in experiments(loggers):
+        log_files(experiment, "run", "training", folder, files)
+
+
+def _strip(sample: Sample, epoch: int) -> wandb.Image:
+    shown = [(picture.label, picture.image) for picture in sample.pictures()]
+    return wandb.Image(strip(shown), caption=f"epoch {epoch}, image {sample.index}")

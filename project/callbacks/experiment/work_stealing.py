@@ -11,9 +11,9 @@ import lightning as L
 import torch.distributed as dist
 from tqdm import tqdm
 
-from project.callbacks.attacking import AttackCallback
-from project.callbacks.finding import first_callback
-from project.callbacks.workload import loaded_batch
+from project.callbacks.common import first_callback
+from project.callbacks.experiment.attack import AttackCallback
+from project.callbacks.experiment.time_left import loaded_batch
 from project.core.errors import InputError
 from project.data.dealing import DealtBatchSampler
 

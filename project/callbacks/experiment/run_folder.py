@@ -13,12 +13,10 @@ import lightning as L
 from torch import Tensor
 
 from project.attacks.core.attack import Traits
-from project.callbacks.adversarial_set import write_adversarial_set
-from project.callbacks.attacking import AttackCallback
-from project.callbacks.console import summary_table
-from project.callbacks.finding import callbacks_of
-from project.callbacks.folders import require_folder
-from project.callbacks.versions import versions
+from project.callbacks.common import callbacks_of, require_folder, versions
+from project.callbacks.experiment.adversarial_set import write_adversarial_set
+from project.callbacks.experiment.attack import AttackCallback
+from project.callbacks.experiment.console import summary_table
 from project.evaluation import CLEAN, TransferEvaluation, kin
 from project.report import build_report
 from project.report.gallery import Attacked, GalleryKeeper

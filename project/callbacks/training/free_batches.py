@@ -8,7 +8,7 @@ import lightning as L
 import torch
 
 from project.attacks import Attack
-from project.callbacks.adversarial_batches import AdversarialBatches
+from project.callbacks.training.adversarial_batches import AdversarialBatches
 from project.core.errors import InputError
 from project.data.batch import Batch
 from project.data.datamodule import AttackDataModule

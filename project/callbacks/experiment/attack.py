@@ -13,9 +13,9 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 
 from project.attacks import ATTACKS_VERSION, Attack
-from project.callbacks.crafting import Crafting, stacked_images
-from project.callbacks.fast_sources import FastSources
-from project.callbacks.folders import require_folder
+from project.callbacks.common import require_folder
+from project.callbacks.experiment.fast_sources import FastSources
+from project.callbacks.experiment.images_of_a_pass import Crafting, stacked_images
 from project.core.errors import InputError
 from project.core.identity import describe
 from project.core.yaml_keys import require_text_keys

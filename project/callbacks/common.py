@@ -1,0 +1,63 @@
+"""What callbacks of both scripts share: finding each other, folders, versions."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from typing import TypeVar
+
+import lightning as L
+
+from project.core.errors import InputError
+from project.data.datamodule import AttackDataModule
+from project.training import VictimTraining
+
+Found = TypeVar("Found", bound=L.Callback)
+
+
+def callbacks_of(trainer: L.Trainer, kind: type[Found]) -> list[Found]:
+    """Return the trainer's callbacks of a kind."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    return [one for one in callbacks if isinstance(one, kind)]
+
+
+def first_callback(trainer: L.Trainer, kind: type[Found]) -> Found | None:
+    """Return the trainer's first callback of a kind, None if it has none."""
+    return next(iter(callbacks_of(trainer, kind)), None)
+
+
+def require_folder(name: str, folder: str, given: str) -> None:
+    """Refuse the empty name of a folder: it would be the current one, and be cleared.
+
+    Args:
+        name: of the argument.
+        folder: what it comes to.
+        given: as it was written.
+    """
+    if not folder:
+        raise InputError(
+            f"{name} must name a folder, got {given!r}. Is a variable of the shell empty? Give a "
+            "path, or leave it out."
+        )
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Return the versions of Python and of installed packages by name."""
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}
+
+
+def training_scene(
+    callback: L.Callback, trainer: L.Trainer, module: L.LightningModule
+) -> tuple[VictimTraining, AttackDataModule]:
+    """Return the training and its data.
+
+    Raises:
+        ValueError: if they are of another kind than the callback works on.
+    """
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    if isinstance(module, VictimTraining) and isinstance(data, AttackDataModule):
+        return module, data
+    raise InputError(
+        f"{type(callback).__name__} works on a VictimTraining and one of the project's data "
+        f"modules, got {type(module).__name__} and {type(data).__name__}. Leave it out."
+    )
