@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 PATIENCE = 300  # seconds, on a machine with other work; a hang takes longer
 Work = Callable[..., None]
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["project.attack_cli", "tests.experiment.scene", __name__])
+_CONTEXT.set_forkserver_preload(["project.cli.attack", "tests.experiment.scene", __name__])
 
 
 def start(

@@ -10,8 +10,8 @@ import torch
 import yaml
 from PIL import Image, PngImagePlugin
 
-from project.attack_cli import attack_main
 from project.attacks import Attack
+from project.cli.attack import attack_main
 from project.core.errors import InputError
 from project.data.dealing import DealtBatchSampler
 from project.evaluation import Pass

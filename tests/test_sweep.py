@@ -8,9 +8,9 @@ import torch
 import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
-from project.attack_cli import attack_main
 from project.callbacks import RunFolder
-from project.cli import train_main
+from project.cli.attack import attack_main
+from project.cli.train import train_main
 from project.evaluation import Pass
 from project.evaluation.classification import ClassificationSummary
 from project.evaluation.segmentation import SegmentationSummary

@@ -14,9 +14,9 @@ import torch
 import yaml
 from torch import Tensor
 
-from project.attack_cli import AttackCLI, experiment
 from project.callbacks import AttackCallback
 from project.callbacks.common import callbacks_of
+from project.cli.attack import AttackCLI, experiment
 from project.core.errors import InputError
 from project.data import SampleSet
 from project.evaluation import Pass, TransferEvaluation

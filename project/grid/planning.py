@@ -11,8 +11,8 @@ import yaml
 from jsonargparse import ArgumentParser
 from lightning.pytorch.cli import LightningArgumentParser
 
-from project.attack_cli import AttackCLI, experiment
 from project.callbacks import AttackCallback
+from project.cli.attack import AttackCLI, experiment
 from project.core.errors import InputError
 from project.evaluation import plan_passes
 from project.grid.description import Grid, Place

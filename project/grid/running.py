@@ -10,7 +10,7 @@ from pathlib import Path
 import torch.distributed as dist
 from lightning.pytorch.utilities import rank_zero_only
 
-from project.attack_cli import run_experiment
+from project.cli.attack import run_experiment
 from project.core.errors import InputError
 from project.grid.description import read_grid
 from project.grid.overview import write_overview

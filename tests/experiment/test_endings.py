@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from project.attack_cli import attack_main
+from project.cli.attack import attack_main
 from tests.experiment.scene import BATCH, IMAGES, results, stored, visible
 from tests.ports import free_port
 from tests.processes import PATIENCE, ROOT, script, start, status
@@ -21,7 +21,7 @@ JOB = "4242"
 _SCRIPT = """
 import os, sys
 from pathlib import Path
-from project.attack_cli import attack_main
+from project.cli.attack import attack_main
 if __name__ == "__main__":
     Path("rank" + os.environ.get("LOCAL_RANK", "0")).write_text(str(os.getpid()))
     attack_main(sys.argv[1:])

@@ -3,9 +3,9 @@
 import pytest
 import yaml
 
-from project.attack_cli import attack_main
 from project.callbacks import CostEstimate
 from project.callbacks.experiment.cost_estimate import Cost, estimate_table
+from project.cli.attack import attack_main
 from project.evaluation import Pass
 from tests.experiment.scene import BATCH, BATCHES, IMAGES, attacks, results, run, stored, victims
 from tests.experiment.test_processes import config

@@ -2,7 +2,7 @@
 
 import pytest
 
-from project.attack_cli import train_together
+from project.cli.attack import train_together
 
 
 def test_failing_training_ends_the_experiment_with_what_it_said(tmp_path):

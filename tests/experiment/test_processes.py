@@ -9,7 +9,7 @@ import yaml
 from torch.distributed.launcher.api import elastic_launch
 from torch.distributed.run import config_from_args, parse_args
 
-from project.attack_cli import attack_main
+from project.cli.attack import attack_main
 from tests.experiment.scene import IMAGES, METRICS, results, stored
 from tests.ports import free_port
 from tests.processes import ROOT, script, start, status
@@ -17,7 +17,7 @@ from tests.processes import ROOT, script, start, status
 # Two experiments in one process, as `python attack.py` does without a config.
 _SCRIPT = """
 import sys
-from project.attack_cli import attack_main
+from project.cli.attack import attack_main
 folder, *arguments = sys.argv[1:]
 for task in ("classification", "segmentation"):
     attack_main([f"--config={task}.yaml", f"--attack.store={folder}/{task}/store",

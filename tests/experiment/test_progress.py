@@ -6,7 +6,6 @@ import re
 import pytest
 import yaml
 
-from project.attack_cli import experiment
 from project.callbacks import (
     AttackCallback,
     CostEstimate,
@@ -15,6 +14,7 @@ from project.callbacks import (
     WorkStealing,
 )
 from project.callbacks.experiment.time_left import Pace, Share, told_duration
+from project.cli.attack import experiment
 from project.evaluation import CLEAN, Pass
 from tests.experiment.scene import IMAGES, attacks, run, victims
 from tests.experiment.test_processes import config

@@ -8,7 +8,7 @@ import pytest
 import torch
 from jsonargparse import ArgumentParser
 
-from project.cli import MirageCLI, train_main
+from project.cli.train import MirageCLI, train_main
 from project.core.errors import InputError
 from project.victims import SmpVictim, TimmVictim
 from tests.models import eight_bit_images

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from project.attacks import PGD, SSTA, Attack, AttackResult, SegPGD
 from project.attacks.core.attack import joined
 from project.core.errors import InputError
-from project.memory import peak_bytes
+from project.largest_batch.memory import peak_bytes
 from project.victims import ClassificationVictim, RandomEnsemble
 from tests.attacks.test_contract import ROWS, scene
 from tests.models import SpatialClassifier, eight_bit_images, predicted

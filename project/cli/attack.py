@@ -16,7 +16,7 @@ import project.saliency
 import project.tracking  # noqa: F401
 from project.callbacks import AttackCallback, CostEstimate, EndingAtOnce, RunFolder, pass_progress
 from project.callbacks.common import callbacks_of
-from project.cli import MirageCLI
+from project.cli.train import MirageCLI
 from project.data import AttackDataModule
 from project.evaluation import TransferEvaluation
 from project.storage.files import replace_file

@@ -1,6 +1,6 @@
 """How many images an attack can be given at a time, on the machine at hand.
 
-python -m project.largest_batch --config DATA --config VICTIMS --config ATTACKS
+python -m project.largest_batch.__main__ --config DATA --config VICTIMS --config ATTACKS
     [--memory 8GiB] [--most 256]
 
 The configs are those of ``attack.py``. For each attack and source the largest ``max_batch`` is
@@ -28,17 +28,17 @@ import torch
 from lightning.pytorch.cli import LightningArgumentParser
 from torch import Tensor, nn
 
-from project.attack_cli import AttackCLI
 from project.attacks import Attack
 from project.callbacks import AttackCallback
 from project.callbacks.common import callbacks_of
+from project.cli.attack import AttackCLI
 from project.core.errors import InputError, plain_errors
 from project.core.losses import VOID, valid_elements
 from project.data import AttackDataModule
 from project.data.batch import collate
 from project.data.sample_set import SampleSet
 from project.evaluation import Pass, TransferEvaluation, plan_passes
-from project.memory import peaks
+from project.largest_batch.memory import peaks
 from project.victims.acceleration import accelerated
 
 _UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from project.attacks import MIFGSM, PGD, SSTA, AdvDrop, ChromaShift, SegPGD, StAdv, TranSegPGD
-from project.memory import TensorBytes, peak_bytes, peaks
+from project.largest_batch.memory import TensorBytes, peak_bytes, peaks
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 
 CPU = torch.device("cpu")

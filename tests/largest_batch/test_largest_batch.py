@@ -10,8 +10,15 @@ from project.core.errors import InputError
 from project.core.losses import VOID
 from project.data import ShapesData
 from project.evaluation import Pass
-from project.largest_batch import Scene, bytes_of, fitting, largest_fitting, main, resisting_batch
-from project.memory import peak_bytes
+from project.largest_batch.__main__ import (
+    Scene,
+    bytes_of,
+    fitting,
+    largest_fitting,
+    main,
+    resisting_batch,
+)
+from project.largest_batch.memory import peak_bytes
 from tests.models import CurvedSegmenter, SpatialClassifier
 
 CPU = torch.device("cpu")

@@ -1,0 +1,1 @@
+"""The largest batch that an experiment fits into memory."""
