@@ -13,7 +13,7 @@ from PIL import Image, PngImagePlugin
 from project.attacks import Attack
 from project.cli.attack import attack_main
 from project.core.errors import InputError
-from project.data.dealing import DealtBatchSampler
+from project.data.samplers import DealtBatchSampler
 from project.evaluation import Pass
 from project.explain import Again, Difference, FinishedRun
 from project.explain.__main__ import main

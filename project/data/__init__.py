@@ -5,18 +5,17 @@ import os
 # Set before albumentations is imported: it would ask the internet for a newer version.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
-from project.data.augmentation import Augmentation, ResizedCrop, ScaledCrop
+from project.data.augmentation import Augmentation, ResizedCrop, ScaledCrop, TracerAugmentation
 from project.data.camvid import CamVidData
 from project.data.cityscapes import CityscapesData
 from project.data.cutouts import CutoutData
 from project.data.datamodule import AttackDataModule
-from project.data.dealing import DealtBatchSampler
-from project.data.frame import CentreCrop, Frame, Native, PadToSquare, Stretch
+from project.data.eval_transform import CentreCrop, Frame, Native, PadToSquare, Stretch
 from project.data.image_list import ImageListData
-from project.data.saliency_augmentation import TracerAugmentation
 from project.data.saliency_folder import SaliencyFolderData
 from project.data.salient_objects import SalientObjectData
 from project.data.sample_set import SampleSet
+from project.data.samplers import DealtBatchSampler
 from project.data.shapes_data import ShapesData
 from project.data.verify import DataError
 from project.data.voc import VOCData

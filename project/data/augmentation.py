@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from project.core.randomness import generator
-from project.data.frame import RESIZING, Frame, pad_to
+from project.data.eval_transform import RESIZING, Frame, pad_to
 from project.data.sample_set import SampleSet
 
 
@@ -133,3 +133,46 @@ class Augmented(Dataset[dict[str, Tensor]]):
         draw = generator("augmentation", self.seed, epoch, index)
         self._transform.set_random_seed(int(torch.randint(2**31, (), generator=draw)))
         return self.samples.sample(index, self._transform)
+
+
+_BLUR = (3, 5)  # sides of the kernel in pixels
+_NOISE = (5**0.5 / 255, 20**0.5 / 255)  # standard deviation, from a variance of 5 to 20 levels²
+
+
+class TracerAugmentation(Augmentation):
+    """At most one turn or mirror image, one change of tone and one blur, then the frame.
+
+    Each kind is drawn with its own probability; its members (mirror left and right, mirror up and
+    down, quarter turns; contrast, gamma, brightness; motion, median and Gaussian blur, Gaussian
+    noise) are equally likely.
+
+    Source: "hard" augmentation of https://github.com/Karel911/TRACER [code]; limits that it leaves
+    to its library are those of albumentations, 20 %.
+
+    Args:
+        flip: probability of a turn or mirror image.
+        tone: probability of a change of tone.
+        blur: probability of blur or noise.
+    """
+
+    def __init__(self, flip: float = 0.5, tone: float = 0.5, blur: float = 0.5) -> None:
+        super().__init__(flip)
+        self.tone = tone
+        self.blur = blur
+
+    def compose(self, frame: Frame) -> Any:
+        """Return the whole training transform as one albumentations callable."""
+        turns = [A.HorizontalFlip(p=1), A.VerticalFlip(p=1), A.RandomRotate90(p=1)]
+        tones = [
+            A.RandomBrightnessContrast(brightness_limit=0, contrast_limit=0.2, p=1),
+            A.RandomGamma(p=1),
+            A.RandomBrightnessContrast(brightness_limit=0.2, contrast_limit=0, p=1),
+        ]
+        blurs = [
+            A.MotionBlur(_BLUR, p=1),
+            A.MedianBlur(_BLUR, p=1),
+            A.GaussianBlur(_BLUR, p=1),
+            A.GaussNoise(_NOISE, p=1),
+        ]
+        kinds = ((turns, self.flip), (tones, self.tone), (blurs, self.blur))
+        return A.Compose([*(A.OneOf(steps, p=p) for steps, p in kinds), *self.geometry(frame)])

@@ -8,8 +8,8 @@ from typing import Literal
 from project.core.losses import VOID
 from project.data.augmentation import Augmentation
 from project.data.datamodule import AttackDataModule
+from project.data.eval_transform import Frame
 from project.data.files import MaskedFile, SegmentationFiles, images_under, require_folder
-from project.data.frame import Frame
 from project.data.verify import OnError
 
 CITYSCAPES_CLASSES = (

@@ -13,7 +13,7 @@ from project.core.errors import InputError
 from project.data.augmentation import Augmentation
 from project.data.datamodule import AttackDataModule
 from project.data.decoding import Pixels
-from project.data.frame import Frame, Native
+from project.data.eval_transform import Frame, Native
 from project.data.sample_set import SampleSet
 from project.data.verify import OnError
 

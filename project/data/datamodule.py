@@ -13,13 +13,12 @@ from torch.utils.data import DataLoader
 
 from project.core.errors import InputError
 from project.data.augmentation import Augmentation, Augmented
-from project.data.batch import Batch, collate
-from project.data.dealing import DealtBatchSampler, EpochSampler
-from project.data.frame import Frame, Native
-from project.data.resuming import ResumableLoader, TrainingBatches
+from project.data.eval_transform import Frame, Native
+from project.data.loader import Batch, WatchedLoader, collate
+from project.data.resumable_loader import ResumableLoader, TrainingBatches
 from project.data.sample_set import SampleSet
+from project.data.samplers import DealtBatchSampler, EpochSampler
 from project.data.verify import OnError, verify_samples
-from project.data.workers import WatchedLoader
 
 Loader = TypeVar("Loader", bound=WatchedLoader)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from project.core.losses import VOID
 from project.data.decoding import Pixels, SampleError, read_mask, read_rgb, require_same_size
-from project.data.frame import Frame
+from project.data.eval_transform import Frame
 from project.data.sample_set import SampleSet
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")

@@ -8,8 +8,8 @@ from pathlib import Path
 from project.core.errors import InputError
 from project.data.augmentation import Augmentation
 from project.data.datamodule import AttackDataModule
+from project.data.eval_transform import Frame
 from project.data.files import ClassificationFiles, LabelledFile, images_under, require_folder
-from project.data.frame import Frame
 from project.data.verify import OnError
 
 IMAGENET_CLASSES = 1000

@@ -10,7 +10,7 @@ from project.core.errors import InputError
 from project.core.losses import VOID
 from project.data.datamodule import AttackDataModule
 from project.data.decoding import Pixels
-from project.data.frame import Frame
+from project.data.eval_transform import Frame
 from project.data.sample_set import SampleSet
 
 

@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 from project.core.errors import InputError
 from project.core.identity import digest
 from project.data.decoding import Pixels, SampleError
-from project.data.frame import Frame
+from project.data.eval_transform import Frame
 
 Task = Literal["classification", "segmentation"]
 RawTarget = int | Pixels

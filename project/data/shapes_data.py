@@ -10,7 +10,7 @@ from project.core.errors import InputError
 from project.data.augmentation import Augmentation
 from project.data.datamodule import AttackDataModule
 from project.data.decoding import Pixels
-from project.data.frame import Frame
+from project.data.eval_transform import Frame
 from project.data.sample_set import RawTarget, SampleSet, Task
 from project.data.shapes import DRAWING_VERSION, SHAPE_NAMES, Drawing, draw
 from project.data.verify import OnError

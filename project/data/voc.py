@@ -6,8 +6,8 @@ from pathlib import Path
 
 from project.data.augmentation import Augmentation
 from project.data.datamodule import AttackDataModule
+from project.data.eval_transform import Frame
 from project.data.files import MaskedFile, SegmentationFiles, images_under, require_folder
-from project.data.frame import Frame
 from project.data.verify import OnError
 
 VOC_CLASSES = (

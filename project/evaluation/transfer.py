@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from project.core.errors import InputError
 from project.data import AttackDataModule
-from project.data.batch import first_images
+from project.data.loader import first_images
 from project.evaluation.feature_distances import FeatureDistances
 from project.evaluation.gathering import gathered
 from project.evaluation.intervals import with_intervals

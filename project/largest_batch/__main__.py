@@ -35,7 +35,7 @@ from project.cli.attack import AttackCLI
 from project.core.errors import InputError, plain_errors
 from project.core.losses import VOID, valid_elements
 from project.data import AttackDataModule
-from project.data.batch import collate
+from project.data.loader import collate
 from project.data.sample_set import SampleSet
 from project.evaluation import Pass, TransferEvaluation, plan_passes
 from project.largest_batch.memory import peaks

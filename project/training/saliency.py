@@ -10,7 +10,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from project.core.errors import InputError
-from project.data.batch import Batch
+from project.data.loader import Batch
 from project.saliency.tracer.network import TracerNetwork, TracerOutput
 from project.training.optimisation import make_optimizer, make_schedule
 from project.training.pixel_intensity import edge_target, pixel_intensity_loss

@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from project.data.batch import Batch
 from project.data.datamodule import AttackDataModule
+from project.data.loader import Batch
 from project.victims import Victim, VictimCheckError
 from project.victims.check import misfits
 

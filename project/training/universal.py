@@ -15,7 +15,7 @@ from project.attacks.gradient.transforms import InputTransform
 from project.core.errors import InputError
 from project.core.losses import valid_elements
 from project.core.randomness import Draws
-from project.data.batch import Batch
+from project.data.loader import Batch
 from project.metrics import Rate
 from project.threat_models import Linf
 from project.training.optimisation import make_schedule

@@ -11,7 +11,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from project.core.errors import InputError
-from project.data.batch import Batch
+from project.data.loader import Batch
 from project.training.batch_norm_policy import BatchNorm, make_policy
 from project.training.optimisation import make_optimizer, make_schedule
 from project.training.robust import RobustLoss

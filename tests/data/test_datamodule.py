@@ -7,7 +7,7 @@ from lightning import LightningModule, Trainer
 from project.core.errors import InputError
 from project.core.identity import describe, digest
 from project.data import Augmentation, CamVidData, CentreCrop, Native, ShapesData, Stretch, VOCData
-from project.data.batch import first_images
+from project.data.loader import first_images
 from tests.data.files import blocks, camvid, photo, save
 
 

@@ -18,7 +18,7 @@ from project.data import (
     TracerAugmentation,
     VOCData,
 )
-from project.data.saliency_files import read_object_mask
+from project.data.saliency_folder import read_object_mask
 from tests.data.files import labelled, photo, save, truncate
 
 IMAGES, MASKS = "DUTS-TR/DUTS-TR-Image", "DUTS-TR/DUTS-TR-Mask"

@@ -12,7 +12,7 @@ from project.attacks import PGD
 from project.callbacks import AdversarialBatches
 from project.data import AttackDataModule
 from project.data.decoding import Pixels
-from project.data.frame import Frame
+from project.data.eval_transform import Frame
 from project.data.sample_set import SampleSet
 from project.training import ClassifierTraining
 from project.training.robust import AdversarialLoss

@@ -19,8 +19,8 @@ from project.callbacks.experiment.images_of_a_pass import Crafting, stacked_imag
 from project.core.errors import InputError
 from project.core.identity import describe
 from project.core.yaml_keys import require_text_keys
-from project.data.batch import first_images
 from project.data.datamodule import AttackDataModule
+from project.data.loader import first_images
 from project.evaluation import Pass, TransferEvaluation, plan_passes
 from project.storage.store import Store
 from project.victims.acceleration import Acceleration

@@ -15,7 +15,7 @@ from project.callbacks.common import first_callback
 from project.callbacks.experiment.attack import AttackCallback
 from project.callbacks.experiment.time_left import loaded_batch
 from project.core.errors import InputError
-from project.data.dealing import DealtBatchSampler
+from project.data.samplers import DealtBatchSampler
 
 _FILLS = itertools.count()  # experiments of this process so far; the same on every process
 

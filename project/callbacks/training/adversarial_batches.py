@@ -19,8 +19,8 @@ from project.callbacks.training.moved_samples import MovedSamples
 from project.core.errors import InputError
 from project.core.losses import cross_entropy, mean_over_valid, valid_elements
 from project.core.randomness import Draws, derived_seed
-from project.data.batch import Batch
 from project.data.datamodule import AttackDataModule
+from project.data.loader import Batch
 from project.training import VictimTraining
 
 Combine = Literal["max", "average", "random"]

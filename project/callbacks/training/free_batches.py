@@ -10,8 +10,8 @@ import torch
 from project.attacks import Attack
 from project.callbacks.training.adversarial_batches import AdversarialBatches
 from project.core.errors import InputError
-from project.data.batch import Batch
 from project.data.datamodule import AttackDataModule
+from project.data.loader import Batch
 from project.threat_models import Linf
 
 

@@ -11,8 +11,8 @@ from project.attacks.core.attack import frozen
 from project.attacks.core.query import query
 from project.callbacks.training.adversarial_batches import attacked, share_wrong, worst_of
 from project.core.losses import valid_elements
-from project.data.batch import Batch, collate
 from project.data.datamodule import AttackDataModule
+from project.data.loader import Batch, collate
 from project.victims import Victim
 
 

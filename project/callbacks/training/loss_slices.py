@@ -15,7 +15,7 @@ from project.callbacks.training.training_folder import TrainingFolder
 from project.core.errors import InputError
 from project.core.losses import cross_entropy, mean_over_valid, valid_elements
 from project.core.randomness import Draws
-from project.data.batch import Batch, collate
+from project.data.loader import Batch, collate
 from project.storage.files import replace_file
 from project.training import VictimTraining
 

@@ -14,7 +14,7 @@ from project.callbacks.common import training_scene
 from project.callbacks.training.adversarial_batches import AdversarialBatches
 from project.callbacks.training.held_out import HeldOut
 from project.core.errors import InputError
-from project.data.batch import Batch
+from project.data.loader import Batch
 from project.training import VictimTraining
 from project.victims import Victim
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from project.callbacks.common import training_scene, versions
 from project.callbacks.training.history_logger import HistoryLogger
 from project.core.errors import InputError
-from project.data.batch import Batch
+from project.data.loader import Batch
 from project.report.gallery import Sample
 from project.report.pictures import strip
 from project.report.training import TrainingRun, build_training_report, epochs_of

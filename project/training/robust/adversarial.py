@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from project.core.errors import InputError
-from project.data.batch import Batch
+from project.data.loader import Batch
 from project.training.robust.robust_loss import Learner, RobustLoss
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from project.data.batch import Batch
+from project.data.loader import Batch
 
 Kind = Literal["clean", "adversarial"]
 

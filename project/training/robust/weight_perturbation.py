@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from project.core.errors import InputError
-from project.data.batch import Batch
+from project.data.loader import Batch
 from project.training.robust.robust_loss import Learner, RobustLoss
 from project.training.running_statistics import still
 

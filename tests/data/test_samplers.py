@@ -1,6 +1,6 @@
 import pytest
 
-from project.data.dealing import DealtBatchSampler, EpochSampler
+from project.data.samplers import DealtBatchSampler, EpochSampler
 
 SIZES = [(samples, batch) for samples in (1, 2, 7, 8, 9, 23, 64) for batch in (1, 3, 8)]
 

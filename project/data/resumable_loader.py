@@ -8,9 +8,8 @@ from typing import Any, cast
 from torch.utils.data import Sampler
 
 from project.core.errors import InputError
-from project.data.batch import Batch
-from project.data.dealing import EpochSampler
-from project.data.workers import WatchedLoader
+from project.data.loader import Batch, WatchedLoader
+from project.data.samplers import EpochSampler
 
 Keys = list[tuple[int, int]]
 

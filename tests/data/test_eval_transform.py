@@ -4,8 +4,8 @@ import torch
 
 from project.data.augmentation import Augmentation, Augmented, ResizedCrop, ScaledCrop
 from project.data.camvid import CAMVID_CLASSES
+from project.data.eval_transform import CentreCrop, Native, PadToSquare, Stretch
 from project.data.files import ClassificationFiles, LabelledFile, MaskedFile, SegmentationFiles
-from project.data.frame import CentreCrop, Native, PadToSquare, Stretch
 from tests.data.files import PALETTE, blocks, save
 
 FRAMES = {
