@@ -43,7 +43,7 @@ from project.metrics import (
     perceptual_panel,
 )
 from project.metrics.learned import BACKBONE_URLS
-from project.metrics.windows import eight_bit, in_parts
+from project.metrics.sliding_windows import eight_bit, in_parts
 
 Pair = tuple[Tensor, Tensor]
 

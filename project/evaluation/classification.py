@@ -9,7 +9,7 @@ from torch import Tensor
 
 from project.attacks.flow.ssta import PAPER_AREA
 from project.evaluation.plan import Pass
-from project.evaluation.summary import Facts, Summary, column
+from project.evaluation.victim_metrics import Facts, Summary, column
 from project.metrics import PerImageMean, Rate
 from project.storage.rows import Measure
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from project.evaluation.summary import Facts
+from project.evaluation.victim_metrics import Facts
 from project.statistics.bootstrap import Estimate, Floats, bootstrap
 from project.statistics.miou import COLUMNS, Cell, Scores, cells, scores
 from project.storage.rows import Measure

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from project.evaluation.plan import Pass
-from project.evaluation.summary import Facts
+from project.evaluation.victim_metrics import Facts
 from project.metrics import PanelComparison, PerImageMean, split_by_mask
 from project.storage.rows import COLUMNS, Measure
 from project.storage.store import StoredSample

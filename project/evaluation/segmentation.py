@@ -9,7 +9,7 @@ from torch import Tensor
 
 from project.core.losses import VOID
 from project.evaluation.plan import Pass
-from project.evaluation.summary import Facts, Summary
+from project.evaluation.victim_metrics import Facts, Summary
 from project.metrics import Confusion, CountedRate, class_counts, mean_iou, pixel_accuracy
 from project.storage.rows import Measure
 

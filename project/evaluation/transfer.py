@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from project.core.errors import InputError
 from project.data import AttackDataModule
 from project.data.loader import first_images
+from project.evaluation.distributed import gathered
 from project.evaluation.feature_distances import FeatureDistances
-from project.evaluation.gathering import gathered
 from project.evaluation.intervals import with_intervals
-from project.evaluation.meter import Judge, PassMeter, judges
+from project.evaluation.pass_metrics import Judge, PassMeter, judges
 from project.evaluation.plan import CLEAN, Pass
 from project.evaluation.quality import visibility
-from project.evaluation.summary import Facts, column
+from project.evaluation.victim_metrics import Facts, column
 from project.metrics import (
     FeatureExtractor,
     PanelComparison,

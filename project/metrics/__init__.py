@@ -7,38 +7,27 @@ Convention
     features   N x D, a row per image; what FID and KID compare
 """
 
-from project.metrics.comparison import PerceptualMetric
-from project.metrics.distances import (
+from project.metrics.evaluated_once import Ledger, LedgerError
+from project.metrics.features import (
+    FeatureExtractor,
+    Features,
+    FeatureSet,
+    InceptionFeatures,
+    VictimFeatures,
+    feature_panel,
+)
+from project.metrics.fid_kid import (
     BIASED_BELOW,
     frechet_distance,
     kernel_distance,
     paired_kernel_distance,
 )
-from project.metrics.edges import SCC
-from project.metrics.feature_set import Features, FeatureSet
-from project.metrics.features import (
-    FeatureExtractor,
-    InceptionFeatures,
-    VictimFeatures,
-    feature_panel,
-)
-from project.metrics.fidelity import UQI, UQISewar
 from project.metrics.flows import flow_facts
-from project.metrics.information import VIFp
 from project.metrics.learned import DISTS, LPIPS
-from project.metrics.ledger import Ledger, LedgerError
-from project.metrics.means import Mean, PerImageMean
-from project.metrics.panel import PERCEPTUAL_NAMES, perceptual_panel, size_notices
-from project.metrics.panel_comparison import PanelComparison
-from project.metrics.perceptual import (
-    L0,
-    L2,
-    MSE,
-    PSNR,
-    Linf,
-    split_by_mask,
-)
+from project.metrics.panel import PERCEPTUAL_NAMES, PanelComparison, perceptual_panel, size_notices
+from project.metrics.perceptual_metric import PerceptualMetric
 from project.metrics.rates import CountedRate, Interval, Rate, wilson_interval
+from project.metrics.scc import SCC
 from project.metrics.segmentation import (
     Confusion,
     class_counts,
@@ -46,7 +35,18 @@ from project.metrics.segmentation import (
     mean_iou,
     pixel_accuracy,
 )
-from project.metrics.structural import MSSSIM, SSIM
+from project.metrics.size_of_change import (
+    L0,
+    L2,
+    MSE,
+    PSNR,
+    Linf,
+    split_by_mask,
+)
+from project.metrics.ssim import MSSSIM, SSIM
+from project.metrics.states import Mean, PerImageMean
+from project.metrics.uqi import UQI, UQISewar
+from project.metrics.vif import VIFp
 
 __all__ = [
     "BIASED_BELOW",

@@ -16,7 +16,7 @@ from torch import Tensor
 from torchmetrics.functional.image.dists import DISTSNetwork
 from torchvision.models import AlexNet_Weights, SqueezeNet1_1_Weights, VGG16_Weights
 
-from project.metrics.comparison import PerceptualMetric
+from project.metrics.perceptual_metric import PerceptualMetric
 
 Net = Literal["squeeze", "alex", "vgg"]
 

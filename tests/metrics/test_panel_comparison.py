@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from project.metrics import LPIPS, PERCEPTUAL_NAMES, PanelComparison, perceptual_panel
-from project.metrics import windows as module
+from project.metrics import sliding_windows as module
 from tests.metrics.pairs import pair, scenes
 
 PLAIN = [name for name in PERCEPTUAL_NAMES if not name.startswith(("lpips", "dists"))]

@@ -15,7 +15,7 @@ from project.callbacks.experiment.console import aligned
 from project.callbacks.experiment.images_of_a_pass import Crafting
 from project.callbacks.experiment.time_left import Share, loaded_batch, shares, told_duration
 from project.evaluation import Pass, TransferEvaluation
-from project.evaluation.gathering import from_all
+from project.evaluation.distributed import from_all
 
 
 class Cost(NamedTuple):

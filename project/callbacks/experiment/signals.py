@@ -9,7 +9,7 @@ import time
 
 import lightning as L
 
-from project.evaluation.gathering import from_all
+from project.evaluation.distributed import from_all
 
 _LOOK = 1.0  # seconds between two looks at the parent
 

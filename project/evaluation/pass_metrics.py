@@ -11,7 +11,7 @@ from project.evaluation.classification import ClassificationJudge, Classificatio
 from project.evaluation.plan import Pass
 from project.evaluation.quality import Quality
 from project.evaluation.segmentation import SegmentationJudge, SegmentationSummary
-from project.evaluation.summary import Summary
+from project.evaluation.victim_metrics import Summary
 from project.metrics import Ledger
 from project.storage.rows import Measure
 

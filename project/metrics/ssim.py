@@ -17,8 +17,8 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor
 
-from project.metrics.comparison import PerceptualMetric
-from project.metrics.windows import gaussian_mean
+from project.metrics.perceptual_metric import PerceptualMetric
+from project.metrics.sliding_windows import gaussian_mean
 
 _WINDOW = 11
 _SIGMA = 1.5

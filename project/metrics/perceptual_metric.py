@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from project.metrics.windows import checked_pair, eight_bit, in_parts
+from project.metrics.sliding_windows import checked_pair, eight_bit, in_parts
 
 Side = TypeVar("Side")
 

@@ -102,7 +102,7 @@ def test_kid_is_the_formula_pair_by_pair():
 def test_kid_in_blocks_is_kid_at_once(monkeypatch):
     first, second = sets(9, 7)
     expected = kernel_distance(first, second)
-    monkeypatch.setattr("project.metrics.distances._ROWS", 2)
+    monkeypatch.setattr("project.metrics.fid_kid._ROWS", 2)
     assert kernel_distance(first, second) == pytest.approx(expected, rel=1e-13)
 
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from project.metrics.comparison import PerceptualMetric
-from project.metrics.windows import gaussian_mean
+from project.metrics.perceptual_metric import PerceptualMetric
+from project.metrics.sliding_windows import gaussian_mean
 
 _SIZES = (17, 9, 5, 3)
 _NOISE = 2.0

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from project.metrics.comparison import PerceptualMetric
-from project.metrics.windows import box_sum
+from project.metrics.perceptual_metric import PerceptualMetric
+from project.metrics.sliding_windows import box_sum
 
 _WINDOW = 8
 _PIXELS = _WINDOW**2

@@ -14,8 +14,8 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from project.metrics.comparison import PerceptualMetric
-from project.metrics.windows import checked_pair, eight_bit
+from project.metrics.perceptual_metric import PerceptualMetric
+from project.metrics.sliding_windows import checked_pair, eight_bit
 
 
 class SizeOfChange(PerceptualMetric[Tensor]):

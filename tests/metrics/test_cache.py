@@ -1,6 +1,6 @@
 import torch
 
-from project.metrics.kept import Kept
+from project.metrics.cache import Kept
 
 
 def made(values, log=None):
