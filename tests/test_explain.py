@@ -17,7 +17,7 @@ from project.data.samplers import DealtBatchSampler
 from project.evaluation import Pass
 from project.explain import Again, Difference, FinishedRun
 from project.explain.__main__ import main
-from project.explain.sparkline import sparkline
+from project.explain.story import sparkline
 from project.explain.views import view
 from project.storage.rows import read_rows
 from project.storage.store import StoredSample

@@ -11,7 +11,6 @@ from project.callbacks.common import versions
 from project.evaluation import Pass
 from project.explain.again import Again
 from project.explain.finished import FinishedRun
-from project.explain.sparkline import sparkline
 from project.explain.views import view
 from project.report.classes import class_name
 from project.report.columns import column
@@ -129,3 +128,28 @@ def _traces(again: Again) -> list[str]:
 def _curve(values: Sequence[float]) -> str:
     ends = f"{number(values[0], 4)} → {number(values[-1], 4)}"
     return ends if len(set(values)) == 1 else f"{sparkline(values)}  {ends}"
+
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(values: Sequence[float], width: int = 40) -> str:
+    """Return a curve as bars from its least to its largest value; a blank is no number.
+
+    Args:
+        values: one per step.
+        width: the most characters; of a longer curve each shows the last step of its share.
+    """
+    curve = np.asarray(values, float)
+    if len(curve) > width:
+        curve = curve[np.arange(1, width + 1) * len(curve) // width - 1]
+    finite = np.isfinite(curve)
+    if not finite.any():
+        return " " * len(curve)
+    low, high = curve[finite].min(), curve[finite].max()
+    with np.errstate(invalid="ignore"):
+        share = (curve - low) / (high - low if high > low else 1)
+    return "".join(
+        _BARS[min(int(one * len(_BARS)), len(_BARS) - 1)] if known else " "
+        for one, known in zip(share, finite, strict=True)
+    )

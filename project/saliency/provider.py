@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from project.core.errors import InputError
 from project.core.samples import Samples
-from project.saliency.kept import KEPT
+from project.saliency.cache import KEPT
 
 SaliencyFunction = Callable[[Tensor], Tensor]
 
@@ -38,7 +38,7 @@ class Saliency(ABC):
     than the images overrides ``maps`` or ``attach``.
 
     Attributes:
-        kept: whether attacks keep the maps (:mod:`project.saliency.kept`): for providers whose map
+        kept: whether attacks keep the maps (:mod:`project.saliency.cache`): for providers whose map
             follows from its image alone, bit for bit, and costs more than reading a file.
     """
 

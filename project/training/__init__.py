@@ -1,6 +1,6 @@
 """Training victims and saliency networks with Lightning."""
 
-from project.training.batch_norm_momentum import BatchNormMomentum
+from project.training.batch_norm import BatchNormMomentum
 from project.training.classifier import ClassifierTraining
 from project.training.saliency import SaliencyTraining
 from project.training.segmenter import SegmenterTraining

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import ModuleDict
 from torchmetrics.classification import MulticlassAccuracy
 
-from project.training.batch_norm_policy import BatchNorm
+from project.training.batch_norm import BatchNorm
 from project.training.robust import RobustLoss
 from project.training.victim_training import Optimizer, Schedule, Stage, VictimTraining
 from project.victims import Victim

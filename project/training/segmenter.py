@@ -9,7 +9,7 @@ from torch.nn import ModuleDict
 
 from project.core.losses import VOID
 from project.metrics.segmentation import Confusion, mean_iou
-from project.training.batch_norm_policy import BatchNorm
+from project.training.batch_norm import BatchNorm
 from project.training.robust import RobustLoss
 from project.training.victim_training import Optimizer, Schedule, Stage, VictimTraining
 from project.victims import Victim

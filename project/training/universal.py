@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.nn import Parameter
 
 from project.attacks.gradient.landscape import Landscape
 from project.attacks.gradient.objectives import CrossEntropy, Objective
@@ -19,7 +20,6 @@ from project.data.loader import Batch
 from project.metrics import Rate
 from project.threat_models import Linf
 from project.training.optimisation import make_schedule
-from project.training.projected_sign import ProjectedSign
 from project.training.training import Training
 from project.training.victim_training import Schedule
 from project.victims import Victim
@@ -171,3 +171,32 @@ class UniversalTraining(Training):
         # compute() has summed over ranks: all hold the same number, and its mean is that number.
         self.log(name, self.fooled.compute().value, prog_bar=True, sync_dist=True)
         self.fooled.reset()
+
+
+class ProjectedSign(torch.optim.Optimizer):
+    r"""Steps along the gradient's sign: $$\delta \leftarrow [\delta - \alpha\,s(\nabla)]_{\pm ε}$$.
+
+    The steepest descent of an L∞ ball, projected onto it; the learning rate is α.
+
+    Args:
+        parameters: what to fit.
+        lr: α, in units of the [0, 1] range.
+        eps: ε, the ball's radius in the same units.
+    """
+
+    def __init__(self, parameters: Iterable[Parameter], lr: float, eps: float) -> None:
+        super().__init__(parameters, {"lr": lr, "eps": eps})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Take one step; returns the closure's loss."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    parameter.sub_(parameter.grad.sign(), alpha=group["lr"])
+                    parameter.clamp_(-group["eps"], group["eps"])
+        return loss

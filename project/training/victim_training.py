@@ -12,11 +12,10 @@ from torch import Tensor
 
 from project.core.errors import InputError
 from project.data.loader import Batch
-from project.training.batch_norm_policy import BatchNorm, make_policy
+from project.training.batch_norm import BatchNorm, make_policy, share_buffers
 from project.training.optimisation import make_optimizer, make_schedule
 from project.training.robust import RobustLoss
 from project.training.robust.robust_loss import Kind, Learner
-from project.training.shared_buffers import share_buffers
 from project.training.training import Training
 from project.victims import Task, Victim
 
@@ -40,7 +39,7 @@ class VictimTraining(Training):
             ``AdversarialBatches`` puts there; None trains on the clean ones.
         batch_norm: whose statistics eval mode uses, those of ``both`` kinds of images, of
             ``clean`` or of ``adversarial`` ones; ``dual`` gives clean ones layers of their own in
-            training, see :class:`~project.training.batch_norm_policy.DualBatchNorm`.
+            training, see :class:`~project.training.batch_norm.DualBatchNorm`.
 
     Raises:
         ValueError: if the victim does another task, or has no BatchNorm to double.

@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from project.saliency.kept import FOLDER_VARIABLE, KEPT
+from project.saliency.cache import FOLDER_VARIABLE, KEPT
 from project.saliency.tracer import TracerNetwork
 from tests.saliency.filled import fill
 

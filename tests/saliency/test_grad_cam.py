@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from project.saliency import GradCAM
-from project.saliency.features import spatial
+from project.saliency.grad_cam import spatial
 from project.saliency.provider import Scene
 from project.victims import ClassificationVictim, EnsembleVictim, SegmentationVictim
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted

@@ -12,11 +12,10 @@ import timm
 import torch
 import torch.nn.functional as F
 
+from project.saliency.tracer.attention import high_pass
 from project.saliency.tracer.blocks import SameConv2d
-from project.saliency.tracer.edge import high_pass
-from project.saliency.tracer.encoder import Encoder
+from project.saliency.tracer.encoder import Encoder, from_timm
 from project.saliency.tracer.network import TracerNetwork
-from project.saliency.tracer.timm_names import from_timm
 from project.victims.victim import IMAGENET_MEAN, IMAGENET_STD
 from tests.saliency.filled import fill
 

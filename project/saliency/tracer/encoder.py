@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from project.saliency.tracer.attention import FrequencyEdge
 from project.saliency.tracer.blocks import MBConv, SameConv2d, batch_norm
-from project.saliency.tracer.edge import FrequencyEdge
 
 TracerVariant = Literal["b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7"]
 
@@ -115,3 +115,40 @@ def rounded(channels: float) -> int:
     """Round to a multiple of 8, but not down by more than a tenth."""
     nearest = max(8, int(channels + 4) // 8 * 8)
     return nearest if nearest >= 0.9 * channels else nearest + 8
+
+
+_SQUEEZE = {"se.conv_reduce": "_se_reduce", "se.conv_expand": "_se_expand"}
+_PLAIN = {
+    "conv_dw": "_depthwise_conv",
+    "bn1": "_bn1",
+    "conv_pw": "_project_conv",
+    "bn2": "_bn2",
+    **_SQUEEZE,
+}
+_EXPANDING = {
+    "conv_pw": "_expand_conv",
+    "bn1": "_bn0",
+    "conv_dw": "_depthwise_conv",
+    "bn2": "_bn1",
+    "conv_pwl": "_project_conv",
+    "bn3": "_bn2",
+    **_SQUEEZE,
+}
+
+
+def from_timm(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the weights of timm's ``tf_efficientnet_b*`` to the encoder's; the head falls away."""
+    renamed: dict[str, Tensor] = {}
+    places: dict[str, int] = {}
+    for name, value in weights.items():
+        parts = name.split(".")
+        if parts[0] in ("conv_stem", "bn1"):
+            parts[0] = {"conv_stem": "_conv_stem", "bn1": "_bn0"}[parts[0]]
+            renamed[".".join(parts)] = value
+        elif parts[0] == "blocks":
+            block = ".".join(parts[:3])
+            place = places.setdefault(block, len(places))
+            names = _EXPANDING if f"{block}.conv_pwl.weight" in weights else _PLAIN
+            inner = names[".".join(parts[3:-1])]
+            renamed[f"_blocks.{place}.{inner}.{parts[-1]}"] = value
+    return renamed

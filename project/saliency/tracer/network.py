@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from project.core.errors import InputError
 from project.saliency.tracer.attention import ObjectAttention
 from project.saliency.tracer.decoder import Aggregation, ReceptiveField
-from project.saliency.tracer.encoder import SCALES, Encoder, TracerVariant
-from project.saliency.tracer.timm_names import from_timm
+from project.saliency.tracer.encoder import SCALES, Encoder, TracerVariant, from_timm
 from project.victims.networks import build, timm_names
 
 __all__ = ["STRIDE", "TracerNetwork", "TracerOutput", "TracerVariant"]

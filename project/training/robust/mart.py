@@ -8,8 +8,7 @@ from torch import Tensor
 from project.core.errors import InputError
 from project.core.losses import cross_entropy, differentiable_kl, full_precision, valid_elements
 from project.data.loader import Batch
-from project.training.robust.robust_loss import Learner, RobustLoss
-from project.training.robust.valid_mean import valid_mean
+from project.training.robust.robust_loss import Learner, RobustLoss, valid_mean
 
 
 class MART(RobustLoss):

@@ -9,6 +9,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from project.core.losses import valid_elements
 from project.data.loader import Batch
 
 Kind = Literal["clean", "adversarial"]
@@ -40,3 +41,17 @@ class RobustLoss(ABC):
     @abstractmethod
     def __call__(self, learner: Learner, batch: Batch) -> Tensor:
         """Return the scalar to minimise."""
+
+
+def valid_mean(values: Tensor, target: Tensor) -> Tensor:
+    """Return the mean over the batch's valid elements, as the criteria take it; 0 without any.
+
+    Args:
+        values: (N, …), one per element.
+        target: of the same shape, which tells what is void.
+
+    Returns:
+        Scalar; void elements get gradient 0.
+    """
+    valid = valid_elements(target)
+    return values.masked_fill(~valid, 0).sum() / valid.sum().clamp(min=1)

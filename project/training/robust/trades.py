@@ -7,8 +7,7 @@ from torch import Tensor
 from project.core.errors import InputError
 from project.core.losses import differentiable_kl
 from project.data.loader import Batch
-from project.training.robust.robust_loss import Learner, RobustLoss
-from project.training.robust.valid_mean import valid_mean
+from project.training.robust.robust_loss import Learner, RobustLoss, valid_mean
 
 
 class TRADES(RobustLoss):

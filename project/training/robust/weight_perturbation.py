@@ -12,8 +12,8 @@ from torch.func import functional_call
 
 from project.core.errors import InputError
 from project.data.loader import Batch
+from project.training.batch_norm import still
 from project.training.robust.robust_loss import Learner, RobustLoss
-from project.training.running_statistics import still
 
 _TINY = 1e-20  # as in the authors' code; a gradient of 0 perturbs nothing
 

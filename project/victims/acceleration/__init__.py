@@ -1,7 +1,6 @@
 """Faster copies of victims, for attacks: the same function, made of cheaper steps."""
 
-from project.victims.acceleration.copies import Accelerated, accelerated
-from project.victims.acceleration.difference import Difference
+from project.victims.acceleration.copies import Accelerated, Difference, accelerated
 from project.victims.acceleration.options import Acceleration
 
 __all__ = ["Accelerated", "Acceleration", "Difference", "accelerated"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from project.core.errors import InputError
 from project.victims.acceleration.checkpointing import checkpoint_blocks
 from project.victims.acceleration.compiling import compile_network
-from project.victims.acceleration.difference import Difference
 from project.victims.acceleration.folding import fold
 from project.victims.acceleration.networks import first_inputs, networks
 from project.victims.acceleration.options import Acceleration
@@ -136,4 +135,35 @@ def _require_equal(option: str, difference: Difference) -> None:
         raise InputError(
             f"option {option} must leave the logits as they are up to rounding, {_TOLERANCE} of "
             f"the largest, but {difference}. Switch acceleration.{option} off for this source."
+        )
+
+
+class Difference(NamedTuple):
+    """How far the logits of a copy are from those of the victim.
+
+    Attributes:
+        absolute: largest difference of any logit.
+        relative: the same as a share of the largest logit's size.
+        agreement: share of images (for a segmenter, of pixels) with the same predicted class.
+    """
+
+    absolute: float = 0.0
+    relative: float = 0.0
+    agreement: float = 1.0
+
+    @classmethod
+    def between(cls, logits: Tensor, reference: Tensor) -> Self:
+        """Compare logits (N, K, ...) with those of the victim."""
+        absolute = float((logits - reference).abs().max())
+        same = logits.argmax(1) == reference.argmax(1)
+        return cls(
+            absolute,
+            absolute / max(float(reference.abs().max()), 1e-12),
+            float(same.double().mean()),
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"logits differ by at most {self.absolute:.1e} ({self.relative:.1e} of the largest), "
+            f"{self.agreement:.2%} of the predicted classes are the same"
         )

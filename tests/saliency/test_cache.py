@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from project.saliency import TRACER, FrequencyTuned, Saliency
-from project.saliency.kept import FOLDER_VARIABLE, KEPT, KeptMaps
+from project.saliency.cache import FOLDER_VARIABLE, KEPT, KeptMaps
 from project.saliency.provider import Scene, saliency_maps
 from tests.models import eight_bit_images
 

@@ -9,16 +9,18 @@ others train) stays as it is under each of them.
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection
-from contextlib import nullcontext
-from typing import Literal, get_args
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any, Literal, get_args
 
+import torch.distributed as dist
+from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from project.core.errors import InputError
 from project.training.robust.robust_loss import Kind
-from project.training.running_statistics import still, tracking_layers
 
 BatchNorm = Literal["both", "clean", "adversarial", "dual"]
 
@@ -128,3 +130,63 @@ def make_policy(name: BatchNorm, victim: nn.Module) -> BatchNormPolicy:
     if name == "both":
         return BatchNormPolicy(("clean", "adversarial"), ())
     return BatchNormPolicy((name,), (name,))
+
+
+class BatchNormMomentum(Callback):
+    """Give every BatchNorm layer one momentum before the first step.
+
+    EfficientNet's 0.01 means over some hundred steps: after a training of that length the running
+    statistics still hold a share of their start, 0 and 1 (0.99^100 is 37 %), and the network is
+    much worse in eval mode than it was in training.
+
+    Args:
+        momentum: share of the newest batch, in (0, 1]; 0.1 is torch's own default.
+    """
+
+    def __init__(self, momentum: float = 0.1) -> None:
+        self.momentum = momentum
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Set it, if this is a training."""
+        if stage != "fit":
+            return
+        for layer in pl_module.modules():
+            if isinstance(layer, _BatchNorm):
+                layer.momentum = self.momentum
+
+
+def tracking_layers(network: nn.Module) -> dict[str, nn.Module]:
+    """Return the layers with running statistics by name.
+
+    They are known by their flag and not by their class: libraries have BatchNorm of their own.
+    """
+    return {
+        name: layer
+        for name, layer in network.named_modules()
+        if getattr(layer, "track_running_stats", False) is True
+    }
+
+
+@contextmanager
+def still(network: nn.Module) -> Iterator[None]:
+    """Let layers in train mode normalise by their batch without remembering its statistics."""
+    layers: list[Any] = [layer for layer in tracking_layers(network).values() if layer.training]
+    for layer in layers:
+        layer.track_running_stats = False
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.track_running_stats = True
+
+
+def share_buffers(module: nn.Module) -> None:
+    """Give the module of every process the buffers of the first; alone, do nothing.
+
+    DistributedDataParallel does so too, but in the next training forward pass. What comes before
+    it, an attack, a probe, a validation, would meet another network in each process, and none but
+    the first process's would be in a checkpoint.
+    """
+    if dist.is_available() and dist.is_initialized():
+        for buffer in module.buffers():
+            dist.broadcast(buffer, src=0)

@@ -8,9 +8,8 @@ from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 
 from project.training import ClassifierTraining
-from project.training.batch_norm_policy import make_policy
+from project.training.batch_norm import make_policy, still
 from project.training.robust import TRADES, AdversarialLoss
-from project.training.running_statistics import still
 from project.victims import ClassificationVictim
 from project.victims.weights import load_weights
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
