@@ -11,9 +11,9 @@ from typing import Any
 from project.core.errors import InputError, plain_errors
 from project.study.analysis import analysed
 from project.study.answers import answers, measured, write_answers
+from project.study.create import SUFFIX, open_or_make
 from project.study.database import Database
 from project.study.findings import write_findings
-from project.study.making import SUFFIX, open_or_make
 from project.study.raters import invite, invited
 from project.study.screening import MINIMUM, screened
 from project.study.settings import LEAST

@@ -16,10 +16,10 @@ from project.core.errors import InputError
 from project.statistics.detection import fleiss_kappa
 from project.storage.rows import LEADING_FLOATS
 from project.study.answers import Answer, judged, spread
-from project.study.panels import Panel
+from project.study.per_attack import Facts, Share, shares
 from project.study.screening import MINIMUM, Screened, screened
 from project.study.settings import Settings
-from project.study.shares import Facts, Share, shares
+from project.study.stimulus_kind import Panel
 
 
 class Correlation(NamedTuple):

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from project.report.run import Row
 from project.storage.files import replace_file
 from project.study.database import Database
-from project.study.panels import Panel
+from project.study.stimulus_kind import Panel
 
 
 class Answer(NamedTuple):

@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from project.core.errors import InputError
-from project.study.panels import CLEAN, IDENTICAL, OBVIOUS, REFERENCE, Panel
 from project.study.settings import DesignName, Settings
+from project.study.stimulus_kind import CLEAN, IDENTICAL, OBVIOUS, REFERENCE, Panel
 
 MOST_CANDIDATES = 4
 

@@ -16,7 +16,7 @@ from project.statistics.bootstrap import RESAMPLES, Estimate
 from project.storage.files import replace_file
 from project.study.analysis import Findings
 from project.study.designs import DESIGNS
-from project.study.shares import Share
+from project.study.per_attack import Share
 
 
 class Line(NamedTuple):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from project.study.database import Database
 from project.study.designs import DESIGNS
-from project.study.panels import REFERENCE, Panel
+from project.study.stimulus_kind import REFERENCE, Panel
 
 GRACE = 2.0
 """Seconds that an answer may take to arrive after its page's time is up [ours]."""

@@ -8,10 +8,10 @@ import sqlite3
 from collections import Counter
 from typing import NamedTuple
 
+from project.study.assignment import Past, deal
 from project.study.database import Database
-from project.study.dealing import Past, deal
 from project.study.designs import DESIGNS
-from project.study.panels import Panel
+from project.study.stimulus_kind import Panel
 
 
 class Rater(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal
 
 from project.core.errors import InputError
@@ -73,3 +74,12 @@ class Settings:
 
 
 LEAST = {"images": 1, "pages": 1, "candidates": 0, "checks": 0, "seconds": 5, "seed": 0}
+
+
+_TEXT = Path(__file__).parent / "pages/consent.txt"
+
+
+def paragraphs(settings: Settings) -> list[str]:
+    """Return the consent text of a study, paragraph by paragraph."""
+    text = settings.consent or _TEXT.read_text(encoding="utf-8")
+    return [part.strip() for part in text.split("\n\n") if part.strip()]

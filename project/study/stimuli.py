@@ -15,8 +15,8 @@ from project.report.run import Row, Run
 from project.study.designs import DESIGNS
 from project.study.distortions import obvious
 from project.study.examples import png
-from project.study.panels import CLEAN, OBVIOUS, Panel
 from project.study.settings import Settings
+from project.study.stimulus_kind import CLEAN, OBVIOUS, Panel
 
 
 class Stimulus(NamedTuple):

@@ -27,11 +27,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from project.study.consent import paragraphs
 from project.study.examples import examples
 from project.study.judging import Judging
 from project.study.raters import Rater, consent, find, hashed
 from project.study.security import Guarded, read_form
+from project.study.settings import paragraphs
 
 _HERE = Path(__file__).parent / "pages"
 _COOKIE = "rater"

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from lightning.pytorch.loggers import Logger
 
 from project.tracking.experiments import experiments
-from project.tracking.guard import harmless
+from project.tracking.never_fatal import harmless
 
 
 @harmless()

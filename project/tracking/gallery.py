@@ -9,7 +9,7 @@ import wandb
 from project.report.gallery import Sample
 from project.report.pictures import strip
 from project.report.run import Row, Run
-from project.tracking.spread import spread
+from project.tracking.subsample import spread
 
 MOST_SAMPLES = 48  # of all attacks and sources together
 _HEIGHT = 112  # pixels; a row of a dashboard's table is no higher

@@ -9,8 +9,8 @@ import wandb
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
-from project.tracking.guard import harmless
 from project.tracking.login import Mode, resolved
+from project.tracking.never_fatal import harmless
 
 _TO_START, _TO_FINISH = 20, 300  # seconds
 _INSTEAD = {"online": "offline", "offline": "disabled"}

@@ -9,14 +9,14 @@ from typing import Any
 import wandb
 from lightning.pytorch.loggers import Logger
 
-from project.report.masking import flagged_sentences, read_findings
+from project.report.masking import Finding, flagged_sentences, read_findings
 from project.report.run import Run
+from project.storage.rows import Measure
 from project.tracking.alerts import warn_of_masking
+from project.tracking.contact_sheets import contact_sheets
 from project.tracking.experiments import experiments, log_files
 from project.tracking.gallery import gallery_table
-from project.tracking.guard import harmless
-from project.tracking.sheets import contact_sheets
-from project.tracking.tables import findings_table, measures_table, transfer_table
+from project.tracking.never_fatal import harmless
 
 _FILES = (
     *("rows.parquet", "metrics.csv", "run.json", "config.yaml", "report.html"),
@@ -66,3 +66,34 @@ def _heat_map(folder: Path) -> dict[str, wandb.Image]:
 def _facts(run: Run) -> dict[str, Any]:
     """Return run.json without the config's text, whose values are there already."""
     return {name: value for name, value in run.facts.items() if name != "config"}
+
+
+def transfer_table(run: Run) -> wandb.Table:
+    """Return the transfer matrices: a row per attack and source, a column per victim.
+
+    ASR for classification, mIoU for segmentation, in [0, 1]; the first row is the victims' clean
+    accuracy or mIoU.
+    """
+    segmentation = run.task == "segmentation"
+    metric, clean = ("miou", "clean_miou") if segmentation else ("asr", "clean_accuracy")
+    rows = [
+        [attack, source, *(_value(run.measure(metric, attack, source, v)) for v in run.victims)]
+        for attack in run.attacks
+        for source in run.sources(attack)
+    ]
+    before = [clean, "", *(_value(run.clean(clean, victim)) for victim in run.victims)]
+    return wandb.Table(columns=["attack", "source", *run.victims], data=[before, *rows])
+
+
+def measures_table(run: Run) -> wandb.Table:
+    """Return metrics.csv as a table; the dashboard's heat map is drawn from it."""
+    return wandb.Table(columns=list(Measure._fields), data=[list(m) for m in run.measures])
+
+
+def findings_table(checks: list[Finding]) -> wandb.Table:
+    """Return masking.csv as a table."""
+    return wandb.Table(columns=list(Finding._fields), data=[list(one) for one in checks])
+
+
+def _value(measure: Measure | None) -> float | None:
+    return None if measure is None else measure.value

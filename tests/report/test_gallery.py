@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from project.report import build_report
-from project.report.gallery import Attacked, GalleryKeeper, inside, samples
-from project.report.gallery.arrows import arrows
+from project.report.gallery import Attacked, GalleryKeeper, samples
+from project.report.gallery import embedded as inside
+from project.report.gallery.arrows import arrows, outline
 from project.report.gallery.drawings import THUMBNAIL, class_layer
-from project.report.gallery.outline import outline
-from project.report.gallery.scripts import script_json
+from project.report.gallery.index import script_json
 from project.report.pictures import palette
 from project.storage.rows import read_rows
 from tests.report.conftest import VICTIMS, keep_sample, photo, write_sample

@@ -14,10 +14,9 @@ from project.report.masking import (
     masking_section,
     read_findings,
 )
-from project.report.masking.comparison import gains, not_ahead
-from project.report.masking.findings import findings
-from project.report.masking.outcome import Count, Outcome
-from project.report.masking.traits import Budget, Traits
+from project.report.masking.attack_outcome import Budget, Count, Outcome, Traits
+from project.report.masking.checks_between import gains, not_ahead
+from project.report.masking.section import findings
 from project.storage.rows import write_measures, write_rows
 from tests.report.rows import rows_of, run_of
 from tests.report.test_page import Page

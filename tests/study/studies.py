@@ -11,10 +11,10 @@ from project.study.database import create
 from project.study.designs import DESIGNS
 from project.study.examples import png
 from project.study.judging import Judging
-from project.study.panels import CLEAN, OBVIOUS, Panel
 from project.study.raters import consent, find, invite
 from project.study.settings import Settings
 from project.study.stimuli import Stimulus
+from project.study.stimulus_kind import CLEAN, OBVIOUS, Panel
 
 ATTACKS = ("pgd", "ssta", "stadv")
 SOURCE = "resnet"

@@ -11,10 +11,10 @@ from project.storage.rows import read_rows
 from project.study.__main__ import main
 from project.study.analysis import analysed
 from project.study.answers import Answer, answers, measured, write_answers
+from project.study.create import open_or_make
 from project.study.database import Database
 from project.study.findings import write_findings
 from project.study.judging import Judging
-from project.study.making import open_or_make
 from project.study.raters import consent, find, invite
 from project.study.screening import screened
 from project.study.settings import Settings

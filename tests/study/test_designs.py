@@ -2,8 +2,8 @@ import pytest
 
 from project.core.errors import InputError
 from project.study.designs import DESIGNS
-from project.study.panels import CLEAN, OBVIOUS, REFERENCE, Panel
 from project.study.settings import LEAST, Settings
+from project.study.stimulus_kind import CLEAN, OBVIOUS, REFERENCE, Panel
 
 PAGE = [REFERENCE, Panel("attack", "pgd"), CLEAN]
 PAIR = [OBVIOUS, REFERENCE]

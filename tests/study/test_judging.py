@@ -2,8 +2,8 @@ import pytest
 
 from project.study.database import Database
 from project.study.judging import GRACE, Judging
-from project.study.panels import CLEAN, OBVIOUS, Panel
 from project.study.raters import consent, find, invite
+from project.study.stimulus_kind import CLEAN, OBVIOUS, Panel
 from tests.study.studies import Clock, agreed, coloured, form_for, make_study, panels, rows
 
 

@@ -7,13 +7,13 @@ from PIL import Image
 
 from project.core.errors import InputError
 from project.report.run import Run
+from project.study.create import open_or_make
 from project.study.distortions import obvious
 from project.study.examples import examples, landscape
-from project.study.making import open_or_make
-from project.study.panels import CLEAN, Panel
 from project.study.raters import invite, invited
 from project.study.settings import Settings
 from project.study.stimuli import settled, stimuli
+from project.study.stimulus_kind import CLEAN, Panel
 from tests.study.studies import ATTACKS, SOURCE, make_run
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from project.report.run import Run
+from project.tracking.contact_sheets import MOST_SHEETS, PAIRS, contact_sheets, sheet
 from project.tracking.gallery import MOST_SAMPLES, gallery_table
-from project.tracking.sheets import MOST_SHEETS, PAIRS, contact_sheets, sheet
-from project.tracking.spread import shards, spread
+from project.tracking.subsample import shards, spread
 from tests.report.conftest import make_run
 
 

@@ -7,7 +7,7 @@ from project.storage.rows import Measure, write_measures
 from project.storage.traces import write_traces
 from project.tracking import MirageWandbLogger, refuse_victims, track_run
 from project.tracking.alerts import warn_of_masking
-from project.tracking.tables import transfer_table
+from project.tracking.run import transfer_table
 from tests.report.conftest import make_run
 from tests.tracking.offline import read
 

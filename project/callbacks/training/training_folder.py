@@ -28,7 +28,7 @@ from project.storage.files import replace_file
 from project.storage.history import History
 from project.storage.rows import remove_path
 from project.tracking.experiments import experiments, log_files
-from project.tracking.guard import harmless
+from project.tracking.never_fatal import harmless
 from project.training import VictimTraining
 
 _PACKAGES = ("mirage-attacks", "torch", "lightning", "torchmetrics", "timm")

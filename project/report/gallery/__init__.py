@@ -14,7 +14,7 @@ Beside each file lies what is drawn from it for a browser (:mod:`project.report.
 Older runs have all files of a sample in ``ATTACK/SOURCE/INDEX``, with ``prediction_clean.png``.
 """
 
-from project.report.gallery.keeper import Attacked, GalleryKeeper
 from project.report.gallery.sample import Picture, Sample, samples
+from project.report.gallery.writer import Attacked, GalleryKeeper
 
 __all__ = ["Attacked", "GalleryKeeper", "Picture", "Sample", "samples"]

@@ -15,8 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from project.report.gallery.arrows import arrows
-from project.report.gallery.outline import outline
+from project.report.gallery.arrows import arrows, outline
 from project.report.gallery.sample import LABELS, Sample
 from project.report.pictures import VOID, Bytes, palette
 from project.storage.files import replace_file

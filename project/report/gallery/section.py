@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from project.report.gallery.catalogue import catalogue
 from project.report.gallery.drawings import draw
-from project.report.gallery.inside import embed
-from project.report.gallery.scripts import script_json, write_scripts
+from project.report.gallery.embedded import embed
+from project.report.gallery.index import catalogue, script_json, write_scripts
 from project.report.run import Run
 
 SCRIPTS = tuple(

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from project.report.masking.absolutes import MOST_ZERO, REACHED
-from project.report.masking.comparison import ALPHA, MARGIN
-from project.report.masking.files import write_findings
-from project.report.masking.finding import ORDER, Finding, Verdict
-from project.report.masking.findings import findings
+from project.report.comparison.files import write_markdown
+from project.report.comparison.tables import Cell, Table
+from project.report.masking.attack_outcome import board_of
+from project.report.masking.check import ORDER, Finding, Verdict
+from project.report.masking.checks_alone import CONFIGS, MOST_ZERO, REACHED, gradients, unbounded
+from project.report.masking.checks_between import ALPHA, CONTESTS, MARGIN, Comparison, Contest
 from project.report.numbers import percent
 from project.report.run import Run
+from project.statistics.paired_tests import holm
+from project.storage.files import replace_file
 
 NOTE = (
     "A victim is robust only if attacks that follow its gradient fail for want of a better "
@@ -69,3 +75,81 @@ def masking_section(run: Run) -> MaskingSection | None:
     found = findings(run)
     note = NOTE if "attacks" in run.facts else f"{_UNTOLD} {NOTE}"
     return MaskingSection(found, note) if found else None
+
+
+def findings(run: Run) -> list[Finding]:
+    """Return a finding per check and attacked victim, flagged ones first."""
+    board = board_of(run)
+    contests = {
+        (contest, victim): list(contest.find(board, victim))
+        for contest in CONTESTS
+        for victim in board.victims
+    }
+    corrected = iter(holm([one.p for compared in contests.values() for one in compared]))
+    found = [
+        _finding(contest, victim, [replace(one, corrected=next(corrected)) for one in compared])
+        for (contest, victim), compared in contests.items()
+    ]
+    for victim in board.victims:
+        found += [unbounded(board, victim), gradients(run, victim)]
+    return sorted(found, key=lambda one: ORDER.index(one.verdict))
+
+
+def _finding(contest: Contest, victim: str, compared: Sequence[Comparison]) -> Finding:
+    """Sum up the comparisons of one check on one victim by the one that says most."""
+    if not compared:
+        said = f"needs {contest.needs}"
+        return Finding(contest.name, victim, "not checked", said, f"{CONFIGS} has them.")
+    if flagged := [one for one in compared if one.flagged]:
+        said = f"{contest.flaw}: {_said(flagged, compared)}"
+        return Finding(contest.name, victim, "flagged", said, contest.advice)
+    if undecided := [one for one in compared if one.undecided]:
+        said = f"too few images to tell whether {contest.health}: {_said(undecided, compared)}"
+        return Finding(contest.name, victim, "not checked", said, "Attack more images.")
+    said = f"{contest.health}: {_said(compared, compared)}"
+    return Finding(contest.name, victim, "passed", said)
+
+
+def _said(shown: Sequence[Comparison], compared: Sequence[Comparison]) -> str:
+    """Give the figures of the comparison with the greatest lead."""
+    one = max(shown, key=lambda one: (one.lead, -one.corrected))
+    p = "p < 0.001" if one.corrected < 0.001 else f"p = {one.corrected:.3f}"
+    among = f"; the greatest lead of {len(compared)} comparisons" if len(compared) > 1 else ""
+    return f"{one.weaker}, {one.stronger} ({p}{among})"
+
+
+CSV, MARKDOWN = "masking.csv", "masking.md"
+
+
+def write_findings(folder: Path, found: Sequence[Finding], note: str, command: str | None) -> None:
+    """Write masking.csv and masking.md into a run's folder."""
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(Finding._fields)
+    lines.writerows(found)
+    replace_file(folder / CSV, text.getvalue().encode())
+    rows = [
+        (one.check, [Cell(one.victim), Cell(one.verdict), Cell(one.sentence), Cell(one.advice)])
+        for one in found
+    ]
+    columns = ["victim", "verdict", "finding", "what to run"]
+    table = Table("Can these numbers be believed?", note, "check", columns, rows)
+    write_markdown(folder / MARKDOWN, [table], command)
+
+
+def read_findings(folder: Path) -> list[Finding]:
+    """Read masking.csv from a run's folder; nothing where there is none."""
+    path = folder / CSV
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [Finding(**line) for line in csv.DictReader(file)]  # type: ignore[arg-type]
+
+
+def flagged_sentences(folder: Path) -> list[str]:
+    """Return what a run's folder flags, a sentence each, for terminals and alerts."""
+    return [
+        f"{one.victim} may hide its gradients: {one.sentence}."
+        for one in read_findings(folder)
+        if one.verdict == "flagged"
+    ]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from project.report.masking.traits import Traits, traits_of
+from project.report.masking.attack_outcome import Traits, traits_of
 from project.report.run import Run
 from project.statistics.bootstrap import Floats
 from project.statistics.miou import Counts

@@ -4,10 +4,10 @@ from itertools import product
 import numpy as np
 import pytest
 
-from project.study.dealing import deal
+from project.study.assignment import deal
 from project.study.designs import DESIGNS
-from project.study.panels import REFERENCE, Panel
 from project.study.settings import Settings
+from project.study.stimulus_kind import REFERENCE, Panel
 
 
 def dealt(raters, images, design="paper", attacks=3, **given):

@@ -15,7 +15,7 @@ from PIL import Image
 from project.report.gallery import Sample
 from project.report.run import Row, Run
 from project.tracking.gallery import own_rows
-from project.tracking.spread import shards, spread
+from project.tracking.subsample import shards, spread
 
 MOST_SHEETS = 4  # per attack
 PAIRS = 48  # per sheet

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from PIL import Image
 
 from project.report.embedding import LARGEST_SIDE, data_uri
-from project.report.gallery.catalogue import Data
+from project.report.gallery.index import Data
 from project.report.gallery.sample import Sample
 from project.report.run import Run
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from project.report.masking.finding import Finding
-from project.report.masking.outcome import Board, counted, strongest
-from project.report.masking.traits import UNBOUNDED
+from project.report.masking.attack_outcome import UNBOUNDED, Board, counted, strongest
+from project.report.masking.check import Finding
 from project.report.numbers import percent
 from project.report.run import Row, Run
 

@@ -20,6 +20,8 @@ Set
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -31,6 +33,7 @@ from project.report.columns import column
 from project.report.gallery.drawings import KINDS, drawing
 from project.report.gallery.sample import Sample
 from project.report.run import Row, Run
+from project.storage.files import replace_file
 
 Data = dict[str, Any]
 Rows = Mapping[tuple[str, str, int], Mapping[str, Row]]
@@ -174,3 +177,27 @@ def _rounded(value: float | None, scale: float = 1.0) -> float | str | None:
     if math.isinf(value):
         return "Infinity"
     return float(f"{scale * value:.4g}")
+
+
+def script_json(value: Any) -> str:
+    """Return JSON that is safe inside a script element, whatever names it holds."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def write_scripts(gallery: Path, about: Data, sets: Sequence[Data]) -> str:
+    """Write the catalogue and each set as a script of its own.
+
+    Returns:
+        What the page must find in them, lest it shows another run's.
+    """
+    for stale in gallery.glob("catalogue*.js"):
+        stale.unlink()
+    bodies = [script_json(part) for part in (about, *sets)]
+    stamp = hashlib.sha256("\n".join(bodies).encode()).hexdigest()[:16]
+    for number, body in enumerate(bodies):
+        name = "catalogue.js" if number == 0 else f"catalogue-{number - 1:02d}.js"
+        replace_file(gallery / name, f'galleryPart("{stamp}",{number - 1},{body});\n'.encode())
+    return stamp

@@ -13,8 +13,8 @@ from project.statistics.bootstrap import Estimate, Floats, bootstrap
 from project.statistics.detection import forced_choice, yes_no
 from project.storage.rows import LEADING_FLOATS
 from project.study.answers import Answer
-from project.study.panels import CLEAN, Panel
 from project.study.settings import Settings
+from project.study.stimulus_kind import CLEAN, Panel
 
 Facts = Mapping[tuple[str, int], Row]
 """What the run measured, by attack and image."""

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from project.study.designs import Design
-from project.study.panels import Panel
 from project.study.settings import Settings
+from project.study.stimulus_kind import Panel
 
 T = TypeVar("T")
 Past = Counter[tuple[int, Panel]]
