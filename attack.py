@@ -8,7 +8,7 @@ python attack.py --grid configs/grids/shapes.yaml           attacks Ã— budgets Ã
 
 import sys
 
-from project.cli.attack import attack_main
+from project.cli import attack_main
 from project.core.errors import plain_errors
 from project.grid import grid_main
 

@@ -5,7 +5,7 @@ python train.py test --config configs/train/camvid_unet.yaml --data.root DIR --c
 python train.py fit --config configs/train/duts_tracer.yaml --data.root /path/to/DUTS
 """
 
-from project.cli.train import train_main
+from project.cli import train_main
 from project.core.errors import plain_errors
 
 if __name__ == "__main__":

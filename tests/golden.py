@@ -23,7 +23,7 @@ import torch
 import yaml
 from PIL import Image
 
-from project.cli.train import train_main
+from project.cli import train_main
 from tests.attacks.test_contract import ROWS, scene
 from tests.experiment.test_processes import TASKS, config
 from tests.training.test_robust_configs import BASES, RUNS

@@ -10,7 +10,7 @@ import torch
 import yaml
 from jsonargparse import ArgumentParser
 
-import project.cli.train  # noqa: F401 - knows fractions and short class names
+import project.cli.base  # noqa: F401 - knows fractions and short class names
 from project.attacks import Attack
 from project.callbacks import AttackCallback
 from project.victims import Victim

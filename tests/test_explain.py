@@ -11,7 +11,7 @@ import yaml
 from PIL import Image, PngImagePlugin
 
 from project.attacks import Attack
-from project.cli.attack import attack_main
+from project.cli import attack_main
 from project.core.errors import InputError
 from project.data.samplers import DealtBatchSampler
 from project.evaluation import Pass

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from project.cli.attack import attack_main
-from project.cli.train import train_main
+from project.cli import attack_main, train_main
 from tests.attack_table import attack_table, written
 
 ROOT = Path(__file__).parents[1]

@@ -9,8 +9,7 @@ import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
 from project.callbacks import RunFolder
-from project.cli.attack import attack_main
-from project.cli.train import train_main
+from project.cli import attack_main, train_main
 from project.evaluation import Pass
 from project.evaluation.classification import ClassificationSummary
 from project.evaluation.segmentation import SegmentationSummary

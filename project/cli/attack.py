@@ -16,12 +16,12 @@ import project.saliency
 import project.tracking  # noqa: F401
 from project.callbacks import AttackCallback, CostEstimate, EndingAtOnce, RunFolder, pass_progress
 from project.callbacks.common import callbacks_of
-from project.cli.train import MirageCLI
+from project.cli.base import MirageCLI
 from project.data import AttackDataModule
 from project.evaluation import TransferEvaluation
 from project.storage.files import replace_file
 
-_ROOT = Path(__file__).parents[1]
+_ROOT = Path(__file__).parents[2]
 _CONFIGS = _ROOT / "configs"
 _EMBEDDED = {
     "classification": (

@@ -22,7 +22,7 @@ from project.largest_batch.memory import peak_bytes
 from tests.models import CurvedSegmenter, SpatialClassifier
 
 CPU = torch.device("cpu")
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 @pytest.mark.parametrize("most", [1, 2, 7, 8, 9, 100])

@@ -7,7 +7,7 @@ import torch
 import yaml
 from jsonargparse import ArgumentParser
 
-import project.cli.train  # noqa: F401 - knows short class names
+import project.cli.base  # noqa: F401 - knows short class names
 from project.evaluation import TransferEvaluation
 from project.metrics import PERCEPTUAL_NAMES, FeatureExtractor, InceptionFeatures
 

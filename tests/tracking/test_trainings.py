@@ -6,7 +6,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from project.callbacks import TrainingFolder
 from project.callbacks.training.training_folder import track_config, track_samples, track_training
-from project.cli.train import train_main
+from project.cli import train_main
 from project.report.training import build_training_report
 from project.tracking import MirageWandbLogger
 from tests.report.test_training import make_training

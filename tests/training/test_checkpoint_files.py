@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.plugins import AsyncCheckpointIO
 
-from project.cli.train import MirageCLI
+from project.cli.base import MirageCLI
 from project.core.errors import InputError
 from project.storage.files import WriteError
 from project.training import Training

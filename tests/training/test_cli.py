@@ -8,7 +8,8 @@ import pytest
 import torch
 from jsonargparse import ArgumentParser
 
-from project.cli.train import MirageCLI, train_main
+from project.cli import train_main
+from project.cli.base import MirageCLI
 from project.core.errors import InputError
 from project.victims import SmpVictim, TimmVictim
 from tests.models import eight_bit_images

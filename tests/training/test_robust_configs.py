@@ -7,7 +7,7 @@ import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from project.callbacks import AdversarialBatches
-from project.cli.train import train_main
+from project.cli import train_main
 from tests.training.robust_scene import IGNORED
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "train"

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 
-from project.cli.train import train_main
+from project.cli import train_main
 from project.data import SalientObjectData, ShapesData
 from project.saliency import TRACER
 from project.training.saliency_metrics import MaxF, mean_absolute_error

@@ -16,7 +16,7 @@ from project.attacks import FGSM
 from project.callbacks import AdversarialBatches, LossSlices, TrainingFolder
 from project.callbacks.training.loss_slices import loss_slices
 from project.callbacks.training.training_folder import SampleFolder
-from project.cli.train import train_main
+from project.cli import train_main
 from project.core.errors import InputError
 from project.core.randomness import Draws
 from project.data import ShapesData

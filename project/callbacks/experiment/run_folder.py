@@ -17,8 +17,7 @@ from project.callbacks.common import callbacks_of, require_folder, versions
 from project.callbacks.experiment.adversarial_set import write_adversarial_set
 from project.callbacks.experiment.attack import AttackCallback
 from project.callbacks.experiment.console import summary_table
-from project.evaluation import CLEAN, TransferEvaluation
-from project.evaluation import shared_networks as kin
+from project.evaluation import CLEAN, TransferEvaluation, kin
 from project.report import build_report
 from project.report.gallery import Attacked, GalleryKeeper
 from project.report.masking import flagged_sentences
