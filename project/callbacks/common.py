@@ -9,8 +9,6 @@ from typing import TypeVar
 import lightning as L
 
 from project.core.errors import InputError
-from project.data.datamodule import AttackDataModule
-from project.training import VictimTraining
 
 Found = TypeVar("Found", bound=L.Callback)
 
@@ -44,20 +42,3 @@ def require_folder(name: str, folder: str, given: str) -> None:
 def versions(*packages: str) -> dict[str, str]:
     """Return the versions of Python and of installed packages by name."""
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
-
-
-def training_scene(
-    callback: L.Callback, trainer: L.Trainer, module: L.LightningModule
-) -> tuple[VictimTraining, AttackDataModule]:
-    """Return the training and its data.
-
-    Raises:
-        ValueError: if they are of another kind than the callback works on.
-    """
-    data = trainer.datamodule  # type: ignore[attr-defined]
-    if isinstance(module, VictimTraining) and isinstance(data, AttackDataModule):
-        return module, data
-    raise InputError(
-        f"{type(callback).__name__} works on a VictimTraining and one of the project's data "
-        f"modules, got {type(module).__name__} and {type(data).__name__}. Leave it out."
-    )

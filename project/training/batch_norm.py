@@ -20,9 +20,12 @@ from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from project.core.errors import InputError
-from project.training.robust.robust_loss import Kind
 
 BatchNorm = Literal["both", "clean", "adversarial", "dual"]
+
+
+Kind = Literal["clean", "adversarial"]
+"""Of the images that are shown to a victim in training."""
 
 
 class BatchNormPolicy(nn.Module):

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from project.core.errors import InputError
 from project.data.loader import Batch
-from project.training.batch_norm import BatchNorm, make_policy, share_buffers
+from project.training.batch_norm import BatchNorm, Kind, make_policy, share_buffers
 from project.training.optimisation import make_optimizer, make_schedule
 from project.training.robust import RobustLoss
-from project.training.robust.robust_loss import Kind, Learner
+from project.training.robust.robust_loss import Learner
 from project.training.training import Training
 from project.victims import Task, Victim
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from project.attacks import Attack
 from project.attacks.core.attack import frozen
 from project.attacks.core.query import fooled_share, query
-from project.callbacks.common import training_scene
 from project.callbacks.training.curriculum import Curriculum
 from project.callbacks.training.moved_samples import MovedSamples
+from project.callbacks.training.training_scene import training_scene
 from project.core.errors import InputError
 from project.core.losses import cross_entropy, mean_over_valid, valid_elements
 from project.core.randomness import Draws, derived_seed

@@ -10,9 +10,9 @@ import torch
 from lightning.pytorch.utilities import rank_zero_warn
 
 from project.attacks import Attack
-from project.callbacks.common import training_scene
 from project.callbacks.training.adversarial_batches import AdversarialBatches
 from project.callbacks.training.held_out import HeldOut
+from project.callbacks.training.training_scene import training_scene
 from project.core.errors import InputError
 from project.data.loader import Batch
 from project.training import VictimTraining

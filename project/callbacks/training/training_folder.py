@@ -17,8 +17,9 @@ from lightning.pytorch.loggers import Logger
 from PIL import Image
 from torch import Tensor, nn
 
-from project.callbacks.common import training_scene, versions
+from project.callbacks.common import versions
 from project.callbacks.training.history_logger import HistoryLogger
+from project.callbacks.training.training_scene import training_scene
 from project.core.errors import InputError
 from project.data.loader import Batch
 from project.report.gallery import Sample

@@ -5,14 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import Tensor, nn
 
 from project.core.losses import valid_elements
 from project.data.loader import Batch
-
-Kind = Literal["clean", "adversarial"]
+from project.training.batch_norm import Kind
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from project.attacks.gradient.objectives.step import Step
 from project.core.errors import InputError
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 
-CONFIGS = Path(__file__).parents[2] / "configs/attacks"
+CONFIGS = Path(__file__).parents[3] / "configs/attacks"
 EPS = 1 / 255
 
 

@@ -17,7 +17,7 @@ from project.victims import WeightsError
 from tests.attacks.fitted import universal_file
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = Path(__file__).parents[3] / "configs"
 EPS = 8 / 255
 
 
