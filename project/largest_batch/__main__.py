@@ -1,6 +1,6 @@
 """How many images an attack can be given at a time, on the machine at hand.
 
-python -m project.largest_batch.__main__ --config DATA --config VICTIMS --config ATTACKS
+python -m project.largest_batch --config DATA --config VICTIMS --config ATTACKS
     [--memory 8GiB] [--most 256]
 
 The configs are those of ``attack.py``. For each attack and source the largest ``max_batch`` is
