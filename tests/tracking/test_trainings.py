@@ -9,9 +9,9 @@ from project.callbacks.training.training_folder import track_config, track_sampl
 from project.cli import train_main
 from project.report.training import build_training_report
 from project.tracking import MirageWandbLogger
+from tests.callbacks.training.test_training_folder import fit
 from tests.report.test_training import make_training
 from tests.tracking.offline import read
-from tests.training.test_training_folder import fit
 
 
 def test_a_training_leaves_its_config_strips_of_its_samples_and_its_files(tmp_path):

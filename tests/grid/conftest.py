@@ -1,0 +1,5 @@
+"""What tests of grids share with those of whole runs."""
+
+from tests.experiment.conftest import attacked
+
+__all__ = ["attacked"]
