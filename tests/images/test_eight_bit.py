@@ -1,9 +1,11 @@
-"""Clipping against its closed form, and what hangs on its gradient: black and white pixels."""
+"""Rounding as files do; clipping against its closed form, and what hangs on its gradient."""
 
+import numpy as np
+import pytest
 import torch
 
 from project.attacks import PGD
-from project.images.eight_bit import clip
+from project.images.eight_bit import clip, to_8bit
 
 
 def test_values_are_cut_and_gradient_passes_inside_and_on_the_bounds_only():
@@ -32,3 +34,20 @@ def test_pgd_moves_black_and_white_pixels_where_that_helps():
         attack = PGD(eps, eps, steps=2, random_start=False, norm=norm)
         found = attack(Sum(), white_and_black, torch.zeros(1, dtype=torch.int64))
         assert (found != white_and_black).all()
+
+
+def test_rounding_gives_what_a_file_gives_back():
+    values = torch.linspace(0, 1, 1001)
+    as_file = torch.from_numpy(np.rint(values.numpy() * 255).astype(np.uint8)).float().div(255)
+    assert torch.equal(to_8bit(values), as_file)
+
+
+def test_rounding_clips_to_the_range_of_an_image():
+    assert to_8bit(torch.tensor([-0.1, 1.1])).tolist() == [0.0, 1.0]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_rounding_on_a_gpu_is_that_on_a_cpu_bit_for_bit():
+    values = torch.linspace(0, 1, 10_001)
+    assert torch.equal(to_8bit(values.cuda()).cpu(), to_8bit(values))
