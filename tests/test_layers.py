@@ -81,10 +81,11 @@ def upward_imports(graph, layers, room_of) -> list[str]:
     """Return the imports of a room that is not in a lower layer, one sentence each."""
     layer = {name: place for place, names in enumerate(layers) for name in names}
     return [
-        f"{module} ({own}, layer {layer[own]}) imports {other} (layer {layer[theirs]})"
+        f"{module} ({own}, layer {layer.get(own)}) imports {other} (layer {layer.get(theirs)})"
         for module, imports in sorted(graph.items())
         for other in sorted(imports)
-        if (own := room_of(module)) != (theirs := room_of(other)) and layer[theirs] >= layer[own]
+        if (own := room_of(module)) != (theirs := room_of(other))
+        and layer.get(theirs, len(layers)) >= layer.get(own, len(layers))
     ]
 
 
