@@ -1,1 +1,1 @@
-"""What every other room stands on: errors, draws, losses, samples, and what an object is."""
+"""What every other room stands on: errors, choices, draws, losses, samples, what an object is."""
