@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from project.report.numbers import percent, wilson
 from project.report.run import Run
-from project.report.segmentation.means import Mean
+from project.report.segmentation.compare import PairMean
 from project.statistics.bootstrap import Estimate
 from project.storage.rows import Measure
 
@@ -31,7 +31,7 @@ class AttackHeadline:
     numbers: list[Headline]
 
 
-def headlines(run: Run, means: Sequence[Mean] = ()) -> list[AttackHeadline]:
+def headlines(run: Run, means: Sequence[PairMean] = ()) -> list[AttackHeadline]:
     """Return each attack's headline numbers.
 
     Args:

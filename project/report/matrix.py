@@ -11,7 +11,7 @@ from project.storage.rows import Measure
 
 
 @dataclass(frozen=True)
-class Cell:
+class MatrixCell:
     """One number of a matrix as it is shown.
 
     Attributes:
@@ -37,8 +37,8 @@ class Matrix:
 
     attack: str
     victims: list[str]
-    clean: list[Cell]
-    rows: list[tuple[str, list[Cell]]]
+    clean: list[MatrixCell]
+    rows: list[tuple[str, list[MatrixCell]]]
 
 
 def matrix(run: Run, attack: str) -> Matrix:
@@ -67,11 +67,11 @@ def matrix(run: Run, attack: str) -> Matrix:
     )
 
 
-def _asr_cell(run: Run, attack: str, source: str, victim: str) -> Cell:
+def _asr_cell(run: Run, attack: str, source: str, victim: str) -> MatrixCell:
     asr = run.measure("asr", attack, source, victim)
     if asr is None or math.isnan(asr.value):
-        return Cell("–", title="nothing to judge")
-    return Cell(
+        return MatrixCell("–", title="nothing to judge")
+    return MatrixCell(
         main=percent(asr.value),
         details=_account(asr),
         title=f"{attack}, {source} → {victim}: {percent(asr.value)} of the {asr.total} images "
@@ -80,18 +80,18 @@ def _asr_cell(run: Run, attack: str, source: str, victim: str) -> Cell:
     )
 
 
-def _miou_cell(run: Run, attack: str, source: str, victim: str) -> Cell:
+def _miou_cell(run: Run, attack: str, source: str, victim: str) -> MatrixCell:
     miou, clean = run.measure("miou", attack, source, victim), run.clean("clean_miou", victim)
     if miou is None or math.isnan(miou.value):
-        return Cell("–", title="nothing to judge")
+        return MatrixCell("–", title="nothing to judge")
     accuracy = run.measure("pixel_accuracy", attack, source, victim)
     pixels = f", pixel accuracy {percent(accuracy.value)}" if accuracy else ""
     if clean is None or math.isnan(clean.value):
         title = f"{attack}, {source} → {victim}{pixels}"
-        return Cell(percent(miou.value), title=title)
+        return MatrixCell(percent(miou.value), title=title)
     drop = clean.value - miou.value
     change = f"{'−' if drop >= 0 else '+'}{number(100 * abs(drop), 1)}"
-    return Cell(
+    return MatrixCell(
         main=percent(miou.value),
         details=tuple(text for text in (change, interval(miou)) if text),
         title=f"{attack}, {source} → {victim}: mIoU {percent(miou.value)}, clean "
@@ -100,22 +100,22 @@ def _miou_cell(run: Run, attack: str, source: str, victim: str) -> Cell:
     )
 
 
-def _clean_accuracy(run: Run, victim: str) -> Cell:
+def _clean_accuracy(run: Run, victim: str) -> MatrixCell:
     return _rate_cell(run.clean("clean_accuracy", victim))
 
 
-def _clean_miou(run: Run, victim: str) -> Cell:
+def _clean_miou(run: Run, victim: str) -> MatrixCell:
     miou = run.clean("clean_miou", victim)
     accuracy = run.clean("clean_pixel_accuracy", victim)
     if miou is None:
-        return Cell("–")
+        return MatrixCell("–")
     title = f"pixel accuracy {percent(accuracy.value)}" if accuracy else ""
     details = (interval(miou),) if interval(miou) else ()
-    return Cell(percent(miou.value), details, title=title)
+    return MatrixCell(percent(miou.value), details, title=title)
 
 
-def _rate_cell(rate: Measure | None) -> Cell:
-    return Cell("–") if rate is None else Cell(percent(rate.value), _account(rate))
+def _rate_cell(rate: Measure | None) -> MatrixCell:
+    return MatrixCell("–") if rate is None else MatrixCell(percent(rate.value), _account(rate))
 
 
 def _account(rate: Measure) -> tuple[str, ...]:

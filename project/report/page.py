@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment
 
-from project.report.comparison import Section, comparison_section
+from project.report.comparison import ComparisonSection, comparison_section
 from project.report.embedding import data_uri, image_uri
 from project.report.gallery.section import SCRIPTS, gallery_section
 from project.report.headline import headlines
@@ -65,7 +65,7 @@ def build_report(run: Path, reference: str | None = None) -> Path:
 def _render(
     run: Run,
     templates: Environment,
-    comparison: Section | None,
+    comparison: ComparisonSection | None,
     transfer: TransferSection | None,
     masking: MaskingSection | None,
 ) -> str:

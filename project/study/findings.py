@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from project.report.comparison.files import write_markdown
-from project.report.comparison.tables import Cell, Table
 from project.report.numbers import number, percent
+from project.report.tables import Table, TableCell, write_csv, write_markdown
 from project.statistics.bootstrap import RESAMPLES, Estimate
-from project.storage.files import replace_file
 from project.study.analysis import Findings
 from project.study.designs import DESIGNS
 from project.study.per_attack import Share
 
 
-class Line(NamedTuple):
+class StudyRow(NamedTuple):
     """One number: whose, which, its interval, and of a share its counts."""
 
     target: str
@@ -33,36 +29,34 @@ class Line(NamedTuple):
 
 def write_findings(stem: Path, found: Findings) -> list[Path]:
     """Write STEM.csv and STEM.md, and return both paths."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(Line._fields)
-    table.writerows(["" if _missing(cell) else cell for cell in line] for line in _lines(found))
     paths = [stem.with_name(stem.name + end) for end in (".csv", ".md")]
-    replace_file(paths[0], text.getvalue().encode())
+    write_csv(paths[0], StudyRow._fields, _rows(found))
     write_markdown(paths[1], [_seen(found), _measured(found), _raters(found)], None)
     return paths
 
 
-def _lines(found: Findings) -> Iterator[Line]:
+def _rows(found: Findings) -> Iterator[StudyRow]:
     for one in found.shares:
         counts = one.unmodified, one.total
         share = one.by_raters.value
-        yield Line(one.name, "unmodified_wilson", share, *one.by_wilson, *counts)
-        yield Line(one.name, "unmodified_raters", *one.by_raters, *counts)
-        yield Line(one.name, "dprime", *one.dprime)
+        yield StudyRow(one.name, "unmodified_wilson", share, *one.by_wilson, *counts)
+        yield StudyRow(one.name, "unmodified_raters", *one.by_raters, *counts)
+        yield StudyRow(one.name, "dprime", *one.dprime)
         if one.fooling:
             assert one.fooling_unmodified is not None
             counts = one.fooling_unmodified, one.fooling
-            yield Line(one.name, "unmodified_fooling", counts[0] / counts[1], None, None, *counts)
+            yield StudyRow(
+                one.name, "unmodified_fooling", counts[0] / counts[1], None, None, *counts
+            )
         for name, mean in one.means.items():
-            yield Line(one.name, name, mean)
-    yield Line("all", "fleiss_kappa", found.kappa)
+            yield StudyRow(one.name, name, mean)
+    yield StudyRow("all", "fleiss_kappa", found.kappa)
     for metric, rho, pictures in found.correlations:
-        yield Line("all", f"spearman_{metric}", rho, total=pictures)
+        yield StudyRow("all", f"spearman_{metric}", rho, total=pictures)
     for rater in found.raters:
-        yield Line(f"rater {rater.rater}", "accepted", rater.accepted, None, None, *rater[1:3])
-    yield Line("all", "missed_pages", found.missed)
-    yield Line("all", "median_seconds", found.seconds)
+        yield StudyRow(f"rater {rater.rater}", "accepted", rater.accepted, None, None, *rater[1:3])
+    yield StudyRow("all", "missed_pages", found.missed)
+    yield StudyRow("all", "median_seconds", found.seconds)
 
 
 def _seen(found: Findings) -> Table:
@@ -90,7 +84,7 @@ def _seen(found: Findings) -> Table:
     )
 
 
-def _cells(one: Share) -> list[Cell]:
+def _cells(one: Share) -> list[TableCell]:
     low, high = one.by_wilson
     sensitivity = _between(one.dprime, number)
     fooling = "–"
@@ -98,13 +92,13 @@ def _cells(one: Share) -> list[Cell]:
         assert one.fooling_unmodified is not None
         fooling = f"{percent(one.fooling_unmodified / one.fooling)} of {one.fooling}"
     return [
-        Cell(
+        TableCell(
             percent(one.by_raters.value),
             (f"{one.unmodified}/{one.total}", f"{percent(low)} – {percent(high)}"),
         ),
-        Cell(_between(one.by_raters, percent) or "–"),
-        Cell(fooling),
-        Cell(number(one.dprime.value), (sensitivity,) if sensitivity else ()),
+        TableCell(_between(one.by_raters, percent) or "–"),
+        TableCell(fooling),
+        TableCell(number(one.dprime.value), (sensitivity,) if sensitivity else ()),
     ]
 
 
@@ -126,8 +120,8 @@ def _measured(found: Findings) -> Table:
     rows = [
         (
             metric,
-            [Cell(number(one.means.get(metric), 4)) for one in attacks]
-            + [Cell(rhos.get(metric, "–"))],
+            [TableCell(number(one.means.get(metric), 4)) for one in attacks]
+            + [TableCell(rhos.get(metric, "–"))],
         )
         for metric in metrics
     ]
@@ -152,8 +146,6 @@ def _raters(found: Findings) -> Table:
         "time running out is not right, and who saw no check is not accepted. All numbers above "
         "are of accepted raters."
     )
-    return Table("Raters", note, "", ["value"], [(name, [Cell(value)]) for name, value in rows])
-
-
-def _missing(cell: object) -> bool:
-    return cell is None or (isinstance(cell, float) and math.isnan(cell))
+    return Table(
+        "Raters", note, "", ["value"], [(name, [TableCell(value)]) for name, value in rows]
+    )

@@ -9,7 +9,7 @@ import torch
 
 from project.attacks import PGD, TranSegPGD
 from project.report.run import Run
-from project.report.segmentation.pairs import judged
+from project.report.segmentation.pairs import transfer_data
 from project.statistics.bootstrap import bootstrap
 from project.statistics.miou import mean_iou, scores
 from project.storage.rows import read_measures
@@ -92,7 +92,7 @@ def test_measures_carry_their_intervals_over_images(finished):
 def test_an_ensemble_and_its_member_are_kin_though_the_member_was_made_anew(folder, finished):
     facts = json.loads((folder / "run/run.json").read_text())
     assert facts["kin"] == {"a": ["both"], "both": ["a"]}
-    assert judged(finished).transfer == [("a", "b"), ("both", "b")]
+    assert transfer_data(finished).transfer == [("a", "b"), ("both", "b")]
 
 
 def test_the_comparisons_files_lie_beside_the_report(folder):

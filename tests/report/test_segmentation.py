@@ -13,9 +13,8 @@ from project.report.__main__ import main
 from project.report.headline import headlines
 from project.report.run import Run
 from project.report.segmentation import transfer_section
-from project.report.segmentation.contrast import contrasts
-from project.report.segmentation.means import means
-from project.report.segmentation.pairs import judged
+from project.report.segmentation.compare import contrasts, means
+from project.report.segmentation.pairs import transfer_data
 from project.statistics import paired_tests as permutation
 from project.statistics.bootstrap import RESAMPLES, SEED
 from project.statistics.miou import Cell, mean_iou
@@ -121,7 +120,7 @@ def test_equal_attacks_are_told_apart_about_as_seldom_as_the_level_says():
 
 def test_a_mean_over_pairs_and_its_interval_are_those_of_images_drawn_for_all_pairs_at_once():
     cells = drawn_cells(seed=2, images=12)
-    data = judged(run_of(cells))
+    data = transfer_data(run_of(cells))
     [found] = [
         one.estimate
         for one in means(data)
@@ -140,10 +139,10 @@ def test_a_mean_over_pairs_and_its_interval_are_those_of_images_drawn_for_all_pa
 def test_pairs_whose_victim_shares_a_network_with_the_source_are_in_no_mean_and_no_test():
     cells = drawn_cells(names=("a", "b", "both"))
     kin = {"both": ["a", "b"], "a": ["both"], "b": ["both"]}
-    data = judged(run_of(cells, kin=kin))
+    data = transfer_data(run_of(cells, kin=kin))
     assert data.transfer == TRANSFER
     assert data.white_box == [("a", "a"), ("b", "b"), ("both", "both")]
-    alone = judged(run_of({key: cell for key, cell in cells.items() if "both" not in key}))
+    alone = transfer_data(run_of({key: cell for key, cell in cells.items() if "both" not in key}))
     transfer = [one for one in means(data) if one.group == "transfer"]
     assert transfer == [one for one in means(alone) if one.group == "transfer"]
     assert contrasts(data, "pgd")[0] == contrasts(alone, "pgd")[0]
@@ -158,7 +157,7 @@ def test_pairs_whose_victim_shares_a_network_with_the_source_are_in_no_mean_and_
 
 def test_the_difference_is_that_of_means_with_its_paired_interval_and_p_by_holm():
     cells = drawn_cells(3, 10, ("pgd", "segpgd", "TranSeg-PGD"), strength={"TranSeg-PGD": 0.1})
-    data = judged(run_of(cells))
+    data = transfer_data(run_of(cells))
     assert data.reference(None) == "TranSeg-PGD"
     overall, by_pair = contrasts(data, "TranSeg-PGD")
     estimates = {
@@ -192,7 +191,7 @@ def test_a_paired_interval_is_narrower_than_what_images_have_in_common():
         return Cell(np.arange(30), counts, np.stack([labelled] * 3, 1), 100 - correct.sum(1) // 2)
 
     cells = {("pgd", "a", "b"): cell(hard), ("x", "a", "b"): cell(hard - 4)}
-    data = judged(run_of(cells))
+    data = transfer_data(run_of(cells))
     [one], _ = contrasts(data, "x")
     [alone] = [m.estimate for m in means(data) if (m.attack, m.metric) == ("pgd", "miou")]
     assert one.difference.high - one.difference.low < 0.2 * (alone.high - alone.low)
@@ -200,9 +199,9 @@ def test_a_paired_interval_is_narrower_than_what_images_have_in_common():
 
 
 def test_the_reference_is_the_first_transegpgd_else_the_last_else_the_one_named():
-    data = judged(run_of(drawn_cells(attacks=("pgd", "mi_transegpgd", "transegpgd"))))
+    data = transfer_data(run_of(drawn_cells(attacks=("pgd", "mi_transegpgd", "transegpgd"))))
     assert data.reference(None) == "mi_transegpgd"
-    assert judged(run_of(drawn_cells(attacks=("pgd", "segpgd")))).reference(None) == "segpgd"
+    assert transfer_data(run_of(drawn_cells(attacks=("pgd", "segpgd")))).reference(None) == "segpgd"
     assert data.reference("pgd") == "pgd"
     with pytest.raises(ValueError, match="one of pgd, mi_transegpgd, transegpgd, got 'fgsm'"):
         data.reference("fgsm")
@@ -211,7 +210,7 @@ def test_the_reference_is_the_first_transegpgd_else_the_last_else_the_one_named(
 def test_a_transegpgd_is_known_by_its_class_whatever_its_name():
     methods = {"pgd": "PGD", "not_transegpgd": "CosPGD", "tse": "TranSegPGD", "last": "SegPGD"}
     facts = {attack: {"kind": "gradient", "method": found} for attack, found in methods.items()}
-    data = judged(run_of(drawn_cells(attacks=tuple(methods)), attacks=facts))
+    data = transfer_data(run_of(drawn_cells(attacks=tuple(methods)), attacks=facts))
     assert data.reference(None) == "tse"
     facts["pgd"]["method"] = "Aimed(TranSegPGD)"
     assert data.reference(None) == "pgd"
@@ -254,7 +253,7 @@ def test_cells_of_different_images_are_refused():
     odd = cells["pgd", "a", "b"]
     cells["pgd", "a", "b"] = Cell(odd.index + 1, odd.adversarial, odd.clean, odd.fooled)
     with pytest.raises(ValueError, match="must have judged the same images"):
-        judged(run_of(cells))
+        transfer_data(run_of(cells))
 
 
 @pytest.fixture
@@ -299,7 +298,7 @@ def test_the_files_hold_every_number_and_are_the_same_every_time(folder):
     assert [tables.count(name) for name in ("cell", "mean", "contrast")] == [2 + 8, 2 * 2 * 3, 5]
     [overall] = [x for x in lines if (x["table"], x["victim"]) == ("contrast", "all")]
     assert (overall["reference"], overall["pairs"]) == ("transegpgd", "2")
-    [one], _ = contrasts(judged(Run.read(folder)), "transegpgd")
+    [one], _ = contrasts(transfer_data(Run.read(folder)), "transegpgd")
     assert float(overall["value"]) == one.difference.value
     assert float(overall["p"]) == float(overall["p_holm"]) == one.p
     cells = drawn_cells(images=7)
@@ -336,6 +335,6 @@ def test_the_reference_can_be_named_on_the_command_line(folder, monkeypatch, cap
 
 def test_contrasts_need_no_transfer_pair():
     cells = {key: cell for key, cell in drawn_cells().items() if key[1] == key[2] == "a"}
-    overall, by_pair = contrasts(judged(run_of(cells)), "pgd")
+    overall, by_pair = contrasts(transfer_data(run_of(cells)), "pgd")
     assert overall == []
     assert [one.pair for one in by_pair] == [("a", "a")]

@@ -9,6 +9,6 @@ Files, written into the run's folder with the report
     pareto.svg       the plot
 """
 
-from project.report.comparison.section import Section, comparison_section
+from project.report.comparison.section import ComparisonSection, comparison_section
 
-__all__ = ["Section", "comparison_section"]
+__all__ = ["ComparisonSection", "comparison_section"]

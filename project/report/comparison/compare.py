@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from project.report.columns import perceptual
-from project.report.comparison.contrast import QualityContrast, quality_contrasts
-from project.report.comparison.quality import Quality, qualities
+from project.report.comparison.quality import (
+    QualityContrast,
+    QualityMean,
+    qualities,
+    quality_contrasts,
+)
 from project.report.comparison.success import Success, SuccessContrast, success_contrasts, successes
-from project.report.comparison.white_box import Pair, WhiteBox
+from project.report.comparison.white_box import ImageVictim, WhiteBox
 
 _MATCHED = 0.5
 """The least success of an attack whose quality is compared [ours]."""
@@ -36,11 +40,11 @@ class Comparison:
     reference: str
     attacks: list[str]
     victims: list[str]
-    matched: list[Pair]
+    matched: list[ImageVictim]
     weak: list[str]
     metrics: list[str]
     successes: list[Success]
-    qualities: list[Quality]
+    qualities: list[QualityMean]
     quality_contrasts: list[QualityContrast]
     success_contrasts: list[SuccessContrast]
     methods: dict[str, str]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from project.report.comparison.white_box import WhiteBox
+from project.report.contrast import PairedContrast, ahead_by, corrected
 from project.report.numbers import wilson
 from project.statistics.bootstrap import Estimate
-from project.statistics.paired_tests import holm, mcnemar
+from project.statistics.paired_tests import mcnemar
 
 POOLED = "all"
 """Stands where a victim's name would, for all of them together."""
@@ -26,19 +27,19 @@ class Success:
     rate: Estimate
 
 
-@dataclass(frozen=True)
-class SuccessContrast:
+@dataclass(frozen=True, kw_only=True)
+class SuccessContrast(PairedContrast):
     """An attack against the reference in success on one victim, by McNemar's exact test.
 
-    ``corrected`` is by Holm over all attacks and victims.
+    Attributes:
+        victim: who judges.
+        only_reference: images that the reference alone fools.
+        only_other: images that the other attack alone fools.
     """
 
-    attack: str
     victim: str
     only_reference: int
     only_other: int
-    p: float
-    corrected: float
 
 
 def successes(data: WhiteBox, attack: str) -> list[Success]:
@@ -74,7 +75,14 @@ def success_contrasts(
                 for name in (reference, attack)
             )
             only_ours, only_theirs = len(ours - theirs), len(theirs - ours)
-            p = mcnemar(only_ours, only_theirs)
-            found.append(SuccessContrast(attack, victim, only_ours, only_theirs, p, math.nan))
-    corrected = holm([contrast.p for contrast in found])
-    return [replace(one, corrected=p) for one, p in zip(found, corrected, strict=True)]
+            found.append(
+                SuccessContrast(
+                    attack=attack,
+                    victim=victim,
+                    only_reference=only_ours,
+                    only_other=only_theirs,
+                    ahead=ahead_by(only_ours - only_theirs),
+                    p=mcnemar(only_ours, only_theirs),
+                )
+            )
+    return corrected(found)

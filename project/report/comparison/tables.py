@@ -1,48 +1,18 @@
-"""The comparison as tables of texts, for the page and for Markdown alike."""
+"""The comparison of attacks on classifiers as tables."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
 
 from project.report.columns import column
 from project.report.comparison.compare import Comparison
-from project.report.comparison.contrast import QualityContrast
 from project.report.comparison.published import PUBLISHED
-from project.report.comparison.quality import Quality
+from project.report.comparison.quality import QualityContrast, QualityMean
 from project.report.comparison.success import POOLED, Success, SuccessContrast
 from project.report.numbers import number, percent
+from project.report.tables import Table, TableCell, p_value, signed
 from project.statistics.bootstrap import RESAMPLES, Estimate
-
-Verdict = Literal["", "reference", "other"]
-MARKS: dict[Verdict, str] = {"": "", "reference": "✓", "other": "✗"}
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A number, what belongs to it, and who it speaks for."""
-
-    main: str
-    details: tuple[str, ...] = ()
-    verdict: Verdict = ""
-
-    @property
-    def mark(self) -> str:
-        """The verdict as a sign."""
-        return MARKS[self.verdict]
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table: ``columns`` are the headings after the first, a row is its heading and cells."""
-
-    title: str
-    note: str
-    corner: str
-    columns: list[str]
-    rows: list[tuple[str, list[Cell]]]
 
 
 def tables(found: Comparison) -> list[Table]:
@@ -78,19 +48,19 @@ def _success(found: Comparison) -> Table:
     return Table("Success", note, "attack", victims + ["SSTA's paper"] * bool(paper), rows)
 
 
-def _rate(success: Success) -> Cell:
-    return Cell(
+def _rate(success: Success) -> TableCell:
+    return TableCell(
         percent(success.rate.value),
         (f"{success.hits} of {success.total}", *_interval(success.rate, 100.0, 1, " %")),
     )
 
 
-def _published_rate(method: str) -> Cell:
+def _published_rate(method: str) -> TableCell:
     if method not in PUBLISHED:
-        return Cell("–")
+        return TableCell("–")
     paper = PUBLISHED[method]
     span = f"{min(paper.asr):.1f}–{max(paper.asr):.1f} %"
-    return Cell(percent(paper.mean_asr), (span,) if min(paper.asr) < max(paper.asr) else ())
+    return TableCell(percent(paper.mean_asr), (span,) if min(paper.asr) < max(paper.asr) else ())
 
 
 def _quality(found: Comparison) -> Table:
@@ -104,7 +74,7 @@ def _quality(found: Comparison) -> Table:
         rows=[
             (
                 attack,
-                [Cell(f"+{found.fooled[attack] - len(found.matched)}")]
+                [TableCell(f"+{found.fooled[attack] - len(found.matched)}")]
                 + [cells[attack, metric] for metric in found.metrics],
             )
             for attack in found.attacks
@@ -141,7 +111,7 @@ def _matched(found: Comparison) -> str:
     return note
 
 
-def _mean(quality: Quality) -> Cell:
+def _mean(quality: QualityMean) -> TableCell:
     shown = column(quality.metric)
     mean = quality.mean.value * shown.scale
     digits = shown.places((quality.published or 0.0) if math.isnan(mean) else mean)
@@ -150,7 +120,7 @@ def _mean(quality: Quality) -> Cell:
         details = (*details, f"+{quality.infinite} × ∞")
     if quality.published is not None:
         details = (*details, f"paper {number(quality.published, digits)}")
-    return Cell(number(mean, digits), details)
+    return TableCell(number(mean, digits), details)
 
 
 def _contrasts(found: Comparison) -> Table:
@@ -176,14 +146,14 @@ def _contrasts(found: Comparison) -> Table:
     return Table(f"Quality against {found.reference}", note, "attack", columns, rows)
 
 
-def _pairs(contrasts: Iterable[QualityContrast]) -> Cell:
+def _pairs(contrasts: Iterable[QualityContrast]) -> TableCell:
     most = max(contrasts, key=lambda contrast: contrast.pairs)
-    return Cell(str(most.pairs), (f"{most.images} image{'' if most.images == 1 else 's'}",))
+    return TableCell(str(most.pairs), (f"{most.images} image{'' if most.images == 1 else 's'}",))
 
 
-def _effect(contrast: QualityContrast | None) -> Cell:
+def _effect(contrast: QualityContrast | None) -> TableCell:
     if contrast is None:
-        return Cell("–")
+        return TableCell("–")
     shown = column(contrast.metric)
     lower = shown.better == "lower"
     scale = 1.0 if lower else shown.scale
@@ -198,8 +168,7 @@ def _effect(contrast: QualityContrast | None) -> Cell:
     details = (*details, p_value(contrast.corrected))
     if contrast.published is not None:
         details = (*details, f"paper {text(contrast.published)}")
-    verdict: Verdict = "" if contrast.winner == "neither" else contrast.winner
-    return Cell(text(contrast.effect.value), details, verdict)
+    return TableCell(text(contrast.effect.value), details, contrast.winner)
 
 
 def _success_contrasts(found: Comparison) -> Table:
@@ -213,22 +182,9 @@ def _success_contrasts(found: Comparison) -> Table:
     return Table(f"Success against {found.reference}", note, "attack", found.victims, rows)
 
 
-def _odds(contrast: SuccessContrast) -> Cell:
+def _odds(contrast: SuccessContrast) -> TableCell:
     ours, theirs = contrast.only_reference, contrast.only_other
-    verdict: Verdict = ""
-    if contrast.corrected < 0.05:
-        verdict = "reference" if ours > theirs else "other"
-    return Cell(f"{ours} : {theirs}", (p_value(contrast.corrected),), verdict)
-
-
-def p_value(p: float) -> str:
-    """Write a p-value with three digits, the small ones as a bound."""
-    return "p < 0.001" if p < 0.001 else f"p {number(p, 3)}"
-
-
-def signed(value: float, digits: int) -> str:
-    """Write a number with a minus sign where it has one."""
-    return ("−" if value < 0 else "") + number(abs(value), digits)
+    return TableCell(f"{ours} : {theirs}", (p_value(contrast.corrected),), contrast.winner)
 
 
 def _interval(

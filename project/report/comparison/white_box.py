@@ -21,7 +21,7 @@ from project.report.comparison.published import method
 from project.report.run import Row, Run
 
 
-class Pair(NamedTuple):
+class ImageVictim(NamedTuple):
     """An image and the victim that was attacked on it and judges it."""
 
     image: int
@@ -42,19 +42,19 @@ class WhiteBox:
 
     attacks: list[str]
     victims: list[str]
-    rows: dict[str, dict[Pair, Row]]
+    rows: dict[str, dict[ImageVictim, Row]]
     methods: dict[str, str]
     metrics: list[str]
 
-    def fooled(self, attack: str) -> set[Pair]:
+    def fooled(self, attack: str) -> set[ImageVictim]:
         """Return the pairs that an attack fools."""
         return {pair for pair, row in self.rows[attack].items() if row["fooled"]}
 
-    def matched(self, attacks: Sequence[str]) -> list[Pair]:
+    def matched(self, attacks: Sequence[str]) -> list[ImageVictim]:
         """Return the pairs that every one of some attacks fools, in order."""
         return sorted(set.intersection(*(self.fooled(attack) for attack in attacks)))
 
-    def values(self, attack: str, metric: str, pairs: Sequence[Pair]) -> NDArray[np.float64]:
+    def values(self, attack: str, metric: str, pairs: Sequence[ImageVictim]) -> NDArray[np.float64]:
         """Return a column at some pairs, NaN where a row lacks it."""
         rows = self.rows[attack]
         found = (rows[pair].get(metric) for pair in pairs)
@@ -91,7 +91,7 @@ def white_box(run: Run) -> WhiteBox | None:
         return None
     rows = {
         attack: {
-            Pair(row["index"], victim): row
+            ImageVictim(row["index"], victim): row
             for victim in victims
             for row in by_source[attack, victim]
             if row["clean_correct"]

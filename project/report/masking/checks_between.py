@@ -22,7 +22,7 @@ _SATURATED = 0.99
 
 
 @dataclass(frozen=True)
-class Comparison:
+class StrengthTest:
     """What should be weaker against what should be stronger.
 
     Attributes:
@@ -57,7 +57,7 @@ class Comparison:
         return self.weaker.share - self.stronger.share
 
 
-def not_ahead(weaker: Outcome, stronger: Outcome) -> Comparison:
+def not_ahead(weaker: Outcome, stronger: Outcome) -> StrengthTest:
     """Compare two attacks by the exact sign test over images, one-sided.
 
     Of the images on which they differ, the weaker one fools more on at most half. Of classifiers,
@@ -69,10 +69,10 @@ def not_ahead(weaker: Outcome, stronger: Outcome) -> Comparison:
     more = sum(ours.fooled > theirs.fooled for ours, theirs in pairs)
     fewer = sum(ours.fooled < theirs.fooled for ours, theirs in pairs)
     p = float(binom.sf(more - 1, more + fewer, 0.5))
-    return Comparison(weaker, stronger, p, weaker.share - stronger.share >= MARGIN)
+    return StrengthTest(weaker, stronger, p, weaker.share - stronger.share >= MARGIN)
 
 
-def gains(smaller: Outcome, larger: Outcome) -> Comparison:
+def gains(smaller: Outcome, larger: Outcome) -> StrengthTest:
     """Compare a budget with one at least twice as large: does it get any further?
 
     Of the images that the smaller one leaves something of, :data:`LEAST_GAIN` must lose more to the
@@ -83,7 +83,7 @@ def gains(smaller: Outcome, larger: Outcome) -> Comparison:
     p = float(binom.cdf(gained, len(pairs), LEAST_GAIN[smaller.unit]))
     further = larger.share > smaller.share or smaller.share >= _SATURATED
     # Not to see any gain is open however likely it is.
-    return Comparison(smaller, larger, p, suspicious=not further, telling=1.0)
+    return StrengthTest(smaller, larger, p, suspicious=not further, telling=1.0)
 
 
 def _pairs(ours: Outcome, theirs: Outcome) -> Iterator[tuple[Count, Count]]:
@@ -91,7 +91,7 @@ def _pairs(ours: Outcome, theirs: Outcome) -> Iterator[tuple[Count, Count]]:
         yield ours.counts[index], theirs.counts[index]
 
 
-Find = Callable[[Board, str], Iterator[Comparison]]
+Find = Callable[[Board, str], Iterator[StrengthTest]]
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Contest:
     find: Find
 
 
-def _one_step(board: Board, victim: str) -> Iterator[Comparison]:
+def _one_step(board: Board, victim: str) -> Iterator[StrengthTest]:
     """Compare each one-step attack with the best iterative one of its budget."""
     for attacks in by_budget(board.white_box(victim, "gradient")).values():
         iterative = [one for one in attacks if (one.traits.steps or 0) > 1]
@@ -124,7 +124,7 @@ def _one_step(board: Board, victim: str) -> Iterator[Comparison]:
                 yield not_ahead(one, strongest(iterative))
 
 
-def _more_steps(board: Board, victim: str) -> Iterator[Comparison]:
+def _more_steps(board: Board, victim: str) -> Iterator[StrengthTest]:
     """Compare each number of steps of one method and budget with the next larger one."""
     for attacks in by_budget(board.white_box(victim, "gradient")).values():
         for ladder in _by_method([one for one in attacks if (one.traits.steps or 0) > 1]):
@@ -133,7 +133,7 @@ def _more_steps(board: Board, victim: str) -> Iterator[Comparison]:
             yield from (not_ahead(fewer, more) for fewer, more in pairwise(rungs))
 
 
-def _larger_budget(board: Board, victim: str) -> Iterator[Comparison]:
+def _larger_budget(board: Board, victim: str) -> Iterator[StrengthTest]:
     """Compare the best attack of each budget with that of the next one at least twice as large."""
     balls = by_budget(board.white_box(victim, "gradient"))
     for ball, attacks in balls.items():
@@ -144,7 +144,7 @@ def _larger_budget(board: Board, victim: str) -> Iterator[Comparison]:
             yield gains(smaller, larger)
 
 
-def _without_gradient(board: Board, victim: str) -> Iterator[Comparison]:
+def _without_gradient(board: Board, victim: str) -> Iterator[StrengthTest]:
     """Compare what needs no gradient of the victim with the best attack that follows it.
 
     Without a bound anything falls to anything, and who is ahead says nothing.

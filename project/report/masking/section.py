@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from project.report.comparison.files import write_markdown
-from project.report.comparison.tables import Cell, Table
 from project.report.masking.attack_outcome import board_of
 from project.report.masking.check import ORDER, Finding, Verdict
 from project.report.masking.checks_alone import CONFIGS, MOST_ZERO, REACHED, gradients, unbounded
-from project.report.masking.checks_between import ALPHA, CONTESTS, MARGIN, Comparison, Contest
+from project.report.masking.checks_between import ALPHA, CONTESTS, MARGIN, Contest, StrengthTest
 from project.report.numbers import percent
 from project.report.run import Run
+from project.report.tables import Table, TableCell, write_csv, write_markdown
 from project.statistics.paired_tests import holm
-from project.storage.files import replace_file
 
 NOTE = (
     "A victim is robust only if attacks that follow its gradient fail for want of a better "
@@ -95,7 +92,7 @@ def findings(run: Run) -> list[Finding]:
     return sorted(found, key=lambda one: ORDER.index(one.verdict))
 
 
-def _finding(contest: Contest, victim: str, compared: Sequence[Comparison]) -> Finding:
+def _finding(contest: Contest, victim: str, compared: Sequence[StrengthTest]) -> Finding:
     """Sum up the comparisons of one check on one victim by the one that says most."""
     if not compared:
         said = f"needs {contest.needs}"
@@ -110,7 +107,7 @@ def _finding(contest: Contest, victim: str, compared: Sequence[Comparison]) -> F
     return Finding(contest.name, victim, "passed", said)
 
 
-def _said(shown: Sequence[Comparison], compared: Sequence[Comparison]) -> str:
+def _said(shown: Sequence[StrengthTest], compared: Sequence[StrengthTest]) -> str:
     """Give the figures of the comparison with the greatest lead."""
     one = max(shown, key=lambda one: (one.lead, -one.corrected))
     p = "p < 0.001" if one.corrected < 0.001 else f"p = {one.corrected:.3f}"
@@ -123,13 +120,17 @@ CSV, MARKDOWN = "masking.csv", "masking.md"
 
 def write_findings(folder: Path, found: Sequence[Finding], note: str, command: str | None) -> None:
     """Write masking.csv and masking.md into a run's folder."""
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(Finding._fields)
-    lines.writerows(found)
-    replace_file(folder / CSV, text.getvalue().encode())
+    write_csv(folder / CSV, Finding._fields, found)
     rows = [
-        (one.check, [Cell(one.victim), Cell(one.verdict), Cell(one.sentence), Cell(one.advice)])
+        (
+            one.check,
+            [
+                TableCell(one.victim),
+                TableCell(one.verdict),
+                TableCell(one.sentence),
+                TableCell(one.advice),
+            ],
+        )
         for one in found
     ]
     columns = ["victim", "verdict", "finding", "what to run"]

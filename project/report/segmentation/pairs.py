@@ -14,7 +14,7 @@ from project.statistics.bootstrap import Floats
 from project.statistics.miou import Counts
 
 
-class Pair(NamedTuple):
+class SourceVictim(NamedTuple):
     """A source and the victim that judges its images."""
 
     source: str
@@ -22,7 +22,7 @@ class Pair(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Judged:
+class TransferData:
     """What is compared: attacks that were made on the same sources and judged on the same images.
 
     Attributes:
@@ -35,24 +35,24 @@ class Judged:
 
     run: Run
     attacks: list[str]
-    pairs: list[Pair]
+    pairs: list[SourceVictim]
     images: int
 
     @property
-    def transfer(self) -> list[Pair]:
+    def transfer(self) -> list[SourceVictim]:
         """The pairs whose victim shares no network with the source."""
         return [pair for pair in self.pairs if pair.source != pair.victim]
 
     @property
-    def white_box(self) -> list[Pair]:
+    def white_box(self) -> list[SourceVictim]:
         """The pairs whose victim is the source."""
         return [pair for pair in self.pairs if pair.source == pair.victim]
 
-    def columns(self, attack: str, pairs: Sequence[Pair]) -> Floats:
+    def columns(self, attack: str, pairs: Sequence[SourceVictim]) -> Floats:
         """Return all counts, (images, pairs, 6 K + 1), to sum and to score."""
         return np.stack([self.run.cells[attack, *pair].columns for pair in pairs], 1)
 
-    def counts(self, attack: str, pairs: Sequence[Pair]) -> Counts:
+    def counts(self, attack: str, pairs: Sequence[SourceVictim]) -> Counts:
         """Return the counts of the adversarial images, (images, pairs, 3, K)."""
         return np.stack([self.run.cells[attack, *pair].adversarial for pair in pairs], 1)
 
@@ -79,11 +79,11 @@ class Judged:
         return "transegpgd" in "".join(filter(str.isalnum, method)).lower()
 
 
-def judged(run: Run) -> Judged | None:
+def transfer_data(run: Run) -> TransferData | None:
     """Return what can be compared, None in a run without counts by class."""
     attacks = [attack for attack in run.attacks if any(key[0] == attack for key in run.cells)]
     pairs = [
-        Pair(source, victim)
+        SourceVictim(source, victim)
         for source in (run.sources(attacks[0]) if attacks else [])
         for victim in run.victims
         if source == victim or run.transfers(source, victim)
@@ -96,4 +96,4 @@ def judged(run: Run) -> Judged | None:
         raise ValueError(
             "every victim must have judged the same images; rows.parquet is not whole."
         )
-    return Judged(run, attacks, pairs, len(indices[0]))
+    return TransferData(run, attacks, pairs, len(indices[0]))

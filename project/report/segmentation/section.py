@@ -1,23 +1,28 @@
-"""The comparison of attacks on segmenters as the report has it: tables, and files beside it."""
+"""The comparison of attacks on segmenters: a section of the page, and files beside it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from project.report.comparison.files import write_markdown
-from project.report.comparison.tables import Table
 from project.report.run import Run
-from project.report.segmentation.contrast import Contrast, contrasts
-from project.report.segmentation.files import write_numbers
-from project.report.segmentation.means import Mean, means
-from project.report.segmentation.pairs import Judged, judged
+from project.report.segmentation.compare import (
+    METRICS,
+    MiouContrast,
+    PairMean,
+    contrasts,
+    means,
+)
+from project.report.segmentation.pairs import TransferData, transfer_data
 from project.report.segmentation.tables import (
     matrix_table,
     mean_table,
     overall_table,
     pair_table,
 )
+from project.report.tables import Table, write_csv, write_markdown
 
 
 @dataclass(frozen=True)
@@ -32,11 +37,11 @@ class TransferSection:
         by_pair: contrasts of each pair.
     """
 
-    data: Judged
+    data: TransferData
     reference: str
-    means: list[Mean]
-    overall: list[Contrast]
-    by_pair: list[Contrast]
+    means: list[PairMean]
+    overall: list[MiouContrast]
+    by_pair: list[MiouContrast]
 
     @property
     def tables(self) -> list[Table]:
@@ -55,10 +60,19 @@ class TransferSection:
             folder: the run's.
             command: that made the run, for the head of transfer.md.
         """
-        found = [*self.overall, *self.by_pair]
-        write_numbers(folder / "transfer.csv", self.data, self.means, found, self.reference)
+        write_csv(folder / "transfer.csv", TransferRow._fields, self._rows())
         matrices = [matrix_table(self.data, attack) for attack in self.data.attacks]
         write_markdown(folder / "transfer.md", [*self.tables, *matrices], command)
+
+    def _rows(self) -> Iterator[TransferRow]:
+        contrasted = [*self.overall, *self.by_pair]
+        for rows in (
+            _cells(self.data),
+            _means(self.means),
+            _contrasts(contrasted, self.reference, self.data),
+        ):
+            for row in rows:
+                yield row._replace(images=self.data.images)
 
 
 def transfer_section(run: Run, reference: str | None = None) -> TransferSection | None:
@@ -71,7 +85,7 @@ def transfer_section(run: Run, reference: str | None = None) -> TransferSection 
     Raises:
         ValueError: if the reference is none of the attacks, or there is nothing to compare.
     """
-    data = judged(run)
+    data = transfer_data(run)
     if data is None:
         if reference is not None:
             raise ValueError(
@@ -82,3 +96,63 @@ def transfer_section(run: Run, reference: str | None = None) -> TransferSection 
     chosen = data.reference(reference)
     overall, by_pair = contrasts(data, chosen)
     return TransferSection(data, chosen, means(data), overall, by_pair)
+
+
+class TransferRow(NamedTuple):
+    """One number of transfer.csv.
+
+    Attributes:
+        table: cell, mean or contrast.
+        attack: its name; empty for a clean cell.
+        reference: what a contrast is against, else empty.
+        source: ``transfer`` or ``white box`` where pairs of that kind are averaged.
+        victim: ``all`` likewise.
+        metric: miou, miou_drop or fooled_pixels; of a contrast, the other's minus the reference's.
+        value: in [0, 1], a contrast in [-1, 1].
+        low: lower end of the 95 % interval.
+        high: upper end.
+        pairs: of source and victim, that the value is of.
+        images: that it is counted on.
+        p: of the permutation test.
+        p_holm: corrected for all attacks, or of single pairs for all attacks and pairs.
+    """
+
+    table: str
+    attack: str
+    reference: str
+    source: str
+    victim: str
+    metric: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    pairs: int = 1
+    images: int | None = None
+    p: float | None = None
+    p_holm: float | None = None
+
+
+def _cells(data: TransferData) -> Iterator[TransferRow]:
+    wanted = (*METRICS, "clean_miou")
+    for measure in data.run.measures:
+        if measure.metric in wanted:
+            attack, source, victim, metric, value, low, high, *_ = measure
+            yield TransferRow("cell", attack, "", source, victim, metric, value, low, high)
+
+
+def _means(found: Sequence[PairMean]) -> Iterator[TransferRow]:
+    for one in found:
+        line = TransferRow("mean", one.attack, "", one.group, "all", one.metric, *one.estimate)
+        yield line._replace(pairs=one.pairs)
+
+
+def _contrasts(
+    found: Sequence[MiouContrast], reference: str, data: TransferData
+) -> Iterator[TransferRow]:
+    for one in found:
+        source, victim = one.pair or ("transfer", "all")
+        line = TransferRow(
+            "contrast", one.attack, reference, source, victim, "miou", *one.difference
+        )
+        pairs = 1 if one.pair else len(data.transfer)
+        yield line._replace(pairs=pairs, p=one.p, p_holm=one.corrected)

@@ -1,15 +1,14 @@
-"""The comparison of attacks on segmenters as tables of texts, for the page and for Markdown."""
+"""The comparison of attacks on segmenters as tables."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from project.report.comparison.tables import Cell, Table, Verdict, p_value, signed
 from project.report.matrix import matrix
-from project.report.segmentation.contrast import Contrast
-from project.report.segmentation.means import METRICS, Mean
-from project.report.segmentation.pairs import Judged, Pair
+from project.report.segmentation.compare import METRICS, MiouContrast, PairMean
+from project.report.segmentation.pairs import SourceVictim, TransferData
+from project.report.tables import Table, TableCell, p_value, signed
 from project.statistics.bootstrap import RESAMPLES, Estimate
 from project.statistics.paired_tests import PERMUTATIONS
 
@@ -18,7 +17,7 @@ _FEWEST = 6
 """Of N images, equal in all but one thing, the least p is 2 / 2^N: above 5 % with five."""
 
 
-def mean_table(data: Judged, found: Sequence[Mean]) -> Table:
+def mean_table(data: TransferData, found: Sequence[PairMean]) -> Table:
     """Return each attack's means over transfer pairs, and over white-box ones."""
     groups = list(dict.fromkeys((one.group, one.pairs) for one in found))
     cells = {(one.attack, one.group, one.metric): one.estimate for one in found}
@@ -44,7 +43,7 @@ def mean_table(data: Judged, found: Sequence[Mean]) -> Table:
     return Table("Means over pairs", note, "attack", columns, rows)
 
 
-def overall_table(data: Judged, found: Sequence[Contrast], reference: str) -> Table:
+def overall_table(data: TransferData, found: Sequence[MiouContrast], reference: str) -> Table:
     """Return who is stronger in the mean over all transfer pairs."""
     note = (
         f"Mean mIoU over the {len(data.transfer)} transfer pairs, minus that of {reference}, in "
@@ -55,11 +54,13 @@ def overall_table(data: Judged, found: Sequence[Contrast], reference: str) -> Ta
         (
             one.attack,
             [
-                Cell(_points(one.difference.value), verdict=_verdict(one)),
-                Cell("–" if math.isnan(one.difference.low) else _span(one.difference)),
-                Cell(p_value(one.p).removeprefix("p ")),
-                Cell(p_value(one.corrected).removeprefix("p ")),
-                Cell({"reference": reference, "other": one.attack, "neither": "–"}[one.winner]),
+                TableCell(_points(one.difference.value), winner=one.winner),
+                TableCell("–" if math.isnan(one.difference.low) else _span(one.difference)),
+                TableCell(p_value(one.p).removeprefix("p ")),
+                TableCell(p_value(one.corrected).removeprefix("p ")),
+                TableCell(
+                    {"reference": reference, "other": one.attack, "neither": "–"}[one.winner]
+                ),
             ],
         )
         for one in found
@@ -68,7 +69,7 @@ def overall_table(data: Judged, found: Sequence[Contrast], reference: str) -> Ta
     return Table(f"Transfer against {reference}", note, "attack", columns, rows)
 
 
-def pair_table(data: Judged, found: Sequence[Contrast], reference: str) -> Table:
+def pair_table(data: TransferData, found: Sequence[MiouContrast], reference: str) -> Table:
     """Return who is stronger on each pair."""
     cells = {(one.attack, one.pair): one for one in found}
     # Without a transfer pair there is no table above that would have said it.
@@ -84,7 +85,7 @@ def pair_table(data: Judged, found: Sequence[Contrast], reference: str) -> Table
     return Table(f"Each pair against {reference}", note, "attack", columns, rows)
 
 
-def matrix_table(data: Judged, attack: str) -> Table:
+def matrix_table(data: TransferData, attack: str) -> Table:
     """Return an attack's transfer matrix."""
     shown = matrix(data.run, attack)
     note = (
@@ -92,13 +93,13 @@ def matrix_table(data: Judged, attack: str) -> Table:
         "the source."
     )
     rows = [
-        (source, [Cell(c.main + " ◆" * c.white_box + " ◇" * c.kin, c.details) for c in cells])
+        (source, [TableCell(c.main + " ◆" * c.white_box + " ◇" * c.kin, c.details) for c in cells])
         for source, cells in [*shown.rows, ("clean", shown.clean)]
     ]
     return Table(f"Transfer of {attack}", note, "source ↓ victim →", shown.victims, rows)
 
 
-def _inference(data: Judged) -> str:
+def _inference(data: TransferData) -> str:
     """Say what interval and test are, and what the test cannot say."""
     swaps = 2**data.images
     drawn = f"all {swaps}" if swaps <= PERMUTATIONS else f"{PERMUTATIONS} seeded"
@@ -115,26 +116,22 @@ def _inference(data: Judged) -> str:
     return text
 
 
-def _contrast(one: Contrast) -> Cell:
+def _contrast(one: MiouContrast) -> TableCell:
     details = () if math.isnan(one.difference.low) else (_span(one.difference),)
-    return Cell(
-        _points(one.difference.value), (*details, p_value(one.corrected)), verdict=_verdict(one)
+    return TableCell(
+        _points(one.difference.value), (*details, p_value(one.corrected)), winner=one.winner
     )
 
 
-def _verdict(one: Contrast) -> Verdict:
-    return "" if one.winner == "neither" else one.winner
-
-
-def _arrow(pair: Pair) -> str:
+def _arrow(pair: SourceVictim) -> str:
     return f"{pair.source} → {pair.victim}{' ◆' * (pair.source == pair.victim)}"
 
 
-def _percent(estimate: Estimate) -> Cell:
+def _percent(estimate: Estimate) -> TableCell:
     if math.isnan(estimate.low):
-        return Cell(signed(100 * estimate.value, 1))
+        return TableCell(signed(100 * estimate.value, 1))
     ends = "–".join(signed(100 * end, 1) for end in estimate[1:])
-    return Cell(signed(100 * estimate.value, 1), (ends,))
+    return TableCell(signed(100 * estimate.value, 1), (ends,))
 
 
 def _points(value: float) -> str:

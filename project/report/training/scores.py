@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from project.report.comparison.tables import Cell, Table
 from project.report.numbers import number, percent
+from project.report.tables import Table, TableCell
 from project.report.training.run import TrainingRun
 
 SCORES = {
@@ -60,11 +60,11 @@ def best_table(run: TrainingRun) -> Table:
         (
             kind,
             [
-                Cell(str(one.epoch)),
-                Cell(f"{one.step + 1:,}"),
-                Cell(percent(one.clean)),
-                Cell(percent(one.robust)),
-                Cell(number(losses.get(one.epoch), 4)),
+                TableCell(str(one.epoch)),
+                TableCell(f"{one.step + 1:,}"),
+                TableCell(percent(one.clean)),
+                TableCell(percent(one.robust)),
+                TableCell(number(losses.get(one.epoch), 4)),
             ],
         )
         for kind, one in best(validations(run)).items()

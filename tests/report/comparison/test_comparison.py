@@ -4,7 +4,7 @@ import pytest
 
 from project.report.comparison.compare import compare
 from project.report.comparison.published import PUBLISHED, method
-from project.report.comparison.white_box import Pair, family, white_box
+from project.report.comparison.white_box import ImageVictim, family, white_box
 from project.report.numbers import wilson
 from tests.report.rows import data_of, rows_of, run_of
 
@@ -45,7 +45,12 @@ def test_success_is_of_the_images_right_when_clean_with_wilsons_interval():
 
 def test_quality_is_over_the_pairs_that_every_attack_fools():
     found = compare(data_of(*two_victims()))
-    assert found.matched == [Pair(0, "a"), Pair(1, "a"), Pair(1, "b"), Pair(4, "b")]
+    assert found.matched == [
+        ImageVictim(0, "a"),
+        ImageVictim(1, "a"),
+        ImageVictim(1, "b"),
+        ImageVictim(4, "b"),
+    ]
     assert [one.mean.value for one in found.qualities] == [12 / 4, 24 / 4]
     assert [one.pairs for one in found.qualities] == [4, 4]
     assert [found.fooled[attack] - 4 for attack in found.attacks] == [1, 2]
@@ -159,7 +164,7 @@ def test_an_attack_that_fools_less_than_half_matches_nothing_and_empties_nothing
     weak = rows_of("stadv", "a", "...x", mse=[1.0] * 4)
     found = compare(data_of(*strong, weak))
     assert found.weak == ["stadv"]
-    assert found.matched == [Pair(0, "a"), Pair(1, "a")]
+    assert found.matched == [ImageVictim(0, "a"), ImageVictim(1, "a")]
     assert [one.attack for one in found.qualities] == ["ssta", "pgd"]
     assert contrast(found, "stadv", "mse").pairs == 1
     assert compare(data_of(strong[0], weak)).weak == []

@@ -9,8 +9,8 @@ import pytest
 from project.report import build_report
 from project.report.__main__ import main
 from project.report.comparison.compare import compare
-from project.report.comparison.files import markdown
-from project.report.comparison.tables import Cell, Table, p_value, signed, tables
+from project.report.comparison.tables import tables
+from project.report.tables import Table, TableCell, markdown, p_value, signed
 from project.storage.rows import write_measures, write_rows
 from tests.report.rows import data_of, rows_of, run_of
 from tests.report.test_page import Page
@@ -46,10 +46,10 @@ def run(tmp_path):
 
 def test_the_success_table_has_rate_denominator_interval_and_the_papers_figure():
     found = table("Success")
-    assert cell(found, "ssta", "a") == Cell("75.0 %", ("3 of 4", "30.1–95.4 %"))
-    assert cell(found, "ssta", "SSTA's paper") == Cell("100.0 %", ("99.9–100.0 %",))
-    assert cell(found, "stadv", "SSTA's paper") == Cell("100.0 %")
-    assert cell(found, "a|b<i>", "SSTA's paper") == Cell("–")
+    assert cell(found, "ssta", "a") == TableCell("75.0 %", ("3 of 4", "30.1–95.4 %"))
+    assert cell(found, "ssta", "SSTA's paper") == TableCell("100.0 %", ("99.9–100.0 %",))
+    assert cell(found, "stadv", "SSTA's paper") == TableCell("100.0 %")
+    assert cell(found, "a|b<i>", "SSTA's paper") == TableCell("–")
     assert found.columns == ["a", "SSTA's paper"]
 
 
@@ -63,7 +63,7 @@ def test_attacks_that_are_not_in_the_paper_have_no_column_of_it():
 def test_the_quality_table_says_what_is_matched_and_what_lies_beyond():
     found = table("Quality at matched success")
     assert "2 pairs of image and victim that every attack fools (2 on a; 2 different" in found.note
-    assert cell(found, "stadv", "fooled beyond") == Cell("+1")
+    assert cell(found, "stadv", "fooled beyond") == TableCell("+1")
     shown = cell(found, "ssta", "LPIPS ↓ (alex)")
     assert (shown.main, shown.details[-1]) == ("0.0015", "paper 0.0038")
     assert cell(found, "ssta", "MSE ↓ (0–255)").details == ("1.00–1.00", "paper 2.12")
@@ -72,7 +72,7 @@ def test_the_quality_table_says_what_is_matched_and_what_lies_beyond():
 def test_an_infinite_psnr_is_told_beside_the_mean():
     of = rows_of("ssta", "a", "xxx", psnr=[50.0, math.inf, 40.0]), rows_of("pgd", "a", "xxx")
     shown = cell(table("Quality at matched success", *of), "ssta", "PSNR ↑ (dB)")
-    assert shown == Cell("45.00", ("40.00–50.00", "+1 × ∞", "paper 49.24"))
+    assert shown == TableCell("45.00", ("40.00–50.00", "+1 × ∞", "paper 49.24"))
 
 
 def test_nothing_in_common_is_said():
@@ -98,7 +98,7 @@ def test_the_contrast_has_factor_interval_p_the_papers_factor_and_a_sign_for_the
     assert cell(found, "pgd", "MSE ↓ (0–255)").details == ("1.00 … 1.00", "p 1.000")
     shown = cell(found, "advdrop", "PSNR ↑ (dB)")
     assert (shown.main, shown.mark, shown.details[-1]) == ("−12.75", "✓", "paper −13.09")
-    assert cell(found, "pgd", "pairs") == Cell("12", ("12 images",))
+    assert cell(found, "pgd", "pairs") == TableCell("12", ("12 images",))
 
 
 def test_success_against_the_reference_is_marked_where_it_is_shown():
@@ -123,7 +123,7 @@ def test_numbers_with_signs_and_p_values_as_text():
 
 
 def test_markdown_has_a_heading_a_note_and_as_many_cells_in_each_line():
-    made = markdown(Table("T", "note", "attack", ["a|b"], [("x<y", [Cell("1", ("2", "3"))])]))
+    made = markdown(Table("T", "note", "attack", ["a|b"], [("x<y", [TableCell("1", ("2", "3"))])]))
     lines = made.splitlines()
     assert lines[:3] == ["### T", "", "note"]
     assert lines[4:] == ["| attack | a\\|b |", "|---|---:|", "| x&lt;y | 1 (2; 3) |"]
