@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -15,27 +14,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from project.report.figures import CHARACTER, QUIET, STYLE, picture
 from project.report.run import Run
 from project.storage.files import replace_file
 from project.storage.rows import Measure
 
-_STYLE: Any = {
-    "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "mirage",  # the same run gives the same file
-    "font.size": 8.0,
-    "font.family": "sans-serif",
-    "axes.titlesize": 9.0,
-    "axes.titleweight": "bold",
-}
 _COLOURS = "YlOrRd"
-_QUIET, _CLEAN = "#62646c", "#eeeeea"
+_CLEAN = "#eeeeea"
 _ACROSS = 3  # attacks side by side
 _FRAMES: Any = {1: {"linewidth": 1.8}, 2: {"linewidth": 0.9, "linestyle": "dashed"}}
-_CELL, _HEAD, _CHARACTER = (0.86, 0.42), 0.95, 0.075  # inches
+_CELL, _HEAD = (0.86, 0.42), 0.95  # inches
 
 
 @dataclass(frozen=True)
-class Panel:
+class HeatMapPanel:
     """One attack's part of the picture, values in per cent, NaN where nothing was judged.
 
     Attributes:
@@ -56,7 +48,7 @@ class Panel:
     shown: np.ndarray[Any, np.dtype[np.float64]]
 
 
-def panel(run: Run, attack: str) -> Panel:
+def panel(run: Run, attack: str) -> HeatMapPanel:
     """Return an attack's matrix: mIoU coloured by its drop from clean, or success rates."""
     sources, victims = run.sources(attack), run.victims
     name, before = ("miou", "clean_miou")
@@ -66,7 +58,9 @@ def panel(run: Run, attack: str) -> Panel:
     clean = _percent([[run.clean(before, victim) for victim in victims]])
     heat = clean - after if run.task == "segmentation" else after
     framed = [[1 if s == v else 0 if run.transfers(s, v) else 2 for v in victims] for s in sources]
-    return Panel(attack, sources, victims, heat, np.array(framed), np.concatenate([after, clean]))
+    return HeatMapPanel(
+        attack, sources, victims, heat, np.array(framed), np.concatenate([after, clean])
+    )
 
 
 def heat_map(run: Run) -> Figure | None:
@@ -76,7 +70,7 @@ def heat_map(run: Run) -> Figure | None:
         return None
     across = min(_ACROSS, len(panels))
     down = math.ceil(len(panels) / across)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         width, height = _size(panels)
         figure = Figure((width * across + 0.9, height * down), layout="constrained")
         grid = figure.subplots(down, across, squeeze=False)
@@ -89,31 +83,23 @@ def heat_map(run: Run) -> Figure | None:
         says = "drop in mIoU, points" if run.task == "segmentation" else "success, %"
         colours = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, top), _COLOURS)
         figure.colorbar(colours, ax=grid, label=says, shrink=0.8, pad=0.01)
-        figure.supxlabel(_key(run), fontsize=7, color=_QUIET, x=0.01, ha="left")
+        figure.supxlabel(_key(run), fontsize=7, color=QUIET, x=0.01, ha="left")
     return figure
 
 
 def write_heat_map(figure: Figure, folder: Path) -> bytes:
     """Write transfer.svg and transfer.png, and return the former."""
-    drawn = _picture(figure, "svg")
+    drawn = picture(figure, "svg")
     replace_file(folder / "transfer.svg", drawn)
-    replace_file(folder / "transfer.png", _picture(figure, "png"))
+    replace_file(folder / "transfer.png", picture(figure, "png"))
     return drawn
 
 
-def _picture(figure: Figure, kind: Literal["svg", "png"]) -> bytes:
-    content = io.BytesIO()
-    unsaid = dict.fromkeys(["Date", "Creator"] if kind == "svg" else ["Software"])
-    with mpl.rc_context(_STYLE):
-        figure.savefig(content, format=kind, dpi=150, metadata=unsaid)
-    return content.getvalue()
-
-
-def _size(panels: Sequence[Panel]) -> tuple[float, float]:
+def _size(panels: Sequence[HeatMapPanel]) -> tuple[float, float]:
     """Return a panel's width and height in inches, so that no name runs into the next."""
     longest = max(len(name) for one in panels for name in (*one.sources, *one.victims))
-    cell = max(_CELL[0], _CHARACTER * (longest + 1))
-    width = max(1.25, _CHARACTER * longest) + cell * len(panels[0].victims)
+    cell = max(_CELL[0], CHARACTER * (longest + 1))
+    width = max(1.25, CHARACTER * longest) + cell * len(panels[0].victims)
     return width, _HEAD + _CELL[1] * (1 + max(len(one.sources) for one in panels))
 
 
@@ -127,7 +113,7 @@ def _percent(measures: list[list[Measure | None]]) -> np.ndarray[Any, np.dtype[n
     return 100 * np.array([[math.nan if m is None else m.value for m in row] for row in measures])
 
 
-def _draw(axes: Axes, one: Panel, top: float, task: str) -> None:
+def _draw(axes: Axes, one: HeatMapPanel, top: float, task: str) -> None:
     """Draw a matrix: cells coloured by heat, the clean row apart, the white box framed."""
     rows, columns = one.shown.shape
     axes.imshow(
@@ -143,12 +129,12 @@ def _draw(axes: Axes, one: Panel, top: float, task: str) -> None:
     _name(axes, one, clean)
 
 
-def _write(axes: Axes, one: Panel, row: int, column: int, top: float) -> None:
+def _write(axes: Axes, one: HeatMapPanel, row: int, column: int, top: float) -> None:
     value = one.shown[row, column]
     heat = one.heat[row, column] if row < len(one.heat) else math.nan
     text = "–" if math.isnan(value) else f"{value:.1f}"
     dark = heat > 0.62 * top  # comparison with NaN is false
-    colour = "white" if dark else _QUIET if row == len(one.heat) else "black"
+    colour = "white" if dark else QUIET if row == len(one.heat) else "black"
     axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", color=colour)
     if row < len(one.heat) and one.framed[row, column]:
         style = _FRAMES[int(one.framed[row, column])]
@@ -156,7 +142,7 @@ def _write(axes: Axes, one: Panel, row: int, column: int, top: float) -> None:
         axes.add_patch(Rectangle(at, 0.92, 0.88, fill=False, edgecolor=colour, **style))
 
 
-def _name(axes: Axes, one: Panel, clean: str) -> None:
+def _name(axes: Axes, one: HeatMapPanel, clean: str) -> None:
     axes.set_xticks(np.arange(len(one.victims)) + 0.5)
     axes.set_yticks(np.arange(len(one.sources) + 1) + 0.5)
     names = [(axes.set_xticklabels, one.victims), (axes.set_yticklabels, [*one.sources, clean])]

@@ -49,7 +49,7 @@ def build_report(run: Path, reference: str | None = None) -> Path:
     finished, templates = Run.read(run), environment()
     comparison, transfer = None, None
     if finished.task == "classification":
-        comparison = comparison_section(finished, templates, reference)
+        comparison = comparison_section(finished, reference)
     else:
         transfer = transfer_section(finished, reference)
     masking = masking_section(finished)

@@ -19,7 +19,7 @@ from project.statistics.bootstrap import Estimate, Floats
 
 
 @dataclass(frozen=True)
-class Point:
+class ParetoPoint:
     """One attack.
 
     Attributes:
@@ -39,7 +39,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Family:
+class ParetoFamily:
     """Attacks that differ in their budget.
 
     Attributes:
@@ -50,12 +50,12 @@ class Family:
     """
 
     title: str
-    points: list[Point]
+    points: list[ParetoPoint]
     distances: Floats
     total: int
 
     @property
-    def shown(self) -> list[Point]:
+    def shown(self) -> list[ParetoPoint]:
         """Points that have a place: those of attacks that fool anything."""
         return [point for point in self.points if np.isfinite(point.distance.value)]
 
@@ -65,7 +65,7 @@ class Pareto:
     """All families, in the measure of visibility ``metric``, a column of the rows."""
 
     metric: str
-    families: list[Family]
+    families: list[ParetoFamily]
 
 
 def pareto(data: WhiteBox) -> Pareto | None:
@@ -92,14 +92,14 @@ def by_budget(attacks: Sequence[str]) -> list[str]:
         return list(attacks)
 
 
-def _family(data: WhiteBox, metric: str, title: str, attacks: Sequence[str]) -> Family:
+def _family(data: WhiteBox, metric: str, title: str, attacks: Sequence[str]) -> ParetoFamily:
     least: dict[object, float] = {}
     for attack in attacks:
         pairs = sorted(data.fooled(attack))
         for pair, value in zip(pairs, data.values(attack, metric, pairs), strict=True):
             if np.isfinite(value):
                 least[pair] = min(value, least.get(pair, np.inf))
-    return Family(
+    return ParetoFamily(
         title=title,
         points=[_point(data, metric, attack) for attack in attacks],
         distances=np.sort(np.array(list(least.values()), dtype=np.float64)),
@@ -107,8 +107,8 @@ def _family(data: WhiteBox, metric: str, title: str, attacks: Sequence[str]) -> 
     )
 
 
-def _point(data: WhiteBox, metric: str, attack: str) -> Point:
+def _point(data: WhiteBox, metric: str, attack: str) -> ParetoPoint:
     pairs = sorted(data.fooled(attack))
     [distance] = cluster_means(columns_of(data, [(attack, metric)], pairs), pairs)
     *_, pooled = successes(data, attack)
-    return Point(attack, family(attack)[1] or "", distance, pooled.rate, len(pairs))
+    return ParetoPoint(attack, family(attack)[1] or "", distance, pooled.rate, len(pairs))

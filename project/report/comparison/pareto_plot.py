@@ -1,189 +1,219 @@
-"""The plot of success against visibility, as a static SVG: in the page, and as a file."""
+"""The plot of success against visibility, for the page and as a file.
+
+Left, a point per attack with its two intervals, and a line through the budgets of one family.
+Right, for each family the share of images that it fools within a limit of visibility.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from project.report.columns import column
-from project.report.comparison.pareto import Family, Pareto
-from project.report.comparison.plot import Box, Label, LogScale, place_labels, spread
+from project.report.comparison.labels import label_points
+from project.report.comparison.pareto import Pareto, ParetoFamily, ParetoPoint
+from project.report.figures import CHARACTER, INK, QUIET, RULE, STYLE
+from project.report.numbers import tick_text
+from project.statistics.bootstrap import Floats
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a7a7a")
-"""Okabe and Ito's, told apart by colour-blind readers; yellow and black left out for the page's
-light and dark backgrounds. Markers and labels tell families apart without any colour."""
-WIDTH, HEIGHT = 1080, 430
-_LEFT, _RIGHT = Box(58, 44, 500, 366), Box(600, 44, 905, 366)
-_ROOM = Box(_LEFT.left, _LEFT.top - 10, _LEFT.right + 52, _LEFT.bottom)
-"""Of labels: they may stand out to the right."""
-_TOP = 1.04  # of the axis of shares, so that points at 100 % stand clear of the frame
-_MARKERS = ("M-4.5,0a4.5,4.5 0 1,0 9,0a4.5,4.5 0 1,0 -9,0z", "M-4,-4h8v8h-8z", "M0,-5.5l5,9h-10z",
-            "M0,-5.5l5.5,5.5l-5.5,5.5l-5.5,-5.5z", "M-5,-3.5h10l-5,9z")  # fmt: skip
-_DASHES = ("", "7 3", "2 3")  # a colour that comes again has another dash
-_SEEN = 0.5  # in the picture's units
-_BENT = 3.0  # a label farther than this from its place gets a line to it
+"""Okabe and Ito's, told apart by colour-blind readers; without yellow, which white swallows, and
+black, the colour of texts. Markers and labels tell families apart without any colour."""
+_MARKERS = ("o", "s", "^", "D", "v")
+_DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 2)))
+"""A colour that comes again has another dash."""
+_TOP = 1.12  # of the axis of shares: points at 100 % and their labels stand clear of the frame
+_SEEN = 1 / 1000  # of an axis; smaller steps of a curve are drawn as one
+_ROWS = 20  # of the legend in one column
+_TICKS = (
+    (1.0,),
+    (1.0, 2.0, 5.0),
+    range(1, 10),
+    [k / 2 for k in range(2, 20)],
+    [k / 10 for k in range(10, 100)],
+)
+"""What powers of ten are multiplied with: the first that gives three ticks is taken."""
+_MOST_TICKS = 8
 
 
-@dataclass(frozen=True)
-class Mark:
-    """One attack's point, with its two intervals as lines."""
-
-    x: float
-    y: float
-    intervals: list[str]
-    title: str
-
-
-@dataclass(frozen=True)
-class Series:
-    """One family in one panel.
-
-    Attributes:
-        colour: of line and markers.
-        marker: an SVG path around the origin.
-        dash: of the line, as SVG has it; empty where it is solid.
-        line: an SVG path, empty without one.
-        marks: its points.
-        label: its name at the panel's edge, None where points bear the names.
-        leader: an SVG path from the line's end to a label that had to move, or empty.
-    """
-
-    colour: str
-    marker: str
-    dash: str
-    line: str
-    marks: list[Mark]
-    label: Label | None = None
-    leader: str = ""
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One panel as the template draws it."""
-
-    box: Box
-    title: str
-    x_title: str
-    x_ticks: list[tuple[float, str]]
-    y_ticks: list[tuple[float, str]]
-    series: list[Series]
-    labels: list[Label]
-
-
-def panels(plot: Pareto) -> list[Panel]:
-    """Return both panels: means over budgets, and shares of images over visibility."""
+def pareto_plot(plot: Pareto) -> Figure:
+    """Draw both panels with one legend, in which the highest curve comes first."""
     name = column(plot.metric).title.replace(" ↓", "")
     families = [found for found in plot.families if found.shown]
-    return [_means(families, name), _shares(families, name)]
+    styles = list(zip(families, _styles(), strict=False))
+    columns = math.ceil(len(families) / _ROWS)
+    longest = max(len(found.title) for found in families)
+    with mpl.rc_context(STYLE):
+        width = 8.6 + columns * (0.6 + CHARACTER * longest)
+        figure = Figure((width, 3.9), layout="constrained")
+        means, shares = figure.subplots(1, 2)
+        _draw_means(means, styles, f"mean {name} of fooled images, 95 % intervals")
+        _draw_shares(shares, styles, f"{name} of the image, at most")
+        _draw_legend(figure, sorted(styles, key=lambda one: -_fooled(one[0])), columns)
+        # The legend takes its room first: labels are placed by where points are on paper.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        label_points(means, *_named(families, means.get_xlim()[0]))
+    return figure
 
 
-def _means(families: Sequence[Family], name: str) -> Panel:
-    points = [point for found in families for point in found.shown]
-    ends = (end for point in points for end in point.distance if not math.isnan(end))
-    x = LogScale.around(ends, _LEFT.left, _LEFT.right)
-    series = [
-        Series(*style, _path(marks), marks)
-        for found, style in zip(families, _styles(), strict=False)
-        for marks in [[_mark(found, k, x) for k in range(len(found.shown))]]
-    ]
+def description(plot: Pareto) -> str:
+    """Return the points in words, for readers who do not see the plot."""
+    told = [_sentence(point) for found in plot.families for point in found.shown]
+    return f"Success against visibility. {'. '.join(told)}."
+
+
+def log_limits(values: Iterable[float]) -> tuple[float, float]:
+    """Return the ends of a logarithmic axis around some values; those not above 0 are left out."""
+    held = [value for value in values if 0 < value < math.inf] or [1.0]
+    low, high = min(held), max(held)
+    # Room in proportion to the span, and some where all values are the same.
+    room = max(1.15, (high / low) ** 0.06)
+    return low / room, high * room
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return powers of ten between two ends, and what is needed between them for three ticks."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    held: list[float] = []
+    for steps in _TICKS:
+        values = [step * 10.0**power for power in range(first, last + 1) for step in steps]
+        held = [value for value in values if low <= value <= high]
+        if len(held) >= 3:
+            break
+    return held[:: math.ceil(len(held) / _MOST_TICKS) or 1]
+
+
+def stairs(found: ParetoFamily, low: float, high: float) -> tuple[Floats, Floats]:
+    """Return a curve that rises by one image's share at each image's distance, x and y.
+
+    Steps too small to be seen are drawn as one, or thousands of images would be most of the page.
+
+    Args:
+        found: the family.
+        low: left end of the logarithmic axis. Distances below it count from there on, since 0 has
+            no place on the axis.
+        high: right end, where the curve ends.
+    """
+    across = np.clip(found.distances, low, high)
+    up = np.arange(1, len(across) + 1) / found.total
+    # Places in thousandths of the axes: of all images in one cell the last is kept.
+    cells = np.stack([np.log(across / low) / np.log(high / low), up]) // _SEEN
+    last = np.append((np.diff(cells) != 0).any(0), True)
+    x, y = across[last], up[last]
+    return np.concatenate([[low], x, [high]]), np.concatenate([[0.0], y, y[-1:]])
+
+
+Styled = Sequence[tuple[ParetoFamily, dict[str, Any]]]
+"""Families, each with the keywords of its line."""
+
+
+def _draw_means(axes: Axes, styles: Styled, title: str) -> None:
+    """Draw points with their intervals, and lines through the budgets of a family."""
+    points = [point for found, _ in styles for point in found.shown]
+    low, high = log_limits(end for point in points for end in point.distance)
+    for found, style in styles:
+        x = np.maximum([point.distance.value for point in found.shown], low)
+        y = [point.success.value for point in found.shown]
+        faint: dict[str, Any] = {"color": style["color"], "alpha": 0.5, "linewidth": 1.0}
+        for at, up, point in zip(x, y, found.shown, strict=True):
+            axes.plot([at, at], point.success[1:], gid="interval", **faint)
+            if not math.isnan(point.distance.low):
+                ends = np.maximum(point.distance[1:], low)
+                axes.plot(ends, [up, up], gid="interval", **faint)
+        axes.plot(x, y, gid="family", **style)
+    _dress(axes, (low, high), "Success against visibility", title)
+
+
+def _draw_shares(axes: Axes, styles: Styled, title: str) -> None:
+    """Draw how many images fall within each limit of visibility, a curve per family."""
+    low, high = log_limits(value for found, _ in styles for value in found.distances)
+    for found, style in styles:
+        line = style | {"marker": None}
+        axes.plot(*stairs(found, low, high), gid="family", drawstyle="steps-post", **line)
+    _dress(axes, (low, high), "Images fooled within a limit of visibility", title)
+
+
+def _dress(axes: Axes, ends: tuple[float, float], title: str, x_title: str) -> None:
+    """Give a panel its titles, and axes with a logarithm across and shares upwards."""
+    axes.set_xscale("log")
+    axes.set_xlim(ends)
+    axes.set_ylim(0, _TOP)
+    ticks = log_ticks(*ends)
+    axes.set_xticks(ticks, [tick_text(value) for value in ticks])
+    axes.set_xticks([], minor=True)
+    axes.set_yticks(np.arange(5) / 4, [f"{share} %" for share in range(0, 101, 25)])
+    axes.tick_params(length=0, labelcolor=QUIET, pad=5)
+    axes.grid(color=RULE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[:].set_color(RULE)
+    axes.set_title(title, loc="left", color=INK)
+    axes.set_xlabel(x_title, color=QUIET)
+
+
+def _draw_legend(figure: Figure, styles: Styled, columns: int) -> None:
+    handles = [Line2D([], [], **style) for _, style in styles]
+    # Texts are set afterwards: matplotlib hides entries whose name begins with an underscore.
+    legend = figure.legend(
+        handles,
+        ["name"] * len(handles),
+        loc="outside right upper",
+        ncols=columns,
+        frameon=False,
+        labelcolor=INK,
+    )
+    for text, (found, _) in zip(legend.get_texts(), styles, strict=True):
+        text.set_parse_math(False)  # a dollar sign in a name is no formula
+        text.set_text(found.title)
+
+
+def _named(families: Sequence[ParetoFamily], low: float) -> tuple[Floats, list[str]]:
+    """Return where points are, (points, 2), and their labels.
+
+    The last of a family bears the full name, the others their budgets. Full names come first, and
+    budgets are placed where they leave room.
+    """
     named = [
-        (mark.x, mark.y, point.attack if point is found.shown[-1] else point.budget)
-        for found, one in zip(families, series, strict=True)
-        for point, mark in zip(found.shown, one.marks, strict=True)
-    ]
-    named.sort(key=lambda place: -len(place[2]))  # full names first, budgets where room is left
-    return Panel(
-        box=_LEFT,
-        title="Success against visibility",
-        x_title=f"mean {name} of fooled images, 95 % intervals",
-        x_ticks=x.ticks(),
-        y_ticks=_share_ticks(_LEFT),
-        series=series,
-        labels=place_labels(named, _ROOM, _segments(series)),
-    )
-
-
-def _shares(families: Sequence[Family], name: str) -> Panel:
-    # Values of 0 are on no logarithmic scale: they count from its left end on.
-    x = LogScale.around((v for f in families for v in f.distances), _RIGHT.left, _RIGHT.right)
-    styles = dict(zip((found.title for found in families), _styles(), strict=False))
-    ordered = sorted(families, key=lambda found: -len(found.distances) / found.total)
-    ends = [_height(len(found.distances) / found.total, _RIGHT) for found in ordered]
-    places = spread(ends, _RIGHT.top, _RIGHT.bottom)
-    series = []
-    for found, end, place in zip(ordered, ends, places, strict=True):
-        leader = f"M{_RIGHT.right},{end:.1f}L{_RIGHT.right + 10},{place:.1f}"
-        label = Label(_RIGHT.right + 13, place, found.title)
-        moved = abs(place - end) > _BENT
-        series.append(
-            Series(*styles[found.title], _stairs(found, x), [], label, leader if moved else "")
+        (
+            max(point.distance.value, low),
+            point.success.value,
+            point.attack if point is found.shown[-1] else point.budget,
         )
-    return Panel(
-        box=_RIGHT,
-        title="Images fooled within a limit of visibility",
-        x_title=f"{name} of the image, at most",
-        x_ticks=x.ticks(),
-        y_ticks=_share_ticks(_RIGHT),
-        series=series,
-        labels=[],
-    )
+        for found in families
+        for point in found.shown
+    ]
+    named.sort(key=lambda one: -len(one[2]))
+    return np.array([one[:2] for one in named]), [one[2] for one in named]
 
 
-def _mark(found: Family, place: int, x: LogScale) -> Mark:
-    point = found.shown[place]
-    at, up = x(point.distance.value), _height(point.success.value, _LEFT)
-    low, high = (_height(share, _LEFT) for share in point.success[1:])
-    intervals = [f"M{at:.1f},{low:.1f}V{high:.1f}"]
-    if not math.isnan(point.distance.low):
-        intervals.append(f"M{x(point.distance.low):.1f},{up:.1f}H{x(point.distance.high):.1f}")
-    title = (
+def _sentence(point: ParetoPoint) -> str:
+    return (
         f"{point.attack}: {100 * point.success.value:.1f} % fooled, mean "
         f"{point.distance.value:.3g} over {point.pairs} fooled images"
     )
-    return Mark(at, up, intervals, title)
 
 
-def _path(marks: Sequence[Mark]) -> str:
-    return "M" + "L".join(f"{m.x:.1f},{m.y:.1f}" for m in marks) if len(marks) > 1 else ""
+def _fooled(found: ParetoFamily) -> float:
+    return len(found.distances) / found.total
 
 
-def _stairs(found: Family, x: LogScale) -> str:
-    """Return a path that rises by one image's share at each image's distance.
-
-    Steps too small to be seen are drawn as one, or thousands of images would be most of the page.
-    """
-    path, across, up = f"M{x.start},{_height(0, _RIGHT):.1f}", x.start, _height(0, _RIGHT)
-    for rank, value in enumerate(found.distances, start=1):
-        place, height = x(value), _height(rank / found.total, _RIGHT)
-        last = rank == len(found.distances)
-        if last or max(place - across, up - height) >= _SEEN:
-            path, across, up = path + f"H{place:.1f}V{height:.1f}", place, height
-    return path + f"H{x.end}"
-
-
-def _segments(series: Sequence[Series]) -> Iterator[Box]:
-    """Yield small boxes along all lines, so that labels keep clear of them."""
-    for one in series:
-        for a, b in pairwise(one.marks):
-            count = max(1, int(math.hypot(b.x - a.x, b.y - a.y) / 6))
-            for k in range(count + 1):
-                x, y = a.x + (b.x - a.x) * k / count, a.y + (b.y - a.y) * k / count
-                yield Box(x - 2, y - 2, x + 2, y + 2)
-
-
-def _height(share: float, box: Box) -> float:
-    return box.bottom - share / _TOP * (box.bottom - box.top)
-
-
-def _share_ticks(box: Box) -> list[tuple[float, str]]:
-    return [(_height(share / 100, box), f"{share} %") for share in range(0, 101, 25)]
-
-
-def _styles() -> Iterator[tuple[str, str, str]]:
-    """Yield colours, markers and dashes without end; no two of the first 35 are the same."""
+def _styles() -> Iterator[dict[str, Any]]:
+    """Yield styles of lines without end; no two of the first 35 are the same."""
     k = 0
     while True:
-        yield COLOURS[k % len(COLOURS)], _MARKERS[k % len(_MARKERS)], _DASHES[k // len(COLOURS) % 3]
+        yield {
+            "color": COLOURS[k % len(COLOURS)],
+            "marker": _MARKERS[k % len(_MARKERS)],
+            "linestyle": _DASHES[k // len(COLOURS) % len(_DASHES)],
+            "linewidth": 1.5,
+            "markersize": 5.5,
+            "markeredgewidth": 0.0,
+        }
         k += 1

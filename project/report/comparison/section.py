@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from jinja2 import Environment
-from markupsafe import Markup
-
 from project.report.comparison.compare import Comparison, compare
 from project.report.comparison.pareto import Pareto, pareto
-from project.report.comparison.pareto_plot import HEIGHT, WIDTH, panels
+from project.report.comparison.pareto_plot import description, pareto_plot
 from project.report.comparison.published import PUBLISHED
 from project.report.comparison.success import POOLED
 from project.report.comparison.tables import tables
 from project.report.comparison.white_box import white_box
+from project.report.embedding import data_uri
+from project.report.figures import picture
 from project.report.run import Run
 from project.report.tables import Table, write_csv, write_markdown
 from project.storage.files import replace_file
@@ -30,15 +29,23 @@ class ComparisonSection:
         found: the numbers.
         tables: as texts.
         points: of the plot, None without a measure of visibility.
-        plot: the plot inside the page.
-        picture: the plot as a file of its own.
+        picture: the plot as an SVG, empty likewise.
     """
 
     found: Comparison
     tables: list[Table]
     points: Pareto | None
-    plot: Markup
-    picture: str
+    picture: bytes
+
+    @property
+    def plot(self) -> str:
+        """The plot as the page embeds it: as an image, its styles and names stay its own."""
+        return data_uri(self.picture, "svg+xml") if self.picture else ""
+
+    @property
+    def description(self) -> str:
+        """The plot in words."""
+        return description(self.points) if self.points else ""
 
     def write(self, folder: Path, command: str | None) -> None:
         """Write comparison.csv, comparison.md and, if there is a plot, pareto.svg.
@@ -51,17 +58,14 @@ class ComparisonSection:
         write_csv(folder / "comparison.csv", ComparisonRow._fields, rows)
         write_markdown(folder / "comparison.md", self.tables, command)
         if self.picture:
-            replace_file(folder / "pareto.svg", self.picture.encode())
+            replace_file(folder / "pareto.svg", self.picture)
 
 
-def comparison_section(
-    run: Run, environment: Environment, reference: str | None = None
-) -> ComparisonSection | None:
+def comparison_section(run: Run, reference: str | None = None) -> ComparisonSection | None:
     """Compare a run's attacks; None where it has fewer than two on classifiers.
 
     Args:
         run: the run.
-        environment: that knows the template of the plot.
         reference: the attack that the others are tested against; None is the first SSTA.
 
     Raises:
@@ -80,22 +84,13 @@ def comparison_section(
         found=found,
         tables=tables(found),
         points=points,
-        plot=Markup(_drawn(points, environment, standalone=False)),
-        picture=_drawn(points, environment, standalone=True),
+        picture=_drawn(points) if points else b"",
     )
 
 
-def _drawn(points: Pareto | None, environment: Environment, standalone: bool) -> str:
-    """Return the plot as SVG; a file of its own needs a name space and a background."""
-    if points is None:
-        return ""
-    return environment.get_template("comparison/pareto.svg").render(
-        panels=panels(points),
-        names=[family.title for family in points.families if family.shown],
-        width=WIDTH,
-        height=HEIGHT,
-        standalone=standalone,
-    )
+def _drawn(points: Pareto) -> bytes:
+    shown = [family.title for family in points.families if family.shown]
+    return picture(pareto_plot(points), "svg", f"Success against visibility of {', '.join(shown)}")
 
 
 class ComparisonRow(NamedTuple):

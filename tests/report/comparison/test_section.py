@@ -10,6 +10,7 @@ from project.report import build_report
 from project.report.__main__ import main
 from project.report.comparison.compare import compare
 from project.report.comparison.tables import tables
+from project.report.embedding import data_uri
 from project.report.tables import Table, TableCell, markdown, p_value, signed
 from project.storage.rows import write_measures, write_rows
 from tests.report.rows import data_of, rows_of, run_of
@@ -137,9 +138,14 @@ def test_the_report_shows_the_comparison_and_writes_its_files(run):
     text = (run / "comparison.md").read_text(encoding="utf-8")
     assert text.startswith("```sh\npython x <&> y\n```\n")
     assert text.count("### ") == 4
-    root = ElementTree.parse(run / "pareto.svg").getroot()
-    assert root.tag.endswith("svg")
-    assert any(tag == "svg" for tag, _ in page.elements)
+    picture = (run / "pareto.svg").read_bytes()
+    assert ElementTree.fromstring(picture).tag.endswith("svg")
+    [alt] = [
+        values["alt"]
+        for tag, values in page.elements
+        if tag == "img" and values.get("src") == data_uri(picture, "svg+xml")
+    ]
+    assert "stadv: 75.0 % fooled" in alt
 
 
 def test_the_csv_has_every_number_with_its_denominator(run):

@@ -208,7 +208,8 @@ def test_a_phone_needs_no_scrolling_sideways(visit, pictured_run, pictured_stree
 
 def test_on_a_phone_the_heat_map_is_as_large_as_drawn_and_scrolls_in_its_box(visit, pictured_run):
     opened = visit(pictured_run, viewport={"width": 390, "height": 800})
-    picture, box = opened.page.locator(".plot img"), opened.page.locator(".plot:has(img)")
+    box = opened.page.locator("#transfer .plot")
+    picture = box.locator("img")
     natural = picture.evaluate("(one) => one.decode().then(() => one.naturalWidth)")
     assert natural > 700
     assert picture.bounding_box()["width"] == pytest.approx(natural, abs=1)
