@@ -9,7 +9,7 @@ Better = Literal["lower", "higher"]
 
 
 @dataclass(frozen=True)
-class Column:
+class ColumnFormat:
     """One column of numbers.
 
     Attributes:
@@ -30,43 +30,43 @@ class Column:
 
 
 _COLUMNS = {
-    "dists": Column("DISTS ↓", "lower", digits=4),
-    "ssim": Column("SSIM ↑", "higher"),
-    "ms_ssim": Column("MS-SSIM ↑", "higher"),
-    "psnr": Column("PSNR ↑ (dB)", "higher", digits=2),
-    "mse": Column("MSE ↓ (0–255)", "lower", digits=2),
-    "uqi": Column("UQI ↑", "higher"),
-    "uqi_sewar": Column("UQI ↑ (sewar)", "higher"),
-    "scc": Column("SCC ↑", "higher"),
-    "vif_p": Column("VIF-p ↑", "higher"),
-    "l0": Column("L0 ↓ (pixels)", "lower", digits=0),
-    "l2": Column("L2 ↓", "lower", digits=2),
-    "linf": Column("L∞ ↓ (/255)", "lower", scale=255.0, digits=1),
-    "flow_max": Column("flow max ↓ (px)"),
-    "flow_mean": Column("flow mean ↓ (px)"),
-    "flow_tv": Column("flow variation ↓ (px)"),
-    "flow_folds": Column("flow folds ↓ (%)", scale=100.0, digits=2),
-    "mse_inside": Column("MSE inside mask", digits=2),
-    "mse_outside": Column("MSE outside mask", digits=2),
-    "linf_inside": Column("L∞ inside mask (/255)", scale=255.0, digits=1),
-    "linf_outside": Column("L∞ outside mask (/255)", scale=255.0, digits=1),
-    "shrunk": Column("left by refinement (%)", scale=100.0, digits=1),
-    "colourfulness": Column("colourfulness", digits=1),
-    "grey": Column("nearly grey (%)", scale=100.0, digits=1),
-    "choice": Column("choice (mean place)", digits=2),
-    "q_mean": Column("q (mean)", digits=1),
-    "mask_area": Column("mask (%)", scale=100.0, digits=1),
-    "salient_area": Column("first mask (%)", scale=100.0, digits=1),
+    "dists": ColumnFormat("DISTS ↓", "lower", digits=4),
+    "ssim": ColumnFormat("SSIM ↑", "higher"),
+    "ms_ssim": ColumnFormat("MS-SSIM ↑", "higher"),
+    "psnr": ColumnFormat("PSNR ↑ (dB)", "higher", digits=2),
+    "mse": ColumnFormat("MSE ↓ (0–255)", "lower", digits=2),
+    "uqi": ColumnFormat("UQI ↑", "higher"),
+    "uqi_sewar": ColumnFormat("UQI ↑ (sewar)", "higher"),
+    "scc": ColumnFormat("SCC ↑", "higher"),
+    "vif_p": ColumnFormat("VIF-p ↑", "higher"),
+    "l0": ColumnFormat("L0 ↓ (pixels)", "lower", digits=0),
+    "l2": ColumnFormat("L2 ↓", "lower", digits=2),
+    "linf": ColumnFormat("L∞ ↓ (/255)", "lower", scale=255.0, digits=1),
+    "flow_max": ColumnFormat("flow max ↓ (px)"),
+    "flow_mean": ColumnFormat("flow mean ↓ (px)"),
+    "flow_tv": ColumnFormat("flow variation ↓ (px)"),
+    "flow_folds": ColumnFormat("flow folds ↓ (%)", scale=100.0, digits=2),
+    "mse_inside": ColumnFormat("MSE inside mask", digits=2),
+    "mse_outside": ColumnFormat("MSE outside mask", digits=2),
+    "linf_inside": ColumnFormat("L∞ inside mask (/255)", scale=255.0, digits=1),
+    "linf_outside": ColumnFormat("L∞ outside mask (/255)", scale=255.0, digits=1),
+    "shrunk": ColumnFormat("left by refinement (%)", scale=100.0, digits=1),
+    "colourfulness": ColumnFormat("colourfulness", digits=1),
+    "grey": ColumnFormat("nearly grey (%)", scale=100.0, digits=1),
+    "choice": ColumnFormat("choice (mean place)", digits=2),
+    "q_mean": ColumnFormat("q (mean)", digits=1),
+    "mask_area": ColumnFormat("mask (%)", scale=100.0, digits=1),
+    "salient_area": ColumnFormat("first mask (%)", scale=100.0, digits=1),
 }
 DISTANCES = ("lpips_alex", "lpips_vgg", "lpips_squeeze", "dists", "mse", "l2")
 """Columns that a plot may have as its measure of visibility, the best first."""
 
 
-def column(name: str) -> Column:
+def column(name: str) -> ColumnFormat:
     """Return what is known of a column; of an unknown one its name is all."""
     if name.startswith("lpips_"):
-        return Column(f"LPIPS ↓ ({name.removeprefix('lpips_')})", "lower", digits=4)
-    return _COLUMNS.get(name, Column(name.replace("_", " ")))
+        return ColumnFormat(f"LPIPS ↓ ({name.removeprefix('lpips_')})", "lower", digits=4)
+    return _COLUMNS.get(name, ColumnFormat(name.replace("_", " ")))
 
 
 def perceptual(names: list[str]) -> list[str]:

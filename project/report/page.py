@@ -8,7 +8,6 @@ from typing import Any
 from jinja2 import Environment
 
 from project.report.comparison import ComparisonSection, comparison_section
-from project.report.embedding import data_uri, image_uri
 from project.report.gallery.section import SCRIPTS, gallery_section
 from project.report.headline import headlines
 from project.report.heat_map import heat_map, write_heat_map
@@ -17,7 +16,7 @@ from project.report.matrix import matrix
 from project.report.pictures import flow_legend
 from project.report.run import Run
 from project.report.segmentation import TransferSection, transfer_section
-from project.report.templates import TOLD, embedded, environment
+from project.report.templates import TOLD, data_uri, embedded, environment, image_uri
 from project.report.traces import attack_traces, axes
 from project.report.visibility import both_rates, set_distances, visibility
 from project.storage.files import replace_file

@@ -7,10 +7,10 @@
     analyse RUN    write study.csv and study.md there
 
 Parts, each of which knows only those above it
-    panels, settings, designs, dealing    what is asked, and who is asked what
-    distortions, examples, stimuli        the pictures
-    database, making, raters, judging     one SQLite file, and what happens to it
-    consent, security, web, serving       the pages
-    answers, screening, statistics,
-    shares, analysis, findings            what comes out
+    stimulus_kind, settings, designs, assignment    what is asked, and who is asked what
+    distortions, stimuli                            the pictures
+    database, create, raters, judging               one SQLite file, and what happens to it
+    security, web, serving                          the pages
+    answers, screening, per_attack, analysis,
+    findings                                        what comes out
 """

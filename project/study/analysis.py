@@ -15,8 +15,8 @@ from scipy.stats import spearmanr
 from project.core.errors import InputError
 from project.statistics.detection import fleiss_kappa
 from project.storage.rows import LEADING_FLOATS
-from project.study.answers import Answer, judged, spread
-from project.study.per_attack import Facts, Share, shares
+from project.study.answers import Judgement, judged, spread
+from project.study.per_attack import AttackJudgements, Facts, shares
 from project.study.screening import MINIMUM, Screened, screened
 from project.study.settings import Settings
 from project.study.stimulus_kind import Panel
@@ -49,7 +49,7 @@ class Findings:
     settings: Settings
     raters: list[Screened]
     minimum: float
-    shares: list[Share]
+    shares: list[AttackJudgements]
     kappa: float
     correlations: list[Correlation]
     missed: int
@@ -58,7 +58,7 @@ class Findings:
 
 
 def analysed(
-    settings: Settings, found: Sequence[Answer], facts: Facts, minimum: float = MINIMUM
+    settings: Settings, found: Sequence[Judgement], facts: Facts, minimum: float = MINIMUM
 ) -> Findings:
     """Return what a study found so far.
 
@@ -94,19 +94,19 @@ def analysed(
     )
 
 
-def _pictures(counted: Sequence[Answer]) -> dict[tuple[int, Panel], Counter[bool]]:
+def _pictures(counted: Sequence[Judgement]) -> dict[tuple[int, Panel], Counter[bool]]:
     found: dict[tuple[int, Panel], Counter[bool]] = {}
     for one in counted:
         found.setdefault((one.image, one.target), Counter())[bool(one.modified)] += 1
     return found
 
 
-def _kappa(counted: Sequence[Answer]) -> float:
+def _kappa(counted: Sequence[Judgement]) -> float:
     counts = [[times[False], times[True]] for times in _pictures(counted).values()]
     return fleiss_kappa(np.array(counts, float))
 
 
-def _correlations(counted: Sequence[Answer], facts: Facts) -> list[Correlation]:
+def _correlations(counted: Sequence[Judgement], facts: Facts) -> list[Correlation]:
     """Return the correlations that three pictures or more allow, in the order of the rows."""
     pictures = {
         (target.attack, image): times[True] / times.total()

@@ -19,7 +19,7 @@ from project.study.database import Database
 from project.study.stimulus_kind import Panel
 
 
-class Answer(NamedTuple):
+class Judgement(NamedTuple):
     """One judgement of one picture.
 
     Attributes:
@@ -50,7 +50,7 @@ class Answer(NamedTuple):
         return Panel(self.kind, self.attack)  # type: ignore[arg-type]
 
 
-def answers(database: Database) -> list[Answer]:
+def answers(database: Database) -> list[Judgement]:
     """Return all judgements of pages that are closed, by rater, page and place."""
     query = """
         SELECT pages.rater, pages.place, pages.image, stimuli.name, panels.kind, panels.attack,
@@ -62,7 +62,7 @@ def answers(database: Database) -> list[Answer]:
         ORDER BY pages.rater, pages.place, panels.slot
     """
     with database.reading() as connection:
-        rows = [Answer(*row) for row in connection.execute(query)]
+        rows = [Judgement(*row) for row in connection.execute(query)]
     return [
         row if row.modified is None else row._replace(modified=bool(row.modified)) for row in rows
     ]
@@ -77,7 +77,7 @@ def measured(database: Database) -> dict[tuple[str, int], Row]:
 
 
 def write_answers(
-    stem: Path, found: Sequence[Answer], accepted: set[str], facts: dict[tuple[str, int], Row]
+    stem: Path, found: Sequence[Judgement], accepted: set[str], facts: dict[tuple[str, int], Row]
 ) -> list[Path]:
     """Write the judgements as CSV and Parquet, and return both paths.
 
@@ -99,18 +99,18 @@ def write_answers(
     return paths
 
 
-def judged(found: Sequence[Answer]) -> list[Answer]:
+def judged(found: Sequence[Judgement]) -> list[Judgement]:
     """Return the judgements that were made in time, of what is no check."""
     return [one for one in found if one.modified is not None and not one.target.is_check]
 
 
-def spread(found: Sequence[Answer]) -> tuple[int, int]:
+def spread(found: Sequence[Judgement]) -> tuple[int, int]:
     """Return the fewest and the most judgements of an image × target that has any."""
     counts = Counter((one.image, one.target) for one in judged(found)).values()
     return min(counts, default=0), max(counts, default=0)
 
 
-def _row(one: Answer, accepted: set[str], facts: dict[tuple[str, int], Row]) -> dict[str, Any]:
+def _row(one: Judgement, accepted: set[str], facts: dict[tuple[str, int], Row]) -> dict[str, Any]:
     known = facts.get((one.attack, one.image), {}) if one.kind == "attack" else {}
     return one._asdict() | {"accepted": one.rater in accepted} | known
 

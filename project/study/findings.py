@@ -12,7 +12,7 @@ from project.report.tables import Table, TableCell, write_csv, write_markdown
 from project.statistics.bootstrap import RESAMPLES, Estimate
 from project.study.analysis import Findings
 from project.study.designs import DESIGNS
-from project.study.per_attack import Share
+from project.study.per_attack import AttackJudgements
 
 
 class StudyRow(NamedTuple):
@@ -84,7 +84,7 @@ def _seen(found: Findings) -> Table:
     )
 
 
-def _cells(one: Share) -> list[TableCell]:
+def _cells(one: AttackJudgements) -> list[TableCell]:
     low, high = one.by_wilson
     sensitivity = _between(one.dprime, number)
     fooling = "–"

@@ -12,7 +12,7 @@ from project.report.run import Row
 from project.statistics.bootstrap import Estimate, Floats, bootstrap
 from project.statistics.detection import forced_choice, yes_no
 from project.storage.rows import LEADING_FLOATS
-from project.study.answers import Answer
+from project.study.answers import Judgement
 from project.study.settings import Settings
 from project.study.stimulus_kind import CLEAN, Panel
 
@@ -21,7 +21,7 @@ Facts = Mapping[tuple[str, int], Row]
 
 
 @dataclass(frozen=True)
-class Share:
+class AttackJudgements:
     """What people made of one attack, or of the hidden clean controls.
 
     Attributes:
@@ -47,7 +47,9 @@ class Share:
     means: dict[str, float]
 
 
-def shares(settings: Settings, counted: Sequence[Answer], facts: Facts) -> list[Share]:
+def shares(
+    settings: Settings, counted: Sequence[Judgement], facts: Facts
+) -> list[AttackJudgements]:
     """Return what was judged: the attacks in the study's order, then the hidden controls.
 
     Args:
@@ -65,7 +67,7 @@ def shares(settings: Settings, counted: Sequence[Answer], facts: Facts) -> list[
 
 
 def _estimates(
-    settings: Settings, counted: Sequence[Answer], targets: Sequence[Panel]
+    settings: Settings, counted: Sequence[Judgement], targets: Sequence[Panel]
 ) -> list[tuple[Estimate, Estimate]]:
     """Return the share judged unmodified and d' of each target, with intervals over raters."""
     raters = sorted({one.rater for one in counted})
@@ -93,17 +95,17 @@ def _estimates(
 
 def _share(
     target: Panel,
-    answers: Sequence[Answer],
+    answers: Sequence[Judgement],
     facts: Facts,
     by_raters: Estimate,
     dprime: Estimate,
-) -> Share:
+) -> AttackJudgements:
     known = [(one, facts.get((one.attack, one.image), {})) for one in answers]
     fooling = [one for one, row in known if row.get("fooled")]
     told = any(row.get("fooled") is not None for _, row in known)
     unmodified = sum(not one.modified for one in answers)
     shown = {one.image: row for one, row in known}.values()
-    return Share(
+    return AttackJudgements(
         name=target.attack or target.kind,
         unmodified=unmodified,
         total=len(answers),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from project.core.errors import InputError
-from project.study.answers import Answer
+from project.study.answers import Judgement
 
 MINIMUM = 0.75
 """Least share of attention checks that a rater must get right [ours]."""
@@ -28,7 +28,9 @@ class Screened(NamedTuple):
     accepted: bool
 
 
-def screened(found: Sequence[Answer], has_checks: bool, minimum: float = MINIMUM) -> list[Screened]:
+def screened(
+    found: Sequence[Judgement], has_checks: bool, minimum: float = MINIMUM
+) -> list[Screened]:
     """Return every rater that answered anything, by id.
 
     Who saw no check is not accepted: nothing shows that they looked. In a study without checks all
@@ -51,7 +53,7 @@ def screened(found: Sequence[Answer], has_checks: bool, minimum: float = MINIMUM
     return [_screened(rater, found, has_checks, minimum) for rater in raters]
 
 
-def _screened(rater: str, found: Sequence[Answer], has_checks: bool, minimum: float) -> Screened:
+def _screened(rater: str, found: Sequence[Judgement], has_checks: bool, minimum: float) -> Screened:
     checks = [one for one in found if one.rater == rater and one.target.is_check]
     passed = sum(one.modified is one.target.modified for one in checks)
     good = passed >= minimum * len(checks) if checks else not has_checks

@@ -13,8 +13,7 @@ from project.core.errors import InputError
 from project.report.gallery import Sample
 from project.report.run import Row, Run
 from project.study.designs import DESIGNS
-from project.study.distortions import obvious
-from project.study.examples import png
+from project.study.distortions import obvious, png
 from project.study.settings import Settings
 from project.study.stimulus_kind import CLEAN, OBVIOUS, Panel
 

@@ -27,7 +27,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from project.study.examples import examples
+from project.study.distortions import examples
 from project.study.judging import Judging
 from project.study.raters import Rater, consent, find, hashed
 from project.study.security import Guarded, read_form

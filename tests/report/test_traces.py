@@ -10,7 +10,7 @@ from project.report import build_report
 from project.report.gallery import Sample
 from project.report.run import Run
 from project.report.traces import attack_traces
-from project.report.traces.curves import curve, second_stage
+from project.report.traces.charts import curve, second_stage
 from project.storage.traces import Trace, write_traces
 from tests.report.conftest import VICTIMS
 from tests.report.scripts import CUT_LABELS, LEAST_MARGIN

@@ -9,7 +9,7 @@ from PIL import Image
 from project.storage.rows import Measure, write_measures, write_rows
 from project.study.database import create
 from project.study.designs import DESIGNS
-from project.study.examples import png
+from project.study.distortions import png
 from project.study.judging import Judging
 from project.study.raters import consent, find, invite
 from project.study.settings import Settings

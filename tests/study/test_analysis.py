@@ -10,7 +10,7 @@ from project.core.errors import InputError
 from project.storage.rows import read_rows
 from project.study.__main__ import main
 from project.study.analysis import analysed
-from project.study.answers import Answer, answers, measured, write_answers
+from project.study.answers import Judgement, answers, measured, write_answers
 from project.study.create import open_or_make
 from project.study.database import Database
 from project.study.findings import write_findings
@@ -27,7 +27,7 @@ OBVIOUS, IDENTICAL = ("obvious", ""), ("identical", "")
 def said(rater, *verdicts, seconds=4.0):
     """Answers by (panel, image, modified), one to a page."""
     return [
-        Answer(rater, place, image, f"photo {image}", *panel, 1, modified, seconds)
+        Judgement(rater, place, image, f"photo {image}", *panel, 1, modified, seconds)
         for place, (panel, image, modified) in enumerate(verdicts)
     ]
 

@@ -8,8 +8,7 @@ from PIL import Image
 from project.core.errors import InputError
 from project.report.run import Run
 from project.study.create import open_or_make
-from project.study.distortions import obvious
-from project.study.examples import examples, landscape
+from project.study.distortions import examples, landscape, obvious
 from project.study.raters import invite, invited
 from project.study.settings import Settings
 from project.study.stimuli import settled, stimuli

@@ -14,10 +14,10 @@ from project.report.comparison.published import PUBLISHED
 from project.report.comparison.success import POOLED
 from project.report.comparison.tables import tables
 from project.report.comparison.white_box import white_box
-from project.report.embedding import data_uri
 from project.report.figures import picture
 from project.report.run import Run
 from project.report.tables import Table, write_csv, write_markdown
+from project.report.templates import data_uri
 from project.storage.files import replace_file
 
 

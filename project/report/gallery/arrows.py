@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from project.report.pictures import Bytes, flow_colours
+from project.statistics.bootstrap import Floats
 
-Floats = NDArray[np.float64]
 ALONG = 24  # cells along the longer side, at most
 FIELD = 160  # pixels at most of the colours below the arrows
 

@@ -10,10 +10,10 @@ from urllib.parse import unquote
 
 from PIL import Image
 
-from project.report.embedding import LARGEST_SIDE, data_uri
 from project.report.gallery.index import Data
 from project.report.gallery.sample import Sample
 from project.report.run import Run
+from project.report.templates import LARGEST_SIDE, data_uri
 
 MOST_BYTES = 6_000_000  # of pictures, a third more as text: a page that can be mailed
 

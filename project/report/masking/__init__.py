@@ -12,13 +12,8 @@ Files, written into the run's folder with the report
     masking.md    the same as a table, ready for documents
 """
 
-from project.report.masking.check import Finding
-from project.report.masking.section import (
-    MaskingSection,
-    flagged_sentences,
-    masking_section,
-    read_findings,
-)
+from project.report.masking.check import Finding, flagged_sentences, read_findings
+from project.report.masking.section import MaskingSection, masking_section
 
 __all__ = [
     "Finding",

@@ -1,12 +1,18 @@
-"""What a check has found on one victim."""
+"""What a check has found on one victim, and the files of all findings."""
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal, NamedTuple
+
+from project.report.tables import Table, TableCell, write_csv, write_markdown
 
 Verdict = Literal["flagged", "not checked", "passed"]
 ORDER: tuple[Verdict, ...] = ("flagged", "not checked", "passed")
 """As findings are shown, what matters most first."""
+CSV, MARKDOWN = "masking.csv", "masking.md"
 
 
 class Finding(NamedTuple):
@@ -25,3 +31,41 @@ class Finding(NamedTuple):
     verdict: Verdict
     sentence: str
     advice: str = ""
+
+
+def write_findings(folder: Path, found: Sequence[Finding], note: str, command: str | None) -> None:
+    """Write masking.csv and masking.md into a run's folder."""
+    write_csv(folder / CSV, Finding._fields, found)
+    rows = [
+        (
+            one.check,
+            [
+                TableCell(one.victim),
+                TableCell(one.verdict),
+                TableCell(one.sentence),
+                TableCell(one.advice),
+            ],
+        )
+        for one in found
+    ]
+    columns = ["victim", "verdict", "finding", "what to run"]
+    table = Table("Can these numbers be believed?", note, "check", columns, rows)
+    write_markdown(folder / MARKDOWN, [table], command)
+
+
+def read_findings(folder: Path) -> list[Finding]:
+    """Read masking.csv from a run's folder; nothing where there is none."""
+    path = folder / CSV
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [Finding(**line) for line in csv.DictReader(file)]  # type: ignore[arg-type]
+
+
+def flagged_sentences(folder: Path) -> list[str]:
+    """Return what a run's folder flags, a sentence each, for terminals and alerts."""
+    return [
+        f"{one.victim} may hide its gradients: {one.sentence}."
+        for one in read_findings(folder)
+        if one.verdict == "flagged"
+    ]

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from project.report.masking.attack_outcome import board_of
-from project.report.masking.check import ORDER, Finding, Verdict
+from project.report.masking.check import ORDER, Finding, Verdict, write_findings
 from project.report.masking.checks_alone import CONFIGS, MOST_ZERO, REACHED, gradients, unbounded
 from project.report.masking.checks_between import ALPHA, CONTESTS, MARGIN, Contest, StrengthTest
 from project.report.numbers import percent
 from project.report.run import Run
-from project.report.tables import Table, TableCell, write_csv, write_markdown
 from project.statistics.paired_tests import holm
 
 NOTE = (
@@ -113,44 +111,3 @@ def _said(shown: Sequence[StrengthTest], compared: Sequence[StrengthTest]) -> st
     p = "p < 0.001" if one.corrected < 0.001 else f"p = {one.corrected:.3f}"
     among = f"; the greatest lead of {len(compared)} comparisons" if len(compared) > 1 else ""
     return f"{one.weaker}, {one.stronger} ({p}{among})"
-
-
-CSV, MARKDOWN = "masking.csv", "masking.md"
-
-
-def write_findings(folder: Path, found: Sequence[Finding], note: str, command: str | None) -> None:
-    """Write masking.csv and masking.md into a run's folder."""
-    write_csv(folder / CSV, Finding._fields, found)
-    rows = [
-        (
-            one.check,
-            [
-                TableCell(one.victim),
-                TableCell(one.verdict),
-                TableCell(one.sentence),
-                TableCell(one.advice),
-            ],
-        )
-        for one in found
-    ]
-    columns = ["victim", "verdict", "finding", "what to run"]
-    table = Table("Can these numbers be believed?", note, "check", columns, rows)
-    write_markdown(folder / MARKDOWN, [table], command)
-
-
-def read_findings(folder: Path) -> list[Finding]:
-    """Read masking.csv from a run's folder; nothing where there is none."""
-    path = folder / CSV
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [Finding(**line) for line in csv.DictReader(file)]  # type: ignore[arg-type]
-
-
-def flagged_sentences(folder: Path) -> list[str]:
-    """Return what a run's folder flags, a sentence each, for terminals and alerts."""
-    return [
-        f"{one.victim} may hide its gradients: {one.sentence}."
-        for one in read_findings(folder)
-        if one.verdict == "flagged"
-    ]

@@ -12,14 +12,39 @@ from itertools import groupby
 import numpy as np
 
 from project.report.numbers import tick_text
-from project.report.traces.curves import Curve
 from project.statistics.bootstrap import Floats
 
-Point = tuple[float, float]
+Place = tuple[float, float]
 WIDTH, HEIGHT = 250, 118
 LEFT, RIGHT, TOP, BOTTOM = 52, 246, 8, 98
 """Where curves are; left of them is room for the longest of :func:`tick_text`, as −1.23·10⁻¹²."""
 _SHARES = frozenset({"resisting", "transferable"})  # in [0, 1], shown in per cent
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A trace over T steps, NaN where no image has anything to tell.
+
+    Attributes:
+        name: of the trace.
+        low: (T,), the lower quartile over images.
+        middle: (T,), the median.
+        high: (T,), the upper quartile.
+        single: (images, T), those of some images.
+    """
+
+    name: str
+    low: Floats
+    middle: Floats
+    high: Floats
+    single: Floats
+
+    @property
+    def constant(self) -> bool:
+        """Whether all images have the same value at all steps."""
+        ends = self.low, self.high
+        told = [end[np.isfinite(end)] for end in ends]
+        return bool(told[0].size) and float(told[0].min()) == float(told[1].max())
 
 
 @dataclass(frozen=True)
@@ -38,7 +63,7 @@ class Axes:
     step: float
     scale: float = 1.0
 
-    def points(self, values: Floats) -> list[Point]:
+    def points(self, values: Floats) -> list[Place]:
         """Return the places of a value per step."""
         shares = (values - self.low) / (self.high - self.low)
         return [
@@ -84,13 +109,13 @@ def shade(share: Floats, step: float) -> list[tuple[float, float, float]]:
     return found
 
 
-def band(lower: list[Point], upper: list[Point]) -> str:
+def band(lower: list[Place], upper: list[Place]) -> str:
     """Return an SVG path around what lies between two lines, empty where there is nothing."""
     edge = [point for point in [*upper, *lower[::-1]] if np.isfinite(point[1])]
     return f"{path(edge)}Z" if edge else ""
 
 
-def path(points: Sequence[Point]) -> str:
+def path(points: Sequence[Place]) -> str:
     """Return an SVG path through points; where one is NaN, the line is broken."""
     parts, pen = [], "M"
     for x, y in points:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from project.report.run import Run
-from project.report.traces.axes import axes_of, band, path, shade
-from project.report.traces.curves import Curve, curve, second_stage
+from project.report.traces.axes import Curve, axes_of, band, path, shade
 from project.statistics.bootstrap import Floats
 from project.storage.traces import Trace
 
@@ -23,7 +22,7 @@ MOST_SINGLE = 12  # images with a line of their own
 
 
 @dataclass(frozen=True)
-class Line:
+class TraceLine:
     """A trace inside a chart, as SVG paths."""
 
     band: str
@@ -32,7 +31,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Chart:
+class TraceChart:
     """Traces over the steps on common axes.
 
     Attributes:
@@ -44,7 +43,7 @@ class Chart:
     """
 
     title: str
-    lines: list[Line]
+    lines: list[TraceLine]
     shade: list[tuple[float, float, float]]
     x_ticks: list[tuple[float, str]]
     y_ticks: list[tuple[float, str]]
@@ -56,7 +55,7 @@ class SourceTraces:
 
     source: str
     told: str
-    charts: list[Chart]
+    charts: list[TraceChart]
 
 
 @dataclass(frozen=True)
@@ -115,12 +114,12 @@ def _title(group: tuple[str, ...]) -> str:
     return _TITLES.get(group, " · ".join(group))
 
 
-def _chart(title: str, curves: Sequence[Curve], share: Floats) -> Chart:
+def _chart(title: str, curves: Sequence[Curve], share: Floats) -> TraceChart:
     axes = axes_of(curves, len(share))
-    return Chart(
+    return TraceChart(
         title=title,
         lines=[
-            Line(
+            TraceLine(
                 band=band(axes.points(one.low), axes.points(one.high)),
                 middle=path(axes.points(one.middle)),
                 single=[path(axes.points(values)) for values in one.single],
@@ -131,3 +130,38 @@ def _chart(title: str, curves: Sequence[Curve], share: Floats) -> Chart:
         x_ticks=axes.x_ticks(len(share)),
         y_ticks=axes.y_ticks(),
     )
+
+
+def curve(name: str, traces: Sequence[Trace], shown: Collection[int]) -> Curve:
+    """Sum up one trace of an attack on a source.
+
+    Args:
+        name: of the trace.
+        traces: of all images.
+        shown: the images to show on their own.
+    """
+    values = _values(name, traces)
+    quartiles = np.full((3, values.shape[1]), np.nan)
+    told = np.isfinite(values).any(0)  # numpy warns of a step that no image tells of
+    quartiles[:, told] = np.nanquantile(values[:, told], [0.25, 0.5, 0.75], axis=0)
+    chosen = [trace.index in shown for trace in traces]
+    low, middle, high = quartiles
+    return Curve(name, low, middle, high, values[chosen])
+
+
+def second_stage(traces: Sequence[Trace]) -> Floats:
+    """Return the share of images in stage 2 at each step, (T,); 0 where there are no stages."""
+    stages = _values("stage", traces)
+    told = np.isfinite(stages)
+    second: Floats = np.where(told, stages - 1, 0.0).sum(0)
+    share: Floats = second / np.maximum(told.sum(0), 1)
+    return share
+
+
+def _values(name: str, traces: Sequence[Trace]) -> Floats:
+    """Return a trace of all images, (images, T), NaN where there is nothing to tell."""
+    values = np.full((len(traces), max(trace.steps for trace in traces)), np.nan)
+    for row, trace in zip(values, traces, strict=True):
+        told = trace.values.get(name, ())
+        row[: len(told)] = told
+    return values

@@ -20,7 +20,7 @@ _DOTS = 40  # more points than that are a line
 
 
 @dataclass(frozen=True)
-class Line:
+class MetricLine:
     """One metric inside a chart."""
 
     label: str
@@ -29,7 +29,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Chart:
+class MetricChart:
     """Some metrics on common axes.
 
     Attributes:
@@ -41,7 +41,7 @@ class Chart:
     """
 
     title: str
-    lines: list[Line]
+    lines: list[MetricLine]
     marks: list[float]
     x_ticks: list[tuple[float, str]]
     y_ticks: list[tuple[float, str]]
@@ -69,7 +69,7 @@ _GROUPS = (
 )
 
 
-def charts(run: TrainingRun) -> tuple[list[Chart], list[str]]:
+def charts(run: TrainingRun) -> tuple[list[MetricChart], list[str]]:
     """Return the charts of all that was logged, and a text for each group that never changes.
 
     What belongs to no group has a chart of its own.
@@ -87,22 +87,22 @@ def charts(run: TrainingRun) -> tuple[list[Chart], list[str]]:
     return found, constant
 
 
-def _chart(run: TrainingRun, group: _Group, names: Sequence[str]) -> Chart:
+def _chart(run: TrainingRun, group: _Group, names: Sequence[str]) -> MetricChart:
     last = max(point.step for point in run.points)
     curves = {name: run.curve(name) for name in names}
     values = np.array([group.scale * p.value for points in curves.values() for p in points])
     low, high = _span(values, group.scale)
 
-    def line(name: str, points: Sequence[Point]) -> Line:
+    def line(name: str, points: Sequence[Point]) -> MetricLine:
         places = [
             (_across(p.step, last), BOTTOM - _share(group.scale * p.value, low, high))
             for p in points
         ]
         dots = places if len(places) <= _DOTS else []
-        return Line(_label(name), path(places), [(x, y) for x, y in dots if np.isfinite(y)])
+        return MetricLine(_label(name), path(places), [(x, y) for x, y in dots if np.isfinite(y)])
 
     ticks = [(BOTTOM - _share(value, low, high), value) for value in (low, (low + high) / 2, high)]
-    return Chart(
+    return MetricChart(
         title=group.title,
         lines=[line(name, points) for name, points in curves.items()],
         marks=[_across(p.step, last) for p in run.curve(COLLAPSE) if p.value > 0],

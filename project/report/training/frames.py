@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from project.report.classes import class_name
-from project.report.embedding import Shown, shown
 from project.report.gallery import Picture, Sample
+from project.report.templates import Shown, shown
 from project.report.training.run import TrainingRun
 
 MOST_EPOCHS = 8  # side by side
@@ -21,7 +21,7 @@ _LABELS = {
 
 
 @dataclass(frozen=True)
-class Frame:
+class EpochFrame:
     """One image at one epoch.
 
     Attributes:
@@ -44,7 +44,7 @@ class Film:
     index: int
     truth: str
     clean: list[Shown]
-    frames: list[Frame]
+    frames: list[EpochFrame]
 
 
 def films(run: TrainingRun) -> list[Film]:
@@ -74,7 +74,7 @@ def _film(run: TrainingRun, samples: dict[int, Sample], index: int) -> Film:
     )
 
 
-def _frame(run: TrainingRun, epoch: int, sample: Sample) -> Frame:
+def _frame(run: TrainingRun, epoch: int, sample: Sample) -> EpochFrame:
     verdict = _verdict(sample)
     fooled = bool(verdict) and verdict["prediction_adversarial"] != verdict["target"]
     names = [
@@ -82,7 +82,7 @@ def _frame(run: TrainingRun, epoch: int, sample: Sample) -> Frame:
         for name in ("prediction_clean", "prediction_adversarial")
         if verdict
     ]
-    return Frame(
+    return EpochFrame(
         epoch=epoch,
         pictures=[shown(picture, LARGEST_SIDE) for picture in _changing(sample)],
         text=" → ".join(dict.fromkeys(names)),

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from project.report.embedding import image_uri
+from project.report.templates import image_uri
 from project.report.training.run import TrainingRun
 
 Plane = NDArray[np.float64]

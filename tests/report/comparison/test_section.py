@@ -10,8 +10,8 @@ from project.report import build_report
 from project.report.__main__ import main
 from project.report.comparison.compare import compare
 from project.report.comparison.tables import tables
-from project.report.embedding import data_uri
 from project.report.tables import Table, TableCell, markdown, p_value, signed
+from project.report.templates import data_uri
 from project.storage.rows import write_measures, write_rows
 from tests.report.rows import data_of, rows_of, run_of
 from tests.report.test_page import Page
