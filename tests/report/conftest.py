@@ -10,7 +10,7 @@ from PIL import Image
 
 from project.report import build_report
 from project.report.gallery import Attacked, GalleryKeeper
-from project.report.gallery import embedded as inside
+from project.report.gallery import section as inside
 from project.storage.rows import Measure, write_measures, write_rows
 from tests.browser import chromium
 from tests.report.visits import Visit

@@ -52,3 +52,17 @@ def counted(cell, place):
     """The columns of counts of one image's row."""
     (correct, predicted, labelled), clean = cell.adversarial[place], cell.clean[place]
     return dict(zip(COLUMNS, (correct, predicted, labelled, clean[0], clean[1]), strict=True))
+
+
+def slow_miou(counts):
+    """Class by class, from summed counts (3, K)."""
+    scores = []
+    for correct, predicted, labelled in counts.T:
+        union = predicted + labelled - correct
+        if union > 0:
+            scores.append(correct / union)
+    return sum(scores) / len(scores)
+
+
+def stacked(cells, attack, pairs):
+    return np.stack([cells[attack, *pair].adversarial for pair in pairs], 1)

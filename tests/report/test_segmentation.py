@@ -3,7 +3,6 @@
 import csv
 import math
 import sys
-from itertools import product
 
 import numpy as np
 import pytest
@@ -15,107 +14,14 @@ from project.report.run import Run
 from project.report.segmentation import transfer_section
 from project.report.segmentation.compare import contrasts, means
 from project.report.segmentation.pairs import transfer_data
-from project.statistics import paired_tests as permutation
 from project.statistics.bootstrap import RESAMPLES, SEED
 from project.statistics.miou import Cell, mean_iou
-from project.statistics.paired_tests import holm, permutation_test
+from project.statistics.paired_tests import holm
 from project.storage.rows import write_measures, write_rows
-from tests.report.segmented import counted, drawn_cells, run_of
+from tests.report.segmented import counted, drawn_cells, run_of, slow_miou, stacked
 from tests.report.test_page import Page
 
 TRANSFER = [("a", "b"), ("b", "a")]
-
-
-def slow_miou(counts):
-    """Class by class, from summed counts (3, K)."""
-    scores = []
-    for correct, predicted, labelled in counts.T:
-        union = predicted + labelled - correct
-        if union > 0:
-            scores.append(correct / union)
-    return sum(scores) / len(scores)
-
-
-def slow_p(cells, one, other, pairs):
-    """All 2^N swaps of whole images, one after another."""
-    images = len(cells[one, *pairs[0]].index)
-
-    def difference(swapped):
-        found = []
-        for pair in pairs:
-            ours, theirs = cells[one, *pair].adversarial, cells[other, *pair].adversarial
-            first = sum(theirs[i] if swapped[i] else ours[i] for i in range(images))
-            second = sum(ours[i] if swapped[i] else theirs[i] for i in range(images))
-            found.append(slow_miou(second) - slow_miou(first))
-        return sum(found) / len(found)
-
-    seen = abs(difference([False] * images))
-    every = [abs(difference(swapped)) for swapped in product((False, True), repeat=images)]
-    return np.mean([found >= seen - 1e-12 for found in every])
-
-
-def stacked(cells, attack, pairs):
-    return np.stack([cells[attack, *pair].adversarial for pair in pairs], 1)
-
-
-def test_the_test_counts_all_swaps_of_whole_images_with_all_their_pairs():
-    cells = drawn_cells(seed=1, images=6)
-    ours, theirs = (stacked(cells, attack, TRANSFER) for attack in ("pgd", "transegpgd"))
-    found = permutation_test(ours, theirs, [0, 1])
-    expected = [slow_p(cells, "pgd", "transegpgd", pairs) for pairs in ([p] for p in TRANSFER)]
-    assert found[:2] == pytest.approx(expected)
-    assert found[2] == pytest.approx(slow_p(cells, "pgd", "transegpgd", TRANSFER))
-    assert permutation_test(theirs, ours, [0, 1]) == pytest.approx(found)
-
-
-def test_pairs_that_mirror_each_other_are_swapped_together():
-    # On each image the attacks differ much on either pair and not at all in the mean. Swapped pair
-    # by pair, the mean would vary; swapped together, it is 0 whatever is swapped.
-    strong, weak = np.array([[1, 5], [5, 5], [6, 4]]), np.array([[5, 1], [5, 5], [6, 4]])
-    ours = np.stack([np.stack([strong, weak])] * 4)
-    theirs = np.stack([np.stack([weak, strong])] * 4)
-    ours[:, 1], theirs[:, 1] = theirs[:, 0], ours[:, 0]
-    assert permutation_test(ours, theirs, [0, 1])[2] == 1.0
-
-
-def test_one_attack_that_is_stronger_on_every_image_has_the_least_p_there_is():
-    labelled = np.full((7, 1, 2), 10)
-    weak = np.stack([labelled - 1, labelled, labelled], 2)
-    strong = np.stack([labelled - np.arange(2, 9)[:, None, None], labelled, labelled], 2)
-    assert permutation_test(weak, strong, []).tolist() == [2 / 2**7]
-
-
-def test_attacks_that_are_the_same_cannot_be_told_apart():
-    cells = drawn_cells(images=8)
-    ours = stacked(cells, "pgd", TRANSFER)
-    assert permutation_test(ours, ours, [0, 1]).tolist() == [1.0, 1.0, 1.0]
-
-
-def test_drawn_swaps_come_near_all_of_them_and_are_the_same_every_time(monkeypatch):
-    cells = drawn_cells(seed=4, images=11)
-    ours, theirs = (stacked(cells, attack, TRANSFER) for attack in ("pgd", "transegpgd"))
-    exact = permutation_test(ours, theirs, [0, 1])
-    monkeypatch.setattr(permutation, "PERMUTATIONS", 1999)
-    found = permutation_test(ours, theirs, [0, 1])
-    assert np.abs(found - exact).max() < 0.05
-    assert (found * 2000 % 1 < 1e-9).all()
-    assert (found != exact).any()
-    assert np.array_equal(permutation_test(ours, theirs, [0, 1]), found)
-    assert found.min() >= 1 / 2000
-
-
-def test_a_pair_without_any_valid_pixel_has_no_p():
-    nothing = np.zeros((4, 1, 3, 2), dtype=int)
-    assert math.isnan(permutation_test(nothing, nothing, [])[0])
-
-
-def test_equal_attacks_are_told_apart_about_as_seldom_as_the_level_says():
-    rng, seldom = np.random.default_rng(0), []
-    for _ in range(120):
-        cells = drawn_cells(seed=rng.integers(2**31), images=8)
-        both = (stacked(cells, attack, TRANSFER) for attack in ("pgd", "transegpgd"))
-        seldom.append(permutation_test(*both, [0, 1])[-1] < 0.05)
-    assert np.mean(seldom) < 0.12
 
 
 def test_a_mean_over_pairs_and_its_interval_are_those_of_images_drawn_for_all_pairs_at_once():

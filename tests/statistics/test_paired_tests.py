@@ -1,85 +1,17 @@
+"""Paired tests against every outcome counted, and against closed forms."""
+
 import math
 from itertools import pairwise, product
 
 import numpy as np
 import pytest
-from scipy.stats import bootstrap, wilcoxon
+from scipy.stats import wilcoxon
 
-from project.statistics import bootstrap as resampling
-from project.statistics.bootstrap import cluster_ratios
-from project.statistics.paired_tests import holm, mcnemar, signed_rank
+from project.statistics import paired_tests
+from project.statistics.paired_tests import holm, mcnemar, permutation_test, signed_rank
+from tests.report.segmented import drawn_cells, slow_miou, stacked
 
-
-def test_a_mean_over_clusters_is_the_mean_over_their_pairs():
-    sums, counts = np.array([[3.0], [10.0], [2.0]]), np.array([[2.0], [1.0], [1.0]])
-    [estimate] = cluster_ratios(sums, counts)
-    assert estimate.value == pytest.approx(15 / 4)
-    assert 1.5 <= estimate.low < 15 / 4 < estimate.high <= 10
-
-
-@pytest.mark.parametrize("victims", [1, 3])
-def test_the_interval_is_scipys_bca_over_clusters(victims, monkeypatch):
-    rng = np.random.default_rng(3)
-    counts = rng.integers(1, victims + 1, 60).astype(float)
-    sums = counts * rng.lognormal(0, 1, 60)
-    monkeypatch.setattr(resampling, "RESAMPLES", 20_000)
-    [estimate] = cluster_ratios(sums[:, None], counts[:, None])
-    expected = bootstrap(
-        (sums, counts),
-        lambda above, below, axis: above.sum(axis) / below.sum(axis),
-        paired=True,
-        n_resamples=20_000,
-        rng=np.random.default_rng(5),
-    ).confidence_interval
-    width = expected.high - expected.low
-    assert estimate.low == pytest.approx(expected.low, abs=0.02 * width)
-    assert estimate.high == pytest.approx(expected.high, abs=0.04 * width)
-
-
-def test_the_interval_covers_a_known_mean_about_as_often_as_it_says(monkeypatch):
-    monkeypatch.setattr(resampling, "RESAMPLES", 1000)
-    rng = np.random.default_rng(0)
-    images = rng.gamma(2.0, 0.5, (50, 400, 1))  # what victims have in common; mean 1
-    values = images + 0.1 * rng.standard_normal((50, 400, 4))
-    found = cluster_ratios(values.sum(2), np.full((50, 400), 4.0))
-    covered = np.mean([one.low <= 1.0 <= one.high for one in found])
-    assert 0.91 <= covered <= 0.975
-
-
-def test_images_are_drawn_whole_so_more_victims_do_not_narrow_the_interval():
-    rng = np.random.default_rng(1)
-    values = rng.normal(size=(40, 1))
-    once = cluster_ratios(values, np.ones((40, 1)))
-    five_times = cluster_ratios(5 * values, np.full((40, 1), 5.0))
-    assert np.allclose(once, five_times)
-
-
-def test_values_that_are_all_the_same_have_an_interval_without_width():
-    [estimate] = cluster_ratios(np.full((7, 1), 8 / 255), np.ones((7, 1)))
-    assert estimate == pytest.approx((8 / 255, 8 / 255, 8 / 255), rel=1e-12)
-
-
-def test_a_single_image_has_no_interval_and_no_image_no_mean():
-    [one] = cluster_ratios(np.array([[3.0]]), np.array([[2.0]]))
-    [none] = cluster_ratios(np.zeros((0, 1)), np.zeros((0, 1)))
-    assert one.value == 1.5
-    assert all(map(math.isnan, [*one[1:], *none]))
-
-
-def test_an_image_that_a_column_lacks_does_not_count_for_that_column():
-    sums, counts = np.array([[1.0, 1.0], [3.0, 3.0], [5.0, 0.0]]), np.ones((3, 2))
-    counts[2, 1] = 0
-    both, lacking = cluster_ratios(sums, counts)
-    assert (both.value, lacking.value) == (3.0, 2.0)
-    assert 1 <= lacking.low <= lacking.high <= 3
-
-
-def test_the_interval_is_the_same_every_time_and_however_many_are_drawn_at_once(monkeypatch):
-    sums, counts = np.random.default_rng(2).random((30, 2)), np.ones((30, 2))
-    first = cluster_ratios(sums, counts)
-    assert cluster_ratios(sums, counts) == first
-    monkeypatch.setattr(resampling, "_AT_ONCE", 30 * 7)
-    assert np.allclose(cluster_ratios(sums, counts), first)
+TRANSFER = [("a", "b"), ("b", "a")]
 
 
 def slow_signed_rank(differences):
@@ -135,3 +67,81 @@ def test_holm_keeps_the_order_and_what_was_not_tested_does_not_count():
     assert math.isnan(corrected[1])
     assert [corrected[k] for k in (0, 2, 3)] == pytest.approx(holm([0.04, 0.001, 0.2]))
     assert all(a <= b for a, b in pairwise([corrected[2], corrected[0], corrected[3]]))
+
+
+def slow_p(cells, one, other, pairs):
+    """All 2^N swaps of whole images, one after another."""
+    images = len(cells[one, *pairs[0]].index)
+
+    def difference(swapped):
+        found = []
+        for pair in pairs:
+            ours, theirs = cells[one, *pair].adversarial, cells[other, *pair].adversarial
+            first = sum(theirs[i] if swapped[i] else ours[i] for i in range(images))
+            second = sum(ours[i] if swapped[i] else theirs[i] for i in range(images))
+            found.append(slow_miou(second) - slow_miou(first))
+        return sum(found) / len(found)
+
+    seen = abs(difference([False] * images))
+    every = [abs(difference(swapped)) for swapped in product((False, True), repeat=images)]
+    return np.mean([found >= seen - 1e-12 for found in every])
+
+
+def test_the_test_counts_all_swaps_of_whole_images_with_all_their_pairs():
+    cells = drawn_cells(seed=1, images=6)
+    ours, theirs = (stacked(cells, attack, TRANSFER) for attack in ("pgd", "transegpgd"))
+    found = permutation_test(ours, theirs, [0, 1])
+    expected = [slow_p(cells, "pgd", "transegpgd", pairs) for pairs in ([p] for p in TRANSFER)]
+    assert found[:2] == pytest.approx(expected)
+    assert found[2] == pytest.approx(slow_p(cells, "pgd", "transegpgd", TRANSFER))
+    assert permutation_test(theirs, ours, [0, 1]) == pytest.approx(found)
+
+
+def test_pairs_that_mirror_each_other_are_swapped_together():
+    # On each image the attacks differ much on either pair and not at all in the mean. Swapped pair
+    # by pair, the mean would vary; swapped together, it is 0 whatever is swapped.
+    strong, weak = np.array([[1, 5], [5, 5], [6, 4]]), np.array([[5, 1], [5, 5], [6, 4]])
+    ours = np.stack([np.stack([strong, weak])] * 4)
+    theirs = np.stack([np.stack([weak, strong])] * 4)
+    ours[:, 1], theirs[:, 1] = theirs[:, 0], ours[:, 0]
+    assert permutation_test(ours, theirs, [0, 1])[2] == 1.0
+
+
+def test_one_attack_that_is_stronger_on_every_image_has_the_least_p_there_is():
+    labelled = np.full((7, 1, 2), 10)
+    weak = np.stack([labelled - 1, labelled, labelled], 2)
+    strong = np.stack([labelled - np.arange(2, 9)[:, None, None], labelled, labelled], 2)
+    assert permutation_test(weak, strong, []).tolist() == [2 / 2**7]
+
+
+def test_attacks_that_are_the_same_cannot_be_told_apart():
+    cells = drawn_cells(images=8)
+    ours = stacked(cells, "pgd", TRANSFER)
+    assert permutation_test(ours, ours, [0, 1]).tolist() == [1.0, 1.0, 1.0]
+
+
+def test_drawn_swaps_come_near_all_of_them_and_are_the_same_every_time(monkeypatch):
+    cells = drawn_cells(seed=4, images=11)
+    ours, theirs = (stacked(cells, attack, TRANSFER) for attack in ("pgd", "transegpgd"))
+    exact = permutation_test(ours, theirs, [0, 1])
+    monkeypatch.setattr(paired_tests, "PERMUTATIONS", 1999)
+    found = permutation_test(ours, theirs, [0, 1])
+    assert np.abs(found - exact).max() < 0.05
+    assert (found * 2000 % 1 < 1e-9).all()
+    assert (found != exact).any()
+    assert np.array_equal(permutation_test(ours, theirs, [0, 1]), found)
+    assert found.min() >= 1 / 2000
+
+
+def test_a_pair_without_any_valid_pixel_has_no_p():
+    nothing = np.zeros((4, 1, 3, 2), dtype=int)
+    assert math.isnan(permutation_test(nothing, nothing, [])[0])
+
+
+def test_equal_attacks_are_told_apart_about_as_seldom_as_the_level_says():
+    rng, seldom = np.random.default_rng(0), []
+    for _ in range(120):
+        cells = drawn_cells(seed=rng.integers(2**31), images=8)
+        both = (stacked(cells, attack, TRANSFER) for attack in ("pgd", "transegpgd"))
+        seldom.append(permutation_test(*both, [0, 1])[-1] < 0.05)
+    assert np.mean(seldom) < 0.12

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote
 
 from markupsafe import Markup
+from PIL import Image
 
 from project.report.gallery.drawings import draw
-from project.report.gallery.embedded import embed
-from project.report.gallery.index import catalogue, script_json, write_scripts
+from project.report.gallery.index import Data, catalogue, script_json, write_scripts
+from project.report.gallery.sample import Sample
 from project.report.run import Run
+from project.report.templates import LARGEST_SIDE, data_uri
 
 SCRIPTS = tuple(
     f"gallery/{name}.js"
@@ -19,6 +25,8 @@ SCRIPTS = tuple(
     )
 )
 """In the order in which they run."""
+MOST_BYTES = 6_000_000
+"""Of pictures inside the page, a third more as text: a page that can be mailed."""
 
 
 @dataclass(frozen=True)
@@ -65,3 +73,63 @@ def gallery_section(run: Run) -> GallerySection | None:
         classes=[(about["classes"][k], colour) for k, colour in about["colours"].items()],
         data=Markup(script_json(content)),
     )
+
+
+@dataclass
+class Inside:
+    """What is inside the page.
+
+    Attributes:
+        samples: those that have all their pictures inside.
+        pictures: data URIs by address within ``gallery/``; a clean image is there once.
+        reduced: whether any picture is smaller than its file.
+    """
+
+    samples: list[Sample] = field(default_factory=list)
+    pictures: dict[str, str] = field(default_factory=dict)
+    reduced: bool = False
+
+    def add(self, gallery: Path, sample: Sample, addresses: Sequence[str]) -> None:
+        """Put a sample's pictures inside."""
+        for address in addresses:
+            path = gallery / unquote(address)
+            if address not in self.pictures and path.is_file():
+                self.pictures[address] = self._uri(path)
+        self.samples.append(sample)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the pictures as text."""
+        return sum(map(len, self.pictures.values()))
+
+    def _uri(self, path: Path) -> str:
+        if path.suffix == ".svg":
+            return data_uri(path.read_bytes(), "svg+xml")
+        with Image.open(path) as image:
+            if max(image.size) <= LARGEST_SIDE:
+                return data_uri(path.read_bytes(), path.suffix[1:])
+            self.reduced = True
+            # What is as large and no photo is a layer of classes, whose colours must not blend.
+            photo, classes = Image.Resampling.LANCZOS, Image.Resampling.NEAREST
+            image.thumbnail((LARGEST_SIDE,) * 2, photo if path.suffix == ".png" else classes)
+            buffer = io.BytesIO()
+            image.save(buffer, "WEBP", lossless=True)
+            return data_uri(buffer.getvalue(), "webp")
+
+
+def embed(run: Run, sets: Sequence[Data]) -> Inside:
+    """Return the first images, each in all its attacks, until they are large enough together.
+
+    Args:
+        run: the run.
+        sets: of the catalogue of its whole gallery.
+    """
+    templates = {(one["attack"], one["source"]): one["pictures"].values() for one in sets}
+    inside = Inside()
+    for sample in sorted(run.gallery, key=lambda sample: sample.index):
+        if inside.size > 4 / 3 * MOST_BYTES:
+            break
+        name = sample.folder.name
+        found = [path.format(index=name) for path in templates[sample.attack, sample.source]]
+        inside.add(run.folder / "gallery", sample, found)
+    return inside

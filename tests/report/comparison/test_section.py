@@ -10,7 +10,7 @@ from project.report import build_report
 from project.report.__main__ import main
 from project.report.comparison.compare import compare
 from project.report.comparison.tables import tables
-from project.report.tables import Table, TableCell, markdown, p_value, signed
+from project.report.tables import TableCell
 from project.report.templates import data_uri
 from project.storage.rows import write_measures, write_rows
 from tests.report.rows import data_of, rows_of, run_of
@@ -111,23 +111,6 @@ def test_success_against_the_reference_is_marked_where_it_is_shown():
     assert (shown.mark, shown.details) == ("", ("p 0.062",))  # 2 / 2^6, times 2 tests
     of = rows_of("ssta", "a", "." * 9), rows_of("pgd", "a", "x" * 9)
     assert cell(table("Success against ssta", *of), "pgd", "a").mark == "✗"
-
-
-def test_numbers_with_signs_and_p_values_as_text():
-    assert [signed(x, 2) for x in (-1.234, 0.0, 5.0)] == ["−1.23", "0.00", "5.00"]
-    assert [p_value(p) for p in (0.00099, 0.001, 0.0456, 1.0)] == [
-        "p < 0.001",
-        "p 0.001",
-        "p 0.046",
-        "p 1.000",
-    ]
-
-
-def test_markdown_has_a_heading_a_note_and_as_many_cells_in_each_line():
-    made = markdown(Table("T", "note", "attack", ["a|b"], [("x<y", [TableCell("1", ("2", "3"))])]))
-    lines = made.splitlines()
-    assert lines[:3] == ["### T", "", "note"]
-    assert lines[4:] == ["| attack | a\\|b |", "|---|---:|", "| x&lt;y | 1 (2; 3) |"]
 
 
 def test_the_report_shows_the_comparison_and_writes_its_files(run):

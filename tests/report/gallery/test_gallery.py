@@ -13,7 +13,7 @@ from PIL import Image
 
 from project.report import build_report
 from project.report.gallery import Attacked, GalleryKeeper, samples
-from project.report.gallery import embedded as inside
+from project.report.gallery import section as inside
 from project.report.gallery.arrows import arrows, outline
 from project.report.gallery.drawings import THUMBNAIL, class_layer
 from project.report.gallery.index import script_json
