@@ -3,7 +3,7 @@
 Folder
     rows.parquet, metrics.csv   see project.storage.rows
     run.json                    what was run: title, task, command, versions, config, …
-    traces.parquet              what attacks tell of their steps, see project.storage.traces
+    traces.parquet              traces of attacks over their steps, see project.storage.traces
     gallery/ATTACK/SOURCE/INDEX pictures of some images, see project.report.gallery
     transfer.svg, transfer.png  the heat map, written with the page
     comparison.csv, …           likewise, see project.report.comparison

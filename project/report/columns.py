@@ -1,4 +1,4 @@
-"""What the rows' columns of numbers are called, which way is better, and how they are written."""
+"""Columns of the rows: their titles, whether lower or higher is better, and how to write them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Better = Literal["lower", "higher"]
 
 @dataclass(frozen=True)
 class ColumnFormat:
-    """One column of numbers.
+    """Title and number format of one column.
 
     Attributes:
         title: as a table's heading has it.
@@ -63,13 +63,13 @@ DISTANCES = ("lpips_alex", "lpips_vgg", "lpips_squeeze", "dists", "mse", "l2")
 
 
 def column(name: str) -> ColumnFormat:
-    """Return what is known of a column; of an unknown one its name is all."""
+    """Return a column's format; one that is not listed is titled by its name."""
     if name.startswith("lpips_"):
         return ColumnFormat(f"LPIPS ↓ ({name.removeprefix('lpips_')})", "lower", digits=4)
     return _COLUMNS.get(name, ColumnFormat(name.replace("_", " ")))
 
 
 def perceptual(names: list[str]) -> list[str]:
-    """Return those columns that tell an image from its clean one, LPIPS and DISTS first."""
+    """Return the columns that measure the distance to the clean image, LPIPS and DISTS first."""
     known = [name for name in names if column(name).better]
     return sorted(known, key=lambda name: (not name.startswith("lpips_"), name != "dists"))

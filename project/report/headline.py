@@ -15,7 +15,7 @@ from project.storage.rows import Measure
 
 @dataclass(frozen=True)
 class Headline:
-    """One number with what it rests on."""
+    """One number with its denominator and, if there is one, its interval."""
 
     label: str
     value: str

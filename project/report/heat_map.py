@@ -28,7 +28,7 @@ _CELL, _HEAD = (0.86, 0.42), 0.95  # inches
 
 @dataclass(frozen=True)
 class HeatMapPanel:
-    """One attack's part of the picture, values in per cent, NaN where nothing was judged.
+    """One attack's transfer matrix in per cent, NaN where nothing was judged.
 
     Attributes:
         attack: its name.

@@ -1,4 +1,4 @@
-"""A finished run as it lies on disk."""
+"""A finished attack run, read from its folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Run:
-    """What a run left behind.
+    """The files of a run.
 
     Attributes:
         folder: where it lies.
@@ -30,7 +30,7 @@ class Run:
         measures: data-set level numbers.
         gallery: the samples with pictures.
         cells: the counts by class, of a run of segmenters.
-        traces: what attacks tell of their steps; older runs have none.
+        traces: traces of the attacks over their steps; older runs have none.
     """
 
     folder: Path

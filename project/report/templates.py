@@ -27,7 +27,7 @@ LARGEST_SIDE = 640  # pixels; larger pictures are shown smaller, or a page grows
 
 
 def environment() -> Environment:
-    """Return what finds the templates; everything that they are given is escaped."""
+    """Return the environment of the templates, which escapes every value that it is given."""
     return Environment(
         loader=FileSystemLoader(_HERE),
         autoescape=True,
@@ -38,7 +38,7 @@ def environment() -> Environment:
 
 
 def embedded(styles: Sequence[str], scripts: Sequence[str]) -> dict[str, Markup | str]:
-    """Return what a page has inside itself, and the policy that lets nothing else in.
+    """Return a page's style and script, and a content security policy that allows no others.
 
     Args:
         styles: files of this folder.
@@ -50,12 +50,13 @@ def embedded(styles: Sequence[str], scripts: Sequence[str]) -> dict[str, Markup 
     )
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = _POLICY.format(digest=digest)
+    # Markup, since these are files of the package: escaped, they would not work.
     return {"style": Markup(style), "script": Markup(script), "policy": policy}
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A picture inside the page."""
+class EmbeddedPicture:
+    """A picture inside the page, as a data URI, with its size in pixels."""
 
     kind: str
     label: str
@@ -64,18 +65,23 @@ class Shown:
     height: int
 
 
-def shown(picture: Picture, largest_side: int = LARGEST_SIDE) -> Shown:
-    """Return a picture as it goes inside a page, at most so many pixels wide and high."""
+def shown(picture: Picture, largest_side: int = LARGEST_SIDE) -> EmbeddedPicture:
+    """Return a picture for the page, scaled down to at most ``largest_side`` pixels."""
     image = picture.image
     image.thumbnail((largest_side, largest_side), Image.Resampling.LANCZOS)
     exact = picture.kind in ("clean", "adversarial")
-    return Shown(picture.kind, picture.label, image_uri(image, exact), image.width, image.height)
+    return EmbeddedPicture(
+        picture.kind, picture.label, image_uri(image, exact), image.width, image.height
+    )
 
 
 def image_uri(image: Image.Image, exact: bool) -> str:
-    """Return a picture as a data URI: the images themselves to the bit, what explains them lossy.
+    """Return a picture as a data URI.
 
-    Differences are noise, which costs several times as much without loss.
+    Args:
+        image: the picture.
+        exact: lossless, for images that may be compared bit by bit. Difference pictures are noise,
+            which takes several times the room without loss.
     """
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", lossless=exact, quality=80)

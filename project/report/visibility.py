@@ -1,4 +1,4 @@
-"""How visible an attack is: means over the images that it fooled, and what it tells of itself."""
+"""How visible attacks are: means of the metrics over fooled images, and FID and KID of all."""
 
 from __future__ import annotations
 
@@ -56,7 +56,10 @@ def visibility(run: Run) -> VisibilityTable:
 
 
 def set_distances(run: Run) -> SetTable:
-    """Return FID and KID per attack and source, each with the number of images; maybe no column."""
+    """Return FID and KID per attack and source, each with the number of images.
+
+    Without either among the measures, the table has no column.
+    """
     names = [m.metric for m in run.measures if m.metric.startswith(("fid_", "kid_"))]
     columns = list(dict.fromkeys(names))
     rows = []

@@ -83,7 +83,9 @@ def bca(value: float, drawn: Floats, left: Floats) -> tuple[float, float]:
     # Rounding must not tell resamples apart that are the sample in another order.
     same = np.isclose(drawn, value, rtol=1e-12, atol=0)
     share = ((drawn < value) & ~same).mean() + same.mean() / 2
+    # The share of resamples below the value, as a quantile: 0 where it is their median.
     bias = norm.ppf(np.clip(share, 0.5 / len(drawn), 1 - 0.5 / len(drawn)))
+    # Skewness of the jackknife values: how the standard error changes with the value.
     spread = left.mean() - left
     scale = (spread**2).sum() ** 1.5
     acceleration = (spread**3).sum() / (6 * scale) if scale > 0 else 0.0
@@ -115,6 +117,7 @@ def cluster_ratios(numerators: Floats, denominators: Floats) -> list[Estimate]:
         if below == 0:
             found.append(Estimate(np.nan, np.nan, np.nan))
             continue
+        # Leaving out a cluster that is empty in this column would leave the same sample.
         counted = (numerators[:, k] != 0) | (denominators[:, k] != 0)
         left = _leave_one_out(numerators[counted, k], denominators[counted, k])
         low, high = bca(above / below, drawn[:, k], left) if len(left) > 1 else (np.nan, np.nan)

@@ -76,6 +76,6 @@ def fleiss_kappa(counts: Floats) -> float:
 def _quantile(hits: ArrayLike, trials: ArrayLike) -> Floats:
     hits, trials = np.broadcast_arrays(np.asarray(hits, float), np.asarray(trials, float))
     counted = np.where(trials > 0, trials, np.nan)
-    edge = 0.5 / counted
+    edge = 0.5 / counted  # a share of 0 or 1 has no finite quantile
     result: Floats = norm.ppf(np.clip(hits / counted, edge, 1 - edge))
     return result

@@ -71,6 +71,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     )
     largest = 0.0
     for rank, k in enumerate(tested):
+        # A larger p is never corrected to a smaller one: the order is kept.
         largest = max(largest, min(1.0, (len(tested) - rank) * p_values[k]))
         corrected[k] = largest
     return corrected
@@ -102,6 +103,7 @@ def permutation_test(ours: Counts, theirs: Counts, averaged: Sequence[int]) -> F
     Returns:
         (pairs + 1,), the last of the mean, or (pairs,); NaN where a pair has no mIoU.
     """
+    # Swapping an image adds (theirs − ours) to our sum and takes it from theirs.
     totals, changes = (ours.sum(0), theirs.sum(0)), (theirs - ours).astype(np.float64)
     seen = differences(totals[0][None], totals[1][None], averaged)[0]
     drawn, extreme = 0, np.zeros(len(seen))
@@ -135,6 +137,7 @@ def differences(ours: Counts, theirs: Counts, averaged: Sequence[int]) -> Floats
 def _swaps(images: int) -> Iterator[Floats]:
     """Yield which images are swapped, (draws, images) of 0 and 1: every way, or some drawn."""
     if _exact(images):
+        # Bit k of the draw's number says whether image k is swapped.
         every = np.arange(2**images)[:, None] >> np.arange(images) & 1
         yield from np.array_split(every.astype(np.float64), 1 + len(every) // _AT_ONCE)
         return

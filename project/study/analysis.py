@@ -1,4 +1,4 @@
-"""What a study found: of whom, what they saw, how far they agree, and which metrics tell."""
+"""A study's results: shares judged unmodified, agreement of raters, correlation with metrics."""
 
 from __future__ import annotations
 

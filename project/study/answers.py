@@ -1,4 +1,4 @@
-"""What raters answered, with what the run measured of the same pictures, as rows and as files."""
+"""Raters' judgements, joined with what the run measured of the same pictures."""
 
 from __future__ import annotations
 

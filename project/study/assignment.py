@@ -15,7 +15,7 @@ from project.study.stimulus_kind import Panel
 
 T = TypeVar("T")
 Past = Counter[tuple[int, Panel]]
-"""How often each image was dealt as each target, checks left out."""
+"""How often each image was assigned with each target, checks left out."""
 
 
 class Page(NamedTuple):
@@ -30,14 +30,14 @@ def deal(
 ) -> list[Page]:
     """Return the pages of the rater who comes as the number-th, in the order to show them.
 
-    The images dealt least so far come first, and of an image the targets dealt least; ties go to
-    what this rater has least of, then by draw. So the targets of one image never differ by more
-    than one, and a rater sees an image on one page only, except that checks reuse images where
+    The images assigned least so far come first, and of an image the targets assigned least; ties
+    go to what this rater has least of, then by draw. So the targets of one image never differ by
+    more than one, and a rater sees an image on one page only, except that checks reuse images where
     all are taken. The sequence follows from the seed alone [ours].
 
     Args:
         number: 0, 1, … in order of consent.
-        past: what the raters before were dealt.
+        past: what the raters before were assigned.
         images: ids of all images of the study.
         design: of the study.
         settings: of the study, with its attacks named.

@@ -114,7 +114,7 @@ def create(path: Path, settings: Settings, stimuli: Iterable[Stimulus]) -> Datab
             connection.execute("PRAGMA journal_mode = WAL")  # readers do not wait for writers
         for part in ("-wal", "-shm"):  # the log of a study that was deleted must not enter this one
             path.with_name(path.name + part).unlink(missing_ok=True)
-        os.replace(unfinished, path)
+        os.replace(unfinished, path)  # atomic: nobody ever opens half a study
     return Database(path)
 
 

@@ -1,4 +1,4 @@
-"""What a study found, as files beside the run's report: all numbers, and tables to read."""
+"""A study's results as files beside the run's report: all numbers as CSV, tables as Markdown."""
 
 from __future__ import annotations
 

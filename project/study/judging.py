@@ -1,4 +1,4 @@
-"""Judging: one page at a time, its clock kept here, its answer on the disk before the next."""
+"""Judging page by page: the server keeps the time and stores each answer before the next page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people made of each attack: the share judged unmodified, and how well they can tell."""
+"""Per attack: the share of judgements as unmodified, and the sensitivity d' of the raters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Facts = Mapping[tuple[str, int], Row]
 
 @dataclass(frozen=True)
 class AttackJudgements:
-    """What people made of one attack, or of the hidden clean controls.
+    """Judgements of one attack's images, or of the hidden clean controls.
 
     Attributes:
         name: of the attack, ``clean`` for the controls.
@@ -50,7 +50,7 @@ class AttackJudgements:
 def shares(
     settings: Settings, counted: Sequence[Judgement], facts: Facts
 ) -> list[AttackJudgements]:
-    """Return what was judged: the attacks in the study's order, then the hidden controls.
+    """Sum up the judgements: the attacks in the study's order, then the hidden controls.
 
     Args:
         settings: of the study.

@@ -1,4 +1,4 @@
-"""Raters: who was invited, who agreed, and what they were dealt."""
+"""Raters: invitation, consent, and the pages that each is assigned."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def find(database: Database, token: str) -> Rater | None:
 
 
 def consent(database: Database, rater: str) -> None:
-    """Note that a rater agreed, and deal their pages; nothing where they had agreed before.
+    """Record a rater's consent and assign their pages; nothing where they had consented before.
 
-    Pages are dealt at consent and not with the link, so that unused links leave no gaps.
+    Pages are assigned at consent and not with the link, so that unused links leave no gaps.
     """
     settings = database.settings
     with database.writing() as connection:

@@ -1,4 +1,4 @@
-"""What keeps a study's pages to themselves: headers, where forms come from, and their size."""
+"""Web security of a study: response headers, no forms of other sites, and none that are long."""
 
 from __future__ import annotations
 

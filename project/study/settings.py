@@ -1,4 +1,4 @@
-"""What a study is, fixed once it has been made."""
+"""A study's settings, fixed once it has been created."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a picture on a rater's page is, which the rater is not told."""
+"""What a picture on a rater's page is: reference, attack, hidden control or attention check."""
 
 from __future__ import annotations
 

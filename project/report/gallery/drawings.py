@@ -1,4 +1,4 @@
-"""What a browser shows of a sample, drawn from its files and kept beside them.
+"""Pictures for the browser, drawn from a sample's files and stored beside them.
 
 Files
     thumbnail.webp               the adversarial image, small
@@ -22,11 +22,11 @@ from project.storage.files import replace_file
 
 THUMBNAIL = 160  # pixels at most; a card of the page is as wide
 KINDS = ("adversarial", "flow", "mask", *LABELS)
-"""Of which something is drawn."""
+"""Kinds of files from which a picture is drawn."""
 
 
 def draw(sample: Sample) -> None:
-    """Draw what is not there yet."""
+    """Draw the pictures of a sample that do not exist yet."""
     for kind in KINDS:
         raw = sample.path(kind)
         if raw is not None and not (drawn := drawing(raw)).is_file():

@@ -1,4 +1,4 @@
-"""What the page knows of the pictured samples: plain data, column by column.
+"""The gallery's catalogue for the page: what was measured of each pictured sample, as JSON.
 
 Catalogue
     task, victims        of the run
@@ -138,6 +138,7 @@ def _pictures(gallery: Path, sample: Sample) -> dict[str, str]:
     drawn["thumbnail"] = drawn.pop("adversarial")
     return {
         kind: "/".join(
+            # quote() escapes braces, so that format() later sees no other field.
             "{index}" if part == sample.folder.name else quote(part, safe="")
             for part in path.relative_to(gallery).parts
         )
@@ -181,6 +182,7 @@ def _rounded(value: float | None, scale: float = 1.0) -> float | str | None:
 
 def script_json(value: Any) -> str:
     """Return JSON that is safe inside a script element, whatever names it holds."""
+    # A name with "</script>" or "<!--" would end the element; inside JSON, \u003c is the same text.
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -193,6 +195,7 @@ def write_scripts(gallery: Path, about: Data, sets: Sequence[Data]) -> str:
     Returns:
         What the page must find in them, lest it shows another run's.
     """
+    # A set of a former run with more attacks must not be found beside this catalogue.
     for stale in gallery.glob("catalogue*.js"):
         stale.unlink()
     bodies = [script_json(part) for part in (about, *sets)]

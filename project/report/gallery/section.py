@@ -76,11 +76,11 @@ def gallery_section(run: Run) -> GallerySection | None:
 
 
 @dataclass
-class Inside:
-    """What is inside the page.
+class EmbeddedGallery:
+    """Samples whose pictures are inside the page.
 
     Attributes:
-        samples: those that have all their pictures inside.
+        samples: each with all its pictures.
         pictures: data URIs by address within ``gallery/``; a clean image is there once.
         reduced: whether any picture is smaller than its file.
     """
@@ -90,7 +90,7 @@ class Inside:
     reduced: bool = False
 
     def add(self, gallery: Path, sample: Sample, addresses: Sequence[str]) -> None:
-        """Put a sample's pictures inside."""
+        """Embed a sample's pictures."""
         for address in addresses:
             path = gallery / unquote(address)
             if address not in self.pictures and path.is_file():
@@ -109,7 +109,8 @@ class Inside:
             if max(image.size) <= LARGEST_SIDE:
                 return data_uri(path.read_bytes(), path.suffix[1:])
             self.reduced = True
-            # What is as large and no photo is a layer of classes, whose colours must not blend.
+            # Other than photos, only layers of classes are so large, and class colours must not
+            # blend.
             photo, classes = Image.Resampling.LANCZOS, Image.Resampling.NEAREST
             image.thumbnail((LARGEST_SIDE,) * 2, photo if path.suffix == ".png" else classes)
             buffer = io.BytesIO()
@@ -117,15 +118,15 @@ class Inside:
             return data_uri(buffer.getvalue(), "webp")
 
 
-def embed(run: Run, sets: Sequence[Data]) -> Inside:
-    """Return the first images, each in all its attacks, until they are large enough together.
+def embed(run: Run, sets: Sequence[Data]) -> EmbeddedGallery:
+    """Embed the first images, each with all its attacks, until :data:`MOST_BYTES` are reached.
 
     Args:
         run: the run.
         sets: of the catalogue of its whole gallery.
     """
     templates = {(one["attack"], one["source"]): one["pictures"].values() for one in sets}
-    inside = Inside()
+    inside = EmbeddedGallery()
     for sample in sorted(run.gallery, key=lambda sample: sample.index):
         if inside.size > 4 / 3 * MOST_BYTES:
             break

@@ -1,4 +1,4 @@
-"""What writes a gallery while a run goes on."""
+"""Writing a gallery's files during a run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from project.storage.files import replace_file
 
 @dataclass(frozen=True)
 class Attacked:
-    """What is kept of an image that was attacked.
+    """The arrays of an adversarial image that a gallery keeps.
 
     Attributes:
         image: (H, W, 3).

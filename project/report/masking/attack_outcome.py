@@ -1,4 +1,4 @@
-"""What an attack made of the images that a victim gets right."""
+"""How much of what a victim gets right each attack fools, image by image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from project.report.run import Row, Run
 
 
 class Count(NamedTuple):
-    """Of what is right when clean (the image, or its pixels), how much is wrong now."""
+    """How much is right when clean (the image, or its pixels), and how much of that is fooled."""
 
     fooled: int
     right: int
@@ -57,7 +57,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Board:
+class Outcomes:
     """All outcomes of a run that count: white box, and transfer between unrelated networks."""
 
     outcomes: list[Outcome]
@@ -77,7 +77,7 @@ class Board:
         return [one for one in self.outcomes if one.victim == victim != one.source]
 
 
-def board_of(run: Run) -> Board:
+def board_of(run: Run) -> Outcomes:
     """Count a run's rows."""
     traits, rows = traits_of(run), dict[tuple[str, str, str], list[Row]]()
     for row in run.rows:
@@ -90,7 +90,7 @@ def board_of(run: Run) -> Board:
     ]
     order = {victim: place for place, victim in enumerate(run.victims)}
     counted = [one for one in found if one.counts]
-    return Board(sorted(counted, key=lambda one: order[one.victim]))
+    return Outcomes(sorted(counted, key=lambda one: order[one.victim]))
 
 
 def strongest(outcomes: Iterable[Outcome]) -> Outcome:

@@ -1,11 +1,11 @@
-"""The checks of a victim on its own: what every attack must reach, and what no gradient may be."""
+"""Checks of one victim: an unbounded attack must fool all, and no gradient may be 0 or NaN."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 
-from project.report.masking.attack_outcome import UNBOUNDED, Board, counted, strongest
+from project.report.masking.attack_outcome import UNBOUNDED, Outcomes, counted, strongest
 from project.report.masking.check import Finding
 from project.report.numbers import percent
 from project.report.run import Row, Run
@@ -20,8 +20,8 @@ CONFIGS = "configs/attacks/masking.yaml (for segmenters masking_segmentation.yam
 """What has the attacks that all checks need."""
 
 
-def unbounded(board: Board, victim: str) -> Finding:
-    """Ask whether an attack that may paint any image fools every image."""
+def unbounded(board: Outcomes, victim: str) -> Finding:
+    """Check that a gradient attack without a bound, which can make any image grey, fools all."""
     attacks = [
         one
         for one in board.white_box(victim, "gradient")
@@ -40,7 +40,7 @@ def unbounded(board: Board, victim: str) -> Finding:
 
 
 def gradients(run: Run, victim: str) -> Finding:
-    """Ask whether attacks found gradients of zeros, or with values that are no number."""
+    """Check that attacks met no gradient of zeros, and none with NaN or infinite values."""
     own = [
         row
         for (_, source), rows in run.white_box.items()

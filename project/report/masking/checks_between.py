@@ -1,4 +1,4 @@
-"""The checks that compare attacks with attacks: which one should not be ahead of which."""
+"""Checks that compare two attacks: the weaker one must not fool more than the stronger one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import groupby, pairwise
 
 from scipy.stats import binom
 
-from project.report.masking.attack_outcome import Board, Count, Outcome, by_budget, strongest
+from project.report.masking.attack_outcome import Count, Outcome, Outcomes, by_budget, strongest
 
 ALPHA = 0.05
 """The chance that chance alone flags anything in a run, after Holm's correction."""
@@ -23,14 +23,14 @@ _SATURATED = 0.99
 
 @dataclass(frozen=True)
 class StrengthTest:
-    """What should be weaker against what should be stronger.
+    """A one-sided paired test of an attack that should be weaker against a stronger one.
 
     Attributes:
-        weaker: the outcome that must not be ahead.
-        stronger: the outcome that must not be behind.
-        p: the chance of what was seen if nothing is wrong.
-        suspicious: whether what was seen would be a sign, were it certain.
-        telling: how small p must be, before correction, to leave a suspicion open.
+        weaker: the outcome that must not fool more.
+        stronger: the outcome that must not fool less.
+        p: under the hypothesis that the weaker attack is not ahead.
+        suspicious: whether the lead is large enough to matter, significant or not.
+        telling: the uncorrected p up to which a suspicion stays undecided.
         corrected: p by Holm, over all comparisons of the run.
     """
 
@@ -43,7 +43,7 @@ class StrengthTest:
 
     @property
     def flagged(self) -> bool:
-        """Whether the suspicion is larger than chance explains."""
+        """Whether the suspicion is significant."""
         return self.suspicious and self.corrected < ALPHA
 
     @property
@@ -82,7 +82,7 @@ def gains(smaller: Outcome, larger: Outcome) -> StrengthTest:
     gained = sum(theirs.fooled > ours.fooled for ours, theirs in pairs)
     p = float(binom.cdf(gained, len(pairs), LEAST_GAIN[smaller.unit]))
     further = larger.share > smaller.share or smaller.share >= _SATURATED
-    # Not to see any gain is open however likely it is.
+    # Seeing no gain is never evidence of health: however large p is, it stays undecided.
     return StrengthTest(smaller, larger, p, suspicious=not further, telling=1.0)
 
 
@@ -91,7 +91,7 @@ def _pairs(ours: Outcome, theirs: Outcome) -> Iterator[tuple[Count, Count]]:
         yield ours.counts[index], theirs.counts[index]
 
 
-Find = Callable[[Board, str], Iterator[StrengthTest]]
+Find = Callable[[Outcomes, str], Iterator[StrengthTest]]
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Contest:
     find: Find
 
 
-def _one_step(board: Board, victim: str) -> Iterator[StrengthTest]:
+def _one_step(board: Outcomes, victim: str) -> Iterator[StrengthTest]:
     """Compare each one-step attack with the best iterative one of its budget."""
     for attacks in by_budget(board.white_box(victim, "gradient")).values():
         iterative = [one for one in attacks if (one.traits.steps or 0) > 1]
@@ -124,7 +124,7 @@ def _one_step(board: Board, victim: str) -> Iterator[StrengthTest]:
                 yield not_ahead(one, strongest(iterative))
 
 
-def _more_steps(board: Board, victim: str) -> Iterator[StrengthTest]:
+def _more_steps(board: Outcomes, victim: str) -> Iterator[StrengthTest]:
     """Compare each number of steps of one method and budget with the next larger one."""
     for attacks in by_budget(board.white_box(victim, "gradient")).values():
         for ladder in _by_method([one for one in attacks if (one.traits.steps or 0) > 1]):
@@ -133,7 +133,7 @@ def _more_steps(board: Board, victim: str) -> Iterator[StrengthTest]:
             yield from (not_ahead(fewer, more) for fewer, more in pairwise(rungs))
 
 
-def _larger_budget(board: Board, victim: str) -> Iterator[StrengthTest]:
+def _larger_budget(board: Outcomes, victim: str) -> Iterator[StrengthTest]:
     """Compare the best attack of each budget with that of the next one at least twice as large."""
     balls = by_budget(board.white_box(victim, "gradient"))
     for ball, attacks in balls.items():
@@ -144,7 +144,7 @@ def _larger_budget(board: Board, victim: str) -> Iterator[StrengthTest]:
             yield gains(smaller, larger)
 
 
-def _without_gradient(board: Board, victim: str) -> Iterator[StrengthTest]:
+def _without_gradient(board: Outcomes, victim: str) -> Iterator[StrengthTest]:
     """Compare what needs no gradient of the victim with the best attack that follows it.
 
     Without a bound anything falls to anything, and who is ahead says nothing.

@@ -1,4 +1,4 @@
-"""What attacks tell of their steps, as small charts over the steps, one row per source."""
+"""Traces of attacks, such as objective and step size, as charts over the steps."""
 
 from project.report.traces.charts import AttackTraces, attack_traces
 

@@ -1,6 +1,7 @@
-"""Where traces go inside a chart: axes, and SVG paths.
+"""Axes of charts over steps, and SVG paths of their curves.
 
-Positions are in the picture's own units, x to the right and y downwards.
+Convention
+    positions are in the SVG's own units, x to the right and y downwards
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _SHARES = frozenset({"resisting", "transferable"})  # in [0, 1], shown in per ce
 
 @dataclass(frozen=True)
 class Curve:
-    """A trace over T steps, NaN where no image has anything to tell.
+    """A trace over T steps, NaN where no image has a value.
 
     Attributes:
         name: of the trace.
@@ -49,7 +50,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Axes:
-    """From steps and values to places.
+    """Linear axes, which map steps and values to positions.
 
     Attributes:
         low: the value at the bottom.
@@ -64,7 +65,7 @@ class Axes:
     scale: float = 1.0
 
     def points(self, values: Floats) -> list[Place]:
-        """Return the places of a value per step."""
+        """Return the position of each step's value."""
         shares = (values - self.low) / (self.high - self.low)
         return [
             (LEFT + (k + 0.5) * self.step, BOTTOM - float(share) * (BOTTOM - TOP))
@@ -72,12 +73,12 @@ class Axes:
         ]
 
     def x_ticks(self, steps: int) -> list[tuple[float, str]]:
-        """Return places and numbers of the first, the middle and the last step."""
+        """Return positions and numbers of the first, the middle and the last step."""
         numbers = sorted({1, (steps + 1) // 2, steps})
         return [(LEFT + (number - 0.5) * self.step, str(number)) for number in numbers]
 
     def y_ticks(self) -> list[tuple[float, str]]:
-        """Return places and values of both ends and the middle."""
+        """Return positions and values of both ends and the middle."""
         found = []
         for share in (0.0, 0.5, 1.0):
             value = self.scale * (self.low + share * (self.high - self.low))
@@ -99,7 +100,7 @@ def axes_of(curves: Sequence[Curve], steps: int) -> Axes:
 
 
 def shade(share: Floats, step: float) -> list[tuple[float, float, float]]:
-    """Return place, width and share of each run of steps with one share above 0."""
+    """Return position, width and share of each run of steps with the same share above 0."""
     found, start = [], 0
     for value, run in groupby(share.tolist()):
         count = len(list(run))

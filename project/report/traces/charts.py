@@ -1,4 +1,4 @@
-"""The charts of an attack's traces: which places and paths the template draws."""
+"""Charts of an attack's traces, as positions and SVG paths for the template."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class TraceChart:
 
 @dataclass(frozen=True)
 class SourceTraces:
-    """The charts of one source, what is said of them, and of what never changes."""
+    """The charts of one source; ``told`` says in words when stage 2 begins and what is constant."""
 
     source: str
     told: str
@@ -68,7 +68,7 @@ class AttackTraces:
 
 
 def attack_traces(run: Run) -> list[AttackTraces]:
-    """Return the charts of all attacks that tell of their steps, in the run's order."""
+    """Return the charts of all attacks that have traces, in the run's order."""
     found: dict[tuple[str, str], list[Trace]] = {}
     for trace in run.traces:
         found.setdefault((trace.attack, trace.source), []).append(trace)
@@ -159,7 +159,7 @@ def second_stage(traces: Sequence[Trace]) -> Floats:
 
 
 def _values(name: str, traces: Sequence[Trace]) -> Floats:
-    """Return a trace of all images, (images, T), NaN where there is nothing to tell."""
+    """Return a trace of all images, (images, T), NaN where it has no value."""
     values = np.full((len(traces), max(trace.steps for trace in traces)), np.nan)
     for row, trace in zip(values, traces, strict=True):
         told = trace.values.get(name, ())

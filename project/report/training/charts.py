@@ -1,4 +1,4 @@
-"""What was logged, as curves over the steps: which places and paths the template draws."""
+"""Charts of the logged metrics over the training steps, as positions and SVG paths."""
 
 from __future__ import annotations
 

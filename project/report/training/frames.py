@@ -1,4 +1,4 @@
-"""The same validation images over the epochs, as the page shows them."""
+"""Validation images over the epochs: the adversarial image and its prediction at each epoch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from project.report.classes import class_name
 from project.report.gallery import Picture, Sample
-from project.report.templates import Shown, shown
+from project.report.templates import EmbeddedPicture, shown
 from project.report.training.run import TrainingRun
 
 MOST_EPOCHS = 8  # side by side
@@ -32,22 +32,22 @@ class EpochFrame:
     """
 
     epoch: int
-    pictures: list[Shown]
+    pictures: list[EmbeddedPicture]
     text: str
     fooled: bool
 
 
 @dataclass(frozen=True)
-class Film:
-    """One image over the epochs."""
+class ImageOverEpochs:
+    """One validation image at each epoch that is shown."""
 
     index: int
     truth: str
-    clean: list[Shown]
+    clean: list[EmbeddedPicture]
     frames: list[EpochFrame]
 
 
-def films(run: TrainingRun) -> list[Film]:
+def films(run: TrainingRun) -> list[ImageOverEpochs]:
     """Return each kept image with a choice of epochs, the first and the last among them."""
     epochs = _choice(sorted(run.samples))
     indices = sorted({index for epoch in epochs for index in run.samples[epoch]})
@@ -63,10 +63,10 @@ def _choice(epochs: list[int]) -> list[int]:
     return [epochs[k * (len(epochs) - 1) // (MOST_EPOCHS - 1)] for k in range(MOST_EPOCHS)]
 
 
-def _film(run: TrainingRun, samples: dict[int, Sample], index: int) -> Film:
+def _film(run: TrainingRun, samples: dict[int, Sample], index: int) -> ImageOverEpochs:
     first = next(iter(samples.values()))
     verdict = _verdict(first)
-    return Film(
+    return ImageOverEpochs(
         index=index,
         truth=class_name(run.facts, verdict["target"]) if verdict else "",
         clean=[shown(p, LARGEST_SIDE) for p in first.pictures() if p.kind in _CONSTANT],

@@ -39,7 +39,7 @@ class Slice:
 
 @dataclass(frozen=True)
 class Slices:
-    """All slices, and what they have in common."""
+    """All slices, with the number of images, the radius and the colour scale that they share."""
 
     shown: list[Slice]
     images: int
