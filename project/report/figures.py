@@ -1,4 +1,4 @@
-"""What the report's matplotlib figures have in common: their style, and how they become files."""
+"""The style that the report's matplotlib figures share, and how they are written as files."""
 
 from __future__ import annotations
 

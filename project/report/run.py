@@ -69,7 +69,7 @@ class Run:
 
     @property
     def task(self) -> Literal["classification", "segmentation"]:
-        """What the victims do."""
+        """The victims' task."""
         return "segmentation" if self.facts.get("task") == "segmentation" else "classification"
 
     @cached_property

@@ -17,7 +17,7 @@ from project.report.gallery import Picture
 
 _HERE = Path(__file__).parent
 TOLD = ("command", "seeds", "data", "versions", "weights", "copies", "config")
-"""What of run.json every page shows as it is."""
+"""Entries of run.json that every page shows unchanged."""
 _POLICY = (
     "default-src 'none'; img-src data: file: 'self'; script-src 'sha256-{digest}' file: 'self'; "
     "style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"

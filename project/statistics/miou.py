@@ -27,7 +27,7 @@ COLUMNS = (
 
 
 class Scores(NamedTuple):
-    """What sums over images say, all of one shape and in [0, 1]; NaN where nothing is valid.
+    """Scores from sums over images, all of one shape and in [0, 1]; NaN where nothing is valid.
 
     Attributes:
         miou: of the adversarial images.
@@ -48,7 +48,7 @@ class Scores(NamedTuple):
 
 @dataclass(frozen=True)
 class Cell:
-    """What one victim made of one attack's images.
+    """One victim's pixel counts by class on one attack's images.
 
     Attributes:
         index: (N,), the images, ascending.

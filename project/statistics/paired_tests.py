@@ -14,9 +14,9 @@ from project.statistics.miou import Counts, mean_iou
 
 
 def signed_rank(differences: NDArray[np.float64]) -> float:
-    """Return the two-sided p-value of Wilcoxon's signed-rank test: is the middle difference 0?
+    """Return the two-sided p-value of Wilcoxon's signed-rank test that the median difference is 0.
 
-    Differences of exactly 0 say nothing and are left out. Exact up to 50 differences without ties,
+    Differences of exactly 0 have no sign and are left out. Exact up to 50 differences without ties,
     else by the normal approximation.
 
     Source: F. Wilcoxon, "Individual comparisons by ranking methods", Biometrics Bulletin 1, 1945.
@@ -29,19 +29,19 @@ def signed_rank(differences: NDArray[np.float64]) -> float:
     """
     if not len(differences):
         return float("nan")
-    told = differences[differences != 0]
-    if not len(told):
+    nonzero = differences[differences != 0]
+    if not len(nonzero):
         return 1.0
-    ties = len(np.unique(np.abs(told))) < len(told)
-    exact = len(told) <= 50 and not ties
-    return float(wilcoxon(told, method="exact" if exact else "approx").pvalue)
+    ties = len(np.unique(np.abs(nonzero))) < len(nonzero)
+    exact = len(nonzero) <= 50 and not ties
+    return float(wilcoxon(nonzero, method="exact" if exact else "approx").pvalue)
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """Return the two-sided p-value of McNemar's exact test: do two attacks fool equally often?
+    """Return the two-sided p-value of McNemar's exact test that two attacks fool equally often.
 
-    Images that both fool, or neither does, say nothing; of the others each attack fools half if
-    they are equally strong.
+    Only discordant images count, which one attack alone fools: of these each fools half if they are
+    equally strong.
 
     Source: Q. McNemar, "Note on the sampling error of the difference between correlated
     proportions or percentages", Psychometrika 12, 1947, with the exact binomial distribution.
@@ -50,8 +50,8 @@ def mcnemar(only_first: int, only_second: int) -> float:
         only_first: images that the first attack alone fools.
         only_second: images that the second alone fools.
     """
-    told = only_first + only_second
-    return float(binomtest(only_first, told, 0.5).pvalue) if told else 1.0
+    discordant = only_first + only_second
+    return float(binomtest(only_first, discordant, 0.5).pvalue) if discordant else 1.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -46,7 +46,7 @@ class Judgement(NamedTuple):
 
     @property
     def target(self) -> Panel:
-        """What was judged."""
+        """The kind of picture that was judged."""
         return Panel(self.kind, self.attack)  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""Who sees what: each rater's pages, so that every image × attack is judged equally often."""
+"""Assignment of pages to raters, so that every image × attack is judged equally often."""
 
 from __future__ import annotations
 

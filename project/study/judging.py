@@ -17,7 +17,7 @@ GRACE = 2.0
 
 @dataclass(frozen=True)
 class OpenPage:
-    """What a rater has before them.
+    """The page that a rater sees.
 
     Attributes:
         key: goes back with the answer.

@@ -17,7 +17,7 @@ from project.study.settings import Settings
 from project.study.stimulus_kind import CLEAN, Panel
 
 Facts = Mapping[tuple[str, int], Row]
-"""What the run measured, by attack and image."""
+"""The run's measurements by attack and image."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Which raters count: those who pass the attention checks."""
+"""Screening: only raters who pass the attention checks count."""
 
 from __future__ import annotations
 

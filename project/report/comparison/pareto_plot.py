@@ -39,7 +39,7 @@ _TICKS = (
     [k / 2 for k in range(2, 20)],
     [k / 10 for k in range(10, 100)],
 )
-"""What powers of ten are multiplied with: the first that gives three ticks is taken."""
+"""Multiples of powers of ten; the first set that gives three ticks is taken."""
 _MOST_TICKS = 8
 
 

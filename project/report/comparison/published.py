@@ -1,4 +1,4 @@
-"""What SSTA's paper reports, to stand beside what was measured.
+"""The figures of SSTA's paper, which tables show beside the measured ones.
 
 Source: Liu et al., "SSTA: Salient Spatially Transformed Attack", ICASSP 2024, arXiv 2312.07258
 [paper]: 1,000 images of the NIPS 2017 development set at 224², victims VGG-19, ResNet-50,

@@ -23,7 +23,7 @@ from project.storage.files import replace_file
 
 @dataclass(frozen=True)
 class ComparisonSection:
-    """What is shown, and written beside the page.
+    """The section's content, which the page shows and files beside it hold.
 
     Attributes:
         found: the numbers.

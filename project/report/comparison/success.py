@@ -1,4 +1,4 @@
-"""How often attacks fool, on each victim and on all of them together."""
+"""Success rates on each victim and on all of them together, and tests against a reference."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ POOLED = "all"
 
 @dataclass(frozen=True)
 class Success:
-    """How many of the images that a victim gets right an attack fools, with a Wilson interval."""
+    """An attack's success rate over the images that a victim gets right, with a Wilson interval."""
 
     attack: str
     victim: str

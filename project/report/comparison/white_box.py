@@ -30,7 +30,7 @@ class ImageVictim(NamedTuple):
 
 @dataclass(frozen=True)
 class WhiteBox:
-    """What is compared.
+    """White-box rows of attacks on the same victims.
 
     Attributes:
         attacks: their names, in the run's order.

@@ -26,12 +26,12 @@ SCRIPTS = tuple(
 )
 """In the order in which they run."""
 MOST_BYTES = 6_000_000
-"""Of pictures inside the page, a third more as text: a page that can be mailed."""
+"""Of embedded pictures, a third more in base64: a page that can still be mailed."""
 
 
 @dataclass(frozen=True)
 class GallerySection:
-    """What the page holds.
+    """The gallery inside the page.
 
     Attributes:
         shown: how many samples are inside the page.

@@ -1,4 +1,4 @@
-"""What a check has found on one victim, and the files of all findings."""
+"""The result of one check on one victim, and the files of all results."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ MOST_ZERO = 0.01
 """The share of steps that may find a gradient of zeros: float32 has none by accident [ours]."""
 _NOT_TOLD = "needs rows that tell of their gradients"
 CONFIGS = "configs/attacks/masking.yaml (for segmenters masking_segmentation.yaml)"
-"""What has the attacks that all checks need."""
+"""Configs with the attacks that all checks need."""
 
 
 def unbounded(board: Outcomes, victim: str) -> Finding:

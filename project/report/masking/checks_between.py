@@ -53,7 +53,7 @@ class StrengthTest:
 
     @property
     def lead(self) -> float:
-        """How much more of what is right the weaker one fools, a share in [-1, 1]."""
+        """The weaker attack's share fooled minus the stronger one's, in [-1, 1]."""
         return self.weaker.share - self.stronger.share
 
 

@@ -31,7 +31,7 @@ _UNTOLD = (
 
 @dataclass(frozen=True)
 class MaskingSection:
-    """What is shown, and written beside the page.
+    """The section's content, which the page shows and files beside it hold.
 
     Attributes:
         findings: flagged ones first.
@@ -52,7 +52,7 @@ class MaskingSection:
 
     @property
     def summary(self) -> str:
-        """How many checks came to which verdict."""
+        """The number of checks by verdict, in words."""
         return " · ".join(f"{len(found)} {name}" for name, found in self.by_verdict.items())
 
     def write(self, folder: Path, command: str | None) -> None:

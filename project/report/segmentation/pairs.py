@@ -1,4 +1,4 @@
-"""Which pairs of source and victim are averaged, and their counts image by image."""
+"""Pairs of source and victim that every attack has, with their pixel counts image by image."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SourceVictim(NamedTuple):
 
 @dataclass(frozen=True)
 class TransferData:
-    """What is compared: attacks that were made on the same sources and judged on the same images.
+    """Attacks that were made on the same sources and judged on the same images.
 
     Attributes:
         run: the run.

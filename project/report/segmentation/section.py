@@ -27,7 +27,7 @@ from project.report.tables import Table, write_csv, write_markdown
 
 @dataclass(frozen=True)
 class TransferSection:
-    """What is shown, and written beside the page.
+    """The section's content, which the page shows and files beside it hold.
 
     Attributes:
         data: what is compared.

@@ -14,7 +14,7 @@ from project.statistics.paired_tests import PERMUTATIONS
 
 _TITLES = {"miou": "mIoU ↓", "miou_drop": "drop ↑", "fooled_pixels": "pixels fooled ↑"}
 _FEWEST = 6
-"""Of N images, equal in all but one thing, the least p is 2 / 2^N: above 5 % with five."""
+"""The permutation test of N images has no p below 2 / 2^N, which is above 5 % up to five images."""
 
 
 def mean_table(data: TransferData, found: Sequence[PairMean]) -> Table:

@@ -44,8 +44,8 @@ class Curve:
     def constant(self) -> bool:
         """Whether all images have the same value at all steps."""
         ends = self.low, self.high
-        told = [end[np.isfinite(end)] for end in ends]
-        return bool(told[0].size) and float(told[0].min()) == float(told[1].max())
+        finite = [end[np.isfinite(end)] for end in ends]
+        return bool(finite[0].size) and float(finite[0].min()) == float(finite[1].max())
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,8 @@ def axes_of(curves: Sequence[Curve], steps: int) -> Axes:
     values = np.concatenate(
         [np.ravel(v) for one in curves for v in (one.low, one.high, one.single)]
     )
-    told = values[np.isfinite(values)]
-    low, high = (float(told.min()), float(told.max())) if told.size else (0.0, 0.0)
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     return Axes(low, high, width) if high > low else Axes(low - 0.5, low + 0.5, width)
 
 

@@ -142,8 +142,8 @@ def curve(name: str, traces: Sequence[Trace], shown: Collection[int]) -> Curve:
     """
     values = _values(name, traces)
     quartiles = np.full((3, values.shape[1]), np.nan)
-    told = np.isfinite(values).any(0)  # numpy warns of a step that no image tells of
-    quartiles[:, told] = np.nanquantile(values[:, told], [0.25, 0.5, 0.75], axis=0)
+    known = np.isfinite(values).any(0)  # numpy warns of a step that no image has a value at
+    quartiles[:, known] = np.nanquantile(values[:, known], [0.25, 0.5, 0.75], axis=0)
     chosen = [trace.index in shown for trace in traces]
     low, middle, high = quartiles
     return Curve(name, low, middle, high, values[chosen])
@@ -152,9 +152,9 @@ def curve(name: str, traces: Sequence[Trace], shown: Collection[int]) -> Curve:
 def second_stage(traces: Sequence[Trace]) -> Floats:
     """Return the share of images in stage 2 at each step, (T,); 0 where there are no stages."""
     stages = _values("stage", traces)
-    told = np.isfinite(stages)
-    second: Floats = np.where(told, stages - 1, 0.0).sum(0)
-    share: Floats = second / np.maximum(told.sum(0), 1)
+    known = np.isfinite(stages)
+    second: Floats = np.where(known, stages - 1, 0.0).sum(0)
+    share: Floats = second / np.maximum(known.sum(0), 1)
     return share
 
 
@@ -162,6 +162,6 @@ def _values(name: str, traces: Sequence[Trace]) -> Floats:
     """Return a trace of all images, (images, T), NaN where it has no value."""
     values = np.full((len(traces), max(trace.steps for trace in traces)), np.nan)
     for row, trace in zip(values, traces, strict=True):
-        told = trace.values.get(name, ())
-        row[: len(told)] = told
+        known = trace.values.get(name, ())
+        row[: len(known)] = known
     return values

@@ -1,4 +1,4 @@
-"""A training run as it lies on disk, finished or not."""
+"""A training run, finished or not, read from its folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from project.storage.history import History, Point
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """What a training run has left behind so far.
+    """The files of a training run so far.
 
     Attributes:
         folder: where it lies.

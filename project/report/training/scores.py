@@ -1,4 +1,4 @@
-"""Which epochs were the best: clean and robust validation scores side by side."""
+"""The best epochs by clean and by robust validation score."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SCORES = {
     "classification": ("val/accuracy", "val/robust_accuracy"),
     "segmentation": ("val/miou", "val/robust_miou"),
 }
-"""What validation logs, of clean and of adversarial images."""
+"""Names of the logged validation scores, on clean and on adversarial images."""
 
 
 @dataclass(frozen=True)
