@@ -10,6 +10,7 @@ import warnings
 from typing import Any
 
 import yaml
+from jsonargparse import set_parsing_settings
 from jsonargparse._loaders_dumpers import get_yaml_default_loader
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
@@ -46,6 +47,7 @@ def _fraction(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
 
 
 extend_yaml()
+set_parsing_settings(docstring_parse_attribute_docstrings=True)  # --help tells fields as well
 
 
 class MirageCLI(LightningCLI):

@@ -1,7 +1,8 @@
 """What an object is, as plain data: the ground of store keys and of reproducible configs.
 
-Convention: a constructor keeps every argument in an attribute of the same name (as scikit-learn's
-``get_params``). So one function can describe every attack, part, saliency provider and data set.
+Convention: an object's fields are its settings (of a frozen dataclass), or its constructor keeps
+every argument in an attribute of the same name (as scikit-learn's ``get_params``). So one function
+can describe every attack, part, saliency provider and data set.
 """
 
 from __future__ import annotations
@@ -11,10 +12,16 @@ import inspect
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import torch
 from torch import nn
+
+IDENTITY_VERSION = 2
+"""Part of every store key: raised whenever equal things come to be described otherwise."""
+
+_PACKAGE = __name__.partition(".")[0]
 
 
 def describe(thing: Any) -> Any:
@@ -45,10 +52,22 @@ def describe(thing: Any) -> Any:
                 f"{thing.__qualname__} must be defined at module level, so that its name says what "
                 "it is: all lambdas and inner functions look alike."
             )
-        return f"{thing.__module__}.{thing.__qualname__}"
+        return public_name(thing)
     if isinstance(thing, nn.Module) and not hasattr(thing, "fingerprint"):
-        return {"class": _class_name(thing), "fingerprint": weights_hash(thing)}
+        return {"class": public_name(type(thing)), "fingerprint": weights_hash(thing)}
     return _describe_object(thing)
+
+
+def public_name(thing: type | FunctionType) -> str:
+    """Return the name that a class or function is known by, whatever file it lives in.
+
+    Of the package's own it is the room's and its own, ``project.attacks.PGD``, as configs write it:
+    in one room a name stands for one thing (a test sees to it), so that moving a file loses no
+    stored image. Anything else is known by where Python finds it.
+    """
+    package, *inside = thing.__module__.split(".")
+    home = f"{package}.{inside[0]}" if package == _PACKAGE and inside else thing.__module__
+    return f"{home}.{thing.__qualname__}"
 
 
 def digest(description: Any) -> str:
@@ -68,12 +87,12 @@ def weights_hash(module: nn.Module) -> str:
 
 
 def _describe_object(thing: Any) -> dict[str, Any]:
-    description: dict[str, Any] = {"class": _class_name(thing)}
+    description: dict[str, Any] = {"class": public_name(type(thing))}
     for name in _argument_names(type(thing)):
         if not hasattr(thing, name):
             raise TypeError(
-                f"{_class_name(thing)} must keep its constructor argument {name!r} as an attribute "
-                "of that name, so that it can be described. Store it in __init__."
+                f"{public_name(type(thing))} must keep its constructor argument {name!r} as an "
+                "attribute of that name, so that it can be described. Store it in __init__."
             )
         description[name] = describe(getattr(thing, name))
     if hasattr(thing, "fingerprint"):
@@ -86,7 +105,3 @@ def _argument_names(kind: type) -> list[str]:
     if "__init__" not in {name for base in kind.__mro__[:-1] for name in vars(base)}:
         return []
     return list(inspect.signature(kind).parameters)
-
-
-def _class_name(thing: Any) -> str:
-    return f"{type(thing).__module__}.{type(thing).__qualname__}"

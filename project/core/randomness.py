@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from project.core.per_image import PerImage
+
 
 def derived_seed(*key: int | str) -> int:
     """Return a seed, 0 … 2^63 - 1, that is a hash of ``key``."""
@@ -54,7 +56,7 @@ def normal(shape: Sequence[int], index: Tensor, *key: int | str) -> Tensor:
     return draws
 
 
-class Draws:
+class Draws(PerImage):
     """The draws of a batch's samples for one purpose; narrower purposes lengthen the key.
 
     Args:
@@ -69,10 +71,6 @@ class Draws:
     def keyed(self, *key: int | str) -> Draws:
         """Return the draws for a part of the purpose."""
         return Draws(self.index, *self.key, *key)
-
-    def kept(self, rows: Tensor) -> Draws:
-        """Return the draws of some samples only, by their places or a mask (N,)."""
-        return Draws(self.index[rows.cpu()], *self.key)
 
     def uniform(self, *shape: int) -> Tensor:
         """Draw from U(0, 1), (N, *shape) on the CPU, each sample from its own generator."""

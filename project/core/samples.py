@@ -42,3 +42,20 @@ class Samples(Protocol):
         Returns:
             int64 (H, W), classes of the nearest pixel; padding is 255.
         """
+
+
+class KnowsSamples:
+    """Remembers the data set that it is attached to, which is state and no setting.
+
+    So a frozen dataclass may, too: neither its fields nor its ``repr`` change.
+    """
+
+    @property
+    def samples(self) -> Samples | None:
+        """The data set; None while attached to none."""
+        known: Samples | None = vars(self).get("_samples")
+        return known
+
+    def remember(self, samples: Samples) -> None:
+        """Keep a data set."""
+        vars(self)["_samples"] = samples

@@ -1,6 +1,6 @@
 """Saliency as colour contrast to the image's mean: needs no network and no weights."""
 
-from __future__ import annotations
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -16,19 +16,17 @@ _RGB_TO_XYZ = (
 )
 
 
+@dataclass(frozen=True)
 class FrequencyTuned(Saliency):
     r"""Distance between an image's mean colour and each smoothed pixel, in CIE Lab.
 
     $$S(p) = \| I_\mu - I_G(p) \|$$, stretched to [0, 1] for each image.
 
     Source: Achanta et al., "Frequency-tuned Salient Region Detection", CVPR 2009, eq. (4) [paper].
-
-    Args:
-        sigma: of the smoothing, in pixels; 1.1 is close to the paper's 5×5 binomial kernel.
     """
 
-    def __init__(self, sigma: float = 1.1) -> None:
-        self.sigma = sigma
+    sigma: float = 1.1
+    """Of the smoothing, in pixels; 1.1 is close to the paper's 5×5 binomial kernel."""
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return maps (N, 1, H, W) in [0, 1] of images (N, 3, H, W) in [0, 1].

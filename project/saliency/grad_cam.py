@@ -1,7 +1,5 @@
 """Saliency as the features by which the victim knows the class."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ from project.saliency.provider import Scene, SceneSaliency, normalised
 from project.victims.ensemble import EnsembleVictim
 
 
+@dataclass(frozen=True)
 class GradCAM(SceneSaliency):
     r"""Features, weighted by how much each raises the target's logit.
 
@@ -35,13 +34,10 @@ class GradCAM(SceneSaliency):
     reads its class token), those before them are taken [ours].
 
     Of an ensemble it is the mean of its members' maps [ours].
-
-    Args:
-        layer: dotted name of the victim's submodule whose output is A; None finds it.
     """
 
-    def __init__(self, layer: str | None = None) -> None:
-        self.layer = layer
+    layer: str | None = None
+    """Dotted name of the victim's submodule whose output is A; None finds it."""
 
     def maps(self, images: Tensor, scene: Scene) -> Tensor:
         """Return maps (N, 1, H, W) in [0, 1].
@@ -59,7 +55,7 @@ class GradCAM(SceneSaliency):
             maps = _last_that_matters(_score(logits, scene.target), candidates, images, frame)
         return normalised(_in_image(maps, images, scene.victim))
 
-    def _candidates(self, features: Features, victim: nn.Module, logits: Tensor) -> list[Tensor]:
+    def _candidates(self, features: "Features", victim: nn.Module, logits: Tensor) -> list[Tensor]:
         if self.layer is not None:
             found = [output for name, output in features.seen if name == self.layer]
         else:
@@ -199,7 +195,7 @@ def _fits(height: int, width: int, frame: tuple[int, int]) -> bool:
     return max(strides) <= _SQUARE_TO * min(strides)
 
 
-def _frame_hook(features: Features) -> Any:
+def _frame_hook(features: "Features") -> Any:
     def hook(module: nn.Module, arguments: tuple[Any, ...]) -> None:
         first = arguments[0] if arguments else None
         if features.frame is None and isinstance(first, Tensor) and first.ndim == 4:
@@ -208,7 +204,7 @@ def _frame_hook(features: Features) -> Any:
     return hook
 
 
-def _output_hook(features: Features, name: str) -> Any:
+def _output_hook(features: "Features", name: str) -> Any:
     def hook(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
         if not (isinstance(output, Tensor) and output.requires_grad and features.frame):
             return

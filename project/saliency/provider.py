@@ -1,7 +1,5 @@
 """Where an image is salient: what every provider of maps has in common."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass

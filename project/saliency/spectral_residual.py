@@ -1,8 +1,7 @@
 """Saliency as what is unexpected in an image's spectrum: needs no network and no weights."""
 
-from __future__ import annotations
-
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +15,7 @@ _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _LEAST = 1e-12  # no logarithm of 0; the code of the paper has none either
 
 
+@dataclass(frozen=True)
 class SpectralResidual(Saliency):
     r"""Inverse Fourier transform of the part of the log spectrum that its average does not say.
 
@@ -26,20 +26,20 @@ class SpectralResidual(Saliency):
     Source: Hou & Zhang, "Saliency Detection: A Spectral Residual Approach", CVPR 2007, eqs. (9) to
     (14) [paper]. σ is 8 in its text and 2.5 in its published code; the code's is the default, since
     8 of 64 pixels leave but one blob [code]; grey by BT.601, and 0 beyond the border [code].
-
-    Args:
-        size: longer side, in pixels, that larger images are shrunk to first: objects of the usual
-            size are unexpected at this scale [paper].
-        sigma: of the smoothing, in pixels of the small image.
     """
 
-    def __init__(self, size: int = 64, sigma: float = 2.5) -> None:
-        if size < 3 or sigma <= 0:
+    size: int = 64
+    """Longer side, in pixels, that larger images are shrunk to first: objects of the usual size are
+    unexpected at this scale [paper]."""
+    sigma: float = 2.5
+    """Of the smoothing, in pixels of the small image."""
+
+    def __post_init__(self) -> None:
+        if self.size < 3 or self.sigma <= 0:
             raise InputError(
-                f"size must be at least 3 and sigma above 0, got size {size} and sigma {sigma}."
+                "size must be at least 3 and sigma above 0, got "
+                f"size {self.size} and sigma {self.sigma}."
             )
-        self.size = size
-        self.sigma = sigma
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return maps (N, 1, H, W) in [0, 1] of images (N, 3, H, W) in [0, 1].

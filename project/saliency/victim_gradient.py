@@ -1,6 +1,6 @@
 """Saliency as what the victim itself looks at."""
 
-from __future__ import annotations
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -10,18 +10,16 @@ from project.saliency.blur import gaussian_blur
 from project.saliency.provider import Scene, SceneSaliency, normalised
 
 
+@dataclass(frozen=True)
 class VictimGradient(SceneSaliency):
     r"""Size of the loss's gradient at each pixel, smoothed: $$\max_c |\partial CE/\partial x_c|$$.
 
     Source: Simonyan et al., "Deep Inside Convolutional Networks", ICLR workshop 2014, section 3
     (there of the class score) [paper]; the smoothing [ours].
-
-    Args:
-        sigma: of the smoothing, in pixels.
     """
 
-    def __init__(self, sigma: float = 3.0) -> None:
-        self.sigma = sigma
+    sigma: float = 3.0
+    """Of the smoothing, in pixels."""
 
     def maps(self, images: Tensor, scene: Scene) -> Tensor:
         """Return maps (N, 1, H, W) in [0, 1]."""

@@ -6,19 +6,19 @@ colours, any of them inside a mask.
 
 from project.threat_models.flow import ChromaFlow, Flow
 from project.threat_models.masked import Masked
-from project.threat_models.model import Pullback, ThreatModel, Walk
+from project.threat_models.model import Iterate, Pullback, ThreatModel
 from project.threat_models.noise import L2, Linf, Noise, Norm, norm_ball
 
 __all__ = [
     "L2",
     "ChromaFlow",
     "Flow",
+    "Iterate",
     "Linf",
     "Masked",
     "Noise",
     "Norm",
     "Pullback",
     "ThreatModel",
-    "Walk",
     "norm_ball",
 ]

@@ -1,6 +1,7 @@
 """Displacements of an image, or of its colours."""
 
-from __future__ import annotations
+from dataclasses import dataclass, replace
+from typing import Self
 
 from torch import Tensor
 
@@ -8,18 +9,18 @@ from project.core import randomness
 from project.images.colour import chroma, chroma_to_rgb
 from project.images.eight_bit import clip
 from project.images.warping import warp
-from project.threat_models.model import Projection, ThreatModel, positive
+from project.threat_models.model import Projection, ThreatModel, require_positive
 
 
+@dataclass(frozen=True)
 class Flow(ThreatModel):
-    r"""A displacement of at most ``bound`` pixels along each axis: $$\|f\|_\infty \le \xi$$.
+    r"""A displacement of at most ``bound`` pixels along each axis: $$\|f\|_\infty \le \xi$$."""
 
-    Args:
-        bound: the budget in pixels; ``inf`` is no budget.
-    """
+    bound: float = float("inf")
+    """The budget in pixels; ``inf`` is no budget."""
 
-    def __init__(self, bound: float = float("inf")) -> None:
-        self.bound = positive(bound)
+    def __post_init__(self) -> None:
+        require_positive(self.bound)
 
     def zeros(self, images: Tensor) -> Tensor:
         """Return the identity flow, (N, 2, H, W)."""
@@ -43,15 +44,16 @@ class Flow(ThreatModel):
         """Take the sign."""
         return gradient.sign_()
 
-    def scaled(self, factor: float) -> Flow:
+    def scaled(self, factor: float) -> Self:
         """Return the same kind of flow with ``factor`` times the bound."""
-        return type(self)(factor * self.bound)
+        return replace(self, bound=factor * self.bound)
 
     def size(self, perturbation: Tensor) -> Tensor:
         """Return the largest displacement along an axis, in pixels."""
         return perturbation.flatten(1).abs().amax(1)
 
 
+@dataclass(frozen=True)
 class ChromaFlow(Flow):
     """A displacement of the colours only: U and V move along one flow, the luma Y stays.
 

@@ -1,23 +1,20 @@
 """Any threat model inside a mask."""
 
-from __future__ import annotations
+from dataclasses import dataclass
 
 from torch import Tensor
 
 from project.threat_models.model import Projection, Pullback, ThreatModel
 
 
+@dataclass(frozen=True, eq=False)
 class Masked(ThreatModel):
-    """Another threat model inside a mask only: pixels outside never change, bit for bit.
+    """Another threat model inside a mask only: pixels outside never change, bit for bit."""
 
-    Args:
-        inner: the threat model inside the mask.
-        mask: (N, 1, H, W) in [0, 1], 1 inside, one mask for each image.
-    """
-
-    def __init__(self, inner: ThreatModel, mask: Tensor) -> None:
-        self.inner = inner
-        self.mask = mask
+    inner: ThreatModel
+    """The threat model inside the mask."""
+    mask: Tensor
+    """(N, 1, H, W) in [0, 1], 1 inside, one mask for each image."""
 
     def zeros(self, images: Tensor) -> Tensor:
         """Return the inner model's zero."""
@@ -35,9 +32,9 @@ class Masked(ThreatModel):
         """Apply the part of the perturbation inside the mask."""
         return self.inner.apply(images, perturbation * self.mask)
 
-    def meet(self, images: Tensor, perturbation: Tensor) -> tuple[Tensor, Pullback]:
+    def perturb_and_pullback(self, images: Tensor, perturbation: Tensor) -> tuple[Tensor, Pullback]:
         """Apply the part inside the mask, which cuts the gradient likewise."""
-        adversarial, pull_back = self.inner.meet(images, perturbation * self.mask)
+        adversarial, pull_back = self.inner.perturb_and_pullback(images, perturbation * self.mask)
         return adversarial, lambda gradient: pull_back(gradient) * self.mask
 
     def projection(self, images: Tensor) -> Projection:
@@ -48,15 +45,11 @@ class Masked(ThreatModel):
         """Ascend inside the mask."""
         return self.inner.ascent_(gradient.mul_(self.mask))
 
-    def kept(self, rows: Tensor) -> Masked:
-        """Return the masks of some images only."""
-        return Masked(self.inner.kept(rows), self.mask[rows])
-
     def step_value(self, images: Tensor) -> float:
         """Return what the inner model does."""
         return self.inner.step_value(images)
 
-    def scaled(self, factor: float) -> Masked:
+    def scaled(self, factor: float) -> "Masked":
         """Return the scaled inner model inside the same mask."""
         return Masked(self.inner.scaled(factor), self.mask)
 

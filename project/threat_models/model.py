@@ -1,4 +1,4 @@
-"""What every threat model tells of its perturbations, and how a loop walks through one."""
+"""What every threat model tells of its perturbations, and where a loop stands in one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from project.core.errors import InputError
+from project.core.per_image import PerImage
 from project.images.eight_bit import to_8bit
 
 Pullback = Callable[[Tensor], Tensor]
@@ -18,7 +19,7 @@ Projection = Callable[[Tensor], Tensor]
 """From any perturbation of certain images to an allowed one close to it, in place."""
 
 
-class ThreatModel(ABC):
+class ThreatModel(PerImage, ABC):
     """The perturbations an attacker may apply; every method works image by image."""
 
     def zeros(self, images: Tensor) -> Tensor:
@@ -41,7 +42,7 @@ class ThreatModel(ABC):
     def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
         """Return the perturbed images, (N, 3, H, W) in [0, 1]."""
 
-    def meet(self, images: Tensor, perturbation: Tensor) -> tuple[Tensor, Pullback]:
+    def perturb_and_pullback(self, images: Tensor, perturbation: Tensor) -> tuple[Tensor, Pullback]:
         """Return what ``apply`` does, detached, and how a gradient gets back from there.
 
         Args:
@@ -67,14 +68,14 @@ class ThreatModel(ABC):
     def projection(self, images: Tensor) -> Projection:
         """Return the projection for these images, made once for all steps of a loop."""
 
-    def walk(self, images: Tensor, start: Tensor) -> Walk:
-        """Return a walk through the threat model.
+    def iterate_from(self, images: Tensor, start: Tensor) -> Iterate:
+        """Return where a loop stands at first; its steps move it in place.
 
         Args:
             images: (N, 3, H, W), the clean images.
             start: (N, C, H, W), where to start once projected; overwritten.
         """
-        return PerturbationWalk(self, images, self.projection(images)(start))
+        return PerturbationIterate(self, images, self.projection(images)(start))
 
     def within_range(self, images: Tensor, perturbation: Tensor) -> Tensor:
         """Cut off what would leave [0, 1], whatever the budget; a flow never does."""
@@ -87,10 +88,6 @@ class ThreatModel(ABC):
     @abstractmethod
     def ascent_(self, gradient: Tensor) -> Tensor:
         """Turn a gradient into the direction of steepest ascent, in place."""
-
-    def kept(self, rows: Tensor) -> ThreatModel:
-        """Return the threat model of some images only, by their places or a mask (N,)."""
-        return self
 
     def step_value(self, images: Tensor) -> float:
         """Return how much each value changes on average in a step of unit size."""
@@ -118,39 +115,33 @@ class ThreatModel(ABC):
         return to_8bit(adversarial)
 
 
-def positive(budget: float) -> float:
-    """Return a budget.
-
-    Raises:
-        ValueError: if it is not greater than 0.
-    """
+def require_positive(budget: float) -> None:
+    """Refuse a budget that is not greater than 0, with a ``ValueError``."""
     if not budget > 0:
         raise InputError(f"a budget must be greater than 0, got {budget}.")
-    return budget
 
 
-def spread(factors: Tensor, like: Tensor) -> Tensor:
-    """Return one factor per image, (N,), in a shape that multiplies images (N, C, H, W)."""
-    return factors.view(-1, *[1] * (like.ndim - 1))
+class Iterate(PerImage, ABC):
+    """Where a loop stands in a threat model: a batch's allowed perturbations, moved in place.
 
-
-class Walk(ABC):
-    """A batch's allowed perturbations, one after another."""
+    Beside a network's passes a loop's time is that of its own passes over memory, so an iterate
+    holds whatever makes a step cheapest, and gives away views of it instead of copies.
+    """
 
     @property
     @abstractmethod
     def perturbation(self) -> Tensor:
-        """Where the walk stands, (N, C, H, W); the next step may overwrite it."""
+        """Where it stands, (N, C, H, W); the next step may overwrite it."""
 
     @abstractmethod
     def perturbed(self) -> Tensor:
         """Return the perturbed images, (N, 3, H, W) in [0, 1]; the next step may overwrite them."""
 
     @abstractmethod
-    def meet(self) -> tuple[Tensor, Pullback]:
+    def perturb_and_pullback(self) -> tuple[Tensor, Pullback]:
         """Return the perturbed images and how a gradient gets back; the next step overwrites them.
 
-        See :meth:`~project.threat_models.ThreatModel.meet`.
+        See :meth:`~project.threat_models.ThreatModel.perturb_and_pullback`.
         """
 
     @abstractmethod
@@ -162,13 +153,9 @@ class Walk(ABC):
             length: (N, 1, 1, 1).
         """
 
-    @abstractmethod
-    def kept(self, rows: Tensor) -> Walk:
-        """Return the walk of some images only, by their places or a mask (N,)."""
 
-
-class PerturbationWalk(Walk):
-    """The walk of any threat model: it holds the perturbation.
+class PerturbationIterate(Iterate):
+    """The iterate of any threat model: it holds the perturbation.
 
     Args:
         threat_model: what the perturbation is.
@@ -184,60 +171,22 @@ class PerturbationWalk(Walk):
 
     @property
     def perturbation(self) -> Tensor:
-        """What the walk holds."""
+        """What it holds."""
         return self._perturbation
 
     def perturbed(self) -> Tensor:
         """Apply the perturbation."""
         return self.threat_model.apply(self.images, self._perturbation)
 
-    def meet(self) -> tuple[Tensor, Pullback]:
+    def perturb_and_pullback(self) -> tuple[Tensor, Pullback]:
         """Let the perturbation meet the images."""
-        return self.threat_model.meet(self.images, self._perturbation)
+        return self.threat_model.perturb_and_pullback(self.images, self._perturbation)
 
     def step(self, direction: Tensor, length: Tensor) -> None:
         """Step and project."""
         self._project(self._perturbation.addcmul_(direction, length))
 
-    def kept(self, rows: Tensor) -> PerturbationWalk:
-        """Return the walk of some, from the very same place."""
-        threat_model = self.threat_model.kept(rows)
-        return PerturbationWalk(threat_model, self.images[rows], self._perturbation[rows])
-
-
-class BoxWalk(Walk):
-    """The walk of noise with bounds of each value: it holds the perturbed images.
-
-    Args:
-        images: (N, 3, H, W), the clean images.
-        low: the least values allowed, of the same shape.
-        high: the greatest.
-        found: the perturbed images, between them; overwritten by the first step.
-    """
-
-    def __init__(self, images: Tensor, low: Tensor, high: Tensor, found: Tensor) -> None:
-        self.images = images
-        self.low = low
-        self.high = high
-        self._found = found
-
-    @property
-    def perturbation(self) -> Tensor:
-        """Return by how much the images are changed."""
-        return self._found - self.images
-
-    def perturbed(self) -> Tensor:
-        """Return what the walk holds."""
-        return self._found
-
-    def meet(self) -> tuple[Tensor, Pullback]:
-        """Return what the walk holds, for a graph of its own."""
-        return self._found.detach(), lambda gradient: gradient
-
-    def step(self, direction: Tensor, length: Tensor) -> None:
-        """Step and clip."""
-        self._found.addcmul_(direction, length).clamp_(self.low, self.high)
-
-    def kept(self, rows: Tensor) -> BoxWalk:
-        """Return the walk of some."""
-        return BoxWalk(self.images[rows], self.low[rows], self.high[rows], self._found[rows])
+    def shrink_to(self, rows: Tensor) -> None:
+        """Let all other images leave, with what the projection knows of them."""
+        super().shrink_to(rows)
+        self._project = self.threat_model.projection(self.images)

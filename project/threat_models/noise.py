@@ -1,23 +1,22 @@
 """Noise in the ball of a norm."""
 
-from __future__ import annotations
-
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from project.core import randomness
+from project.core.choices import choose
 from project.core.errors import InputError
+from project.core.per_image import per_image
 from project.images.eight_bit import clip, from_levels_, to_8bit
 from project.threat_models.model import (
-    BoxWalk,
+    Iterate,
     Projection,
     Pullback,
     ThreatModel,
-    Walk,
-    positive,
-    spread,
+    require_positive,
 )
 
 Norm = Literal["linf", "l2"]
@@ -37,7 +36,7 @@ class Noise(ThreatModel):
         """Add the noise."""
         return clip(images + perturbation)
 
-    def meet(self, images: Tensor, perturbation: Tensor) -> tuple[Tensor, Pullback]:
+    def perturb_and_pullback(self, images: Tensor, perturbation: Tensor) -> tuple[Tensor, Pullback]:
         """Add the noise; the gradient stays as it is.
 
         There is nothing to clip: noise inside the range is at least −x and at most 1 − x, rounded.
@@ -47,23 +46,24 @@ class Noise(ThreatModel):
         return images + perturbation.detach(), _unchanged
 
 
+@dataclass(frozen=True)
 class Linf(Noise):
     r"""Noise of at most ``eps`` in every value: $$\|\delta\|_\infty \le \epsilon$$.
-
-    Args:
-        eps: the budget, in units of the [0, 1] range.
 
     Raises:
         InputError: if it is not above 0, or above 1.
     """
 
-    def __init__(self, eps: float) -> None:
-        if eps > 1:
+    eps: float
+    """The budget, in units of the [0, 1] range."""
+
+    def __post_init__(self) -> None:
+        if self.eps > 1:
             raise InputError(
-                f"an L∞ budget is a part of the range [0, 1], got {eps:g}. For grey levels give "
-                f"{eps:g}/255."
+                f"an L∞ budget is a part of the range [0, 1], got {self.eps:g}. For grey "
+                f"levels give {self.eps:g}/255."
             )
-        self.eps = positive(eps)
+        require_positive(self.eps)
 
     def noise(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
         """Draw from U(-eps, eps) in every value."""
@@ -75,16 +75,16 @@ class Linf(Noise):
         low, high = (-images).clamp_(min=-self.eps), (1 - images).clamp_(max=self.eps)
         return lambda perturbation: perturbation.clamp_(low, high)
 
-    def walk(self, images: Tensor, start: Tensor) -> Walk:
-        """Return a walk that holds the perturbed images."""
+    def iterate_from(self, images: Tensor, start: Tensor) -> Iterate:
+        """Return an iterate that holds the perturbed images."""
         low, high = (images - self.eps).clamp_(min=0), (images + self.eps).clamp_(max=1)
-        return BoxWalk(images, low, high, start.add_(images).clamp_(low, high))
+        return BoxIterate(images, low, high, start.add_(images).clamp_(low, high))
 
     def ascent_(self, gradient: Tensor) -> Tensor:
         """Take the sign."""
         return gradient.sign_()
 
-    def scaled(self, factor: float) -> Linf:
+    def scaled(self, factor: float) -> "Linf":
         """Return the ball of ``factor`` times the radius."""
         return Linf(factor * self.eps)
 
@@ -102,21 +102,55 @@ class Linf(Noise):
         return from_levels_(level)
 
 
-class L2(Noise):
-    r"""Noise of at most ``eps`` in Euclidean norm: $$\|\delta\|_2 \le \epsilon$$.
+class BoxIterate(Iterate):
+    """The iterate of noise with bounds of each value: it holds the perturbed images.
 
     Args:
-        eps: the budget over all values of one image, in units of the [0, 1] range.
+        images: (N, 3, H, W), the clean images.
+        low: the least values allowed, of the same shape.
+        high: the greatest.
+        found: the perturbed images, between them; overwritten by the first step.
     """
 
-    def __init__(self, eps: float) -> None:
-        self.eps = positive(eps)
+    def __init__(self, images: Tensor, low: Tensor, high: Tensor, found: Tensor) -> None:
+        self.images = images
+        self.low = low
+        self.high = high
+        self._found = found
+
+    @property
+    def perturbation(self) -> Tensor:
+        """Return by how much the images are changed."""
+        return self._found - self.images
+
+    def perturbed(self) -> Tensor:
+        """Return what it holds."""
+        return self._found
+
+    def perturb_and_pullback(self) -> tuple[Tensor, Pullback]:
+        """Return what it holds, for a graph of its own."""
+        return self._found.detach(), lambda gradient: gradient
+
+    def step(self, direction: Tensor, length: Tensor) -> None:
+        """Step and clip."""
+        self._found.addcmul_(direction, length).clamp_(self.low, self.high)
+
+
+@dataclass(frozen=True)
+class L2(Noise):
+    r"""Noise of at most ``eps`` in Euclidean norm: $$\|\delta\|_2 \le \epsilon$$."""
+
+    eps: float
+    """The budget over all values of one image, in units of the [0, 1] range."""
+
+    def __post_init__(self) -> None:
+        require_positive(self.eps)
 
     def noise(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
         """Draw uniformly from the ball."""
         direction = self.ascent_(randomness.normal(images.shape[1:], index, *key, "direction"))
         radius = randomness.uniform((), index, *key, "radius") ** (1 / images[0].numel())
-        noise = direction.mul_(spread(radius, direction))
+        noise = direction.mul_(per_image(radius, direction))
         return noise.to(images, non_blocking=True) * self.eps
 
     def projection(self, images: Tensor) -> Projection:
@@ -125,7 +159,7 @@ class L2(Noise):
 
         def projected(perturbation: Tensor) -> Tensor:
             shrink = (self.eps / self.size(perturbation).clamp(min=1e-12)).clamp(max=1)
-            return perturbation.mul_(spread(shrink, perturbation)).clamp_(low, high)
+            return perturbation.mul_(per_image(shrink, perturbation)).clamp_(low, high)
 
         return projected
 
@@ -133,14 +167,14 @@ class L2(Noise):
         """Divide by the norm (0 stays 0)."""
         largest = gradient.flatten(1).abs().amax(1).clamp(min=torch.finfo(gradient.dtype).tiny)
         # Squares of tiny values would vanish; of these, the norm is at least 1, or 0.
-        scaled = gradient.div_(spread(largest, gradient))
-        return scaled.div_(spread(self.size(scaled).clamp(min=1), gradient))
+        scaled = gradient.div_(per_image(largest, gradient))
+        return scaled.div_(per_image(self.size(scaled).clamp(min=1), gradient))
 
     def step_value(self, images: Tensor) -> float:
         """Return the root mean square of an image's values in a vector of norm 1."""
         return float(images[0].numel() ** -0.5)
 
-    def scaled(self, factor: float) -> L2:
+    def scaled(self, factor: float) -> "L2":
         """Return the ball of ``factor`` times the radius."""
         return L2(factor * self.eps)
 
@@ -159,11 +193,11 @@ class L2(Noise):
         low = images.new_zeros(len(images))
         high = tried = images.new_ones(len(images))
         for _ in range(12):
-            rounded = to_8bit(images + perturbation * spread(tried, images))
+            rounded = to_8bit(images + perturbation * per_image(tried, images))
             inside = self.size(rounded - images) <= self.eps * (1 + 1e-6)
             low, high = torch.where(inside, tried, low), torch.where(inside, high, tried)
             tried = (low + high) / 2
-        return to_8bit(images + perturbation * spread(low, images))
+        return to_8bit(images + perturbation * per_image(low, images))
 
 
 def norm_ball(norm: Norm, eps: float) -> ThreatModel:
@@ -173,10 +207,7 @@ def norm_ball(norm: Norm, eps: float) -> ThreatModel:
         norm: ``linf`` or ``l2``.
         eps: its radius, in units of the [0, 1] range.
     """
-    balls = {"linf": Linf, "l2": L2}
-    if norm not in balls:
-        raise InputError(f"norm must be one of {', '.join(balls)}, got {norm!r}.")
-    return balls[norm](eps)
+    return choose("norm", {"linf": Linf, "l2": L2}, norm)(eps)
 
 
 def _unchanged(gradient: Tensor) -> Tensor:

@@ -99,7 +99,7 @@ class UniversalTraining(Training):
         images = batch["image"]
         shown = self.threat_model.apply(images, self._spread(images))
         inside = shown.detach() - images
-        slope = self._landscape(batch).slope(inside, self.global_step + 1)
+        slope = self._landscape(batch).value_and_gradient(inside, self.global_step + 1)
         change = ((shown - shown.detach()) * slope.gradient).flatten(1).sum(1)
         return -torch.where(slope.value < self.cap, slope.value + change, self.cap).mean()
 

@@ -1,15 +1,12 @@
 """A targeted attack where the data set knows only the right classes."""
 
-from __future__ import annotations
-
-import copy
-from dataclasses import replace
-from typing import Self
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from project.attacks.combined.aims import Aim
+from project.attacks.combined.combination import Combination
 from project.attacks.core.attack import Attack, Perturbed, Traits
 from project.attacks.core.query import fooled_share, query
 from project.core.errors import InputError
@@ -17,7 +14,8 @@ from project.core.losses import VOID, valid_elements
 from project.core.samples import Samples
 
 
-class Aimed(Attack):
+@dataclass(frozen=True)
+class Aimed(Combination):
     """A targeted attack that takes labels, as every attack of an experiment does.
 
     An aim says which classes are wanted; the targeted attack leads there. Void elements stay void.
@@ -25,40 +23,26 @@ class Aimed(Attack):
     share of the elements of which anything is wanted is predicted as wanted, on the 8-bit image.
 
     Source: [ours].
-
-    Args:
-        attack: a targeted attack.
-        aim: what it leads to.
     """
 
     targeted = False
 
-    def __init__(self, attack: Attack, aim: Aim) -> None:
-        if not attack.targeted:
+    attack: Attack
+    """a targeted attack."""
+    aim: Aim
+    """What it leads to."""
+
+    def __post_init__(self) -> None:
+        if not self.attack.targeted:
             raise InputError(
-                f"Aimed needs a targeted attack, got an untargeted {attack.name}. "
+                f"Aimed needs a targeted attack, got an untargeted {self.attack.name}. "
                 "Give it targeted=True."
             )
-        self.attack = attack
-        self.aim = aim
-        self.seed = attack.seed
 
     def attach(self, samples: Samples) -> None:
         """Let attack and aim look samples up."""
-        self.attack.attach(samples)
+        super().attach(samples)
         self.aim.attach(samples)
-
-    def reseeded(self, seed: int) -> Self:
-        """Return it with an attack of other draws."""
-        reseeded = super().reseeded(seed)
-        reseeded.attack = self.attack.reseeded(seed)
-        return reseeded
-
-    def scaled(self, factor: float) -> Self:
-        """Return it with an attack of a scaled budget."""
-        scaled = copy.copy(self)
-        scaled.attack = self.attack.scaled(factor)
-        return scaled
 
     def traits(self) -> Traits:
         """Tell what the attack is that leads to the aim."""

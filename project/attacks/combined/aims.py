@@ -1,8 +1,7 @@
 """Which classes a targeted attack wants, where the data set knows only the right ones."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from project.core.errors import InputError
 from project.core.losses import valid_elements
-from project.core.samples import Samples
+from project.core.samples import KnowsSamples, Samples
 from project.storage.png_folder import PngFolder
 
 
@@ -38,26 +37,27 @@ class Aim(ABC):
         """Let aims that are kept in files look samples up by index."""
 
 
+@dataclass(frozen=True)
 class FixedClass(Aim):
     """One class everywhere: an empty road, an image of a given class.
 
     What is of that class already is wanted as it is, so that the whole image shows it in the end
     [ours]; such elements count as reached while they are left alone.
-
-    Args:
-        number: the class, at least 0.
     """
 
-    def __init__(self, number: int) -> None:
-        if number < 0:
-            raise InputError(f"number must be a class, 0 or more, got {number}.")
-        self.number = number
+    number: int
+    """The class, at least 0."""
+
+    def __post_init__(self) -> None:
+        if self.number < 0:
+            raise InputError(f"number must be a class, 0 or more, got {self.number}.")
 
     def wanted(self, logits: Tensor, target: Tensor, index: Tensor) -> Tensor:
         """Return the class, in the target's shape."""
         return torch.full_like(target, self.number)
 
 
+@dataclass(frozen=True)
 class NearestWrongClass(Aim):
     """For each element the class of the largest clean logit that is not the label's.
 
@@ -71,21 +71,21 @@ class NearestWrongClass(Aim):
         return logits.scatter(1, labels, float("-inf")).argmax(1)
 
 
-class TargetMaps(Aim):
+@dataclass(frozen=True)
+class TargetMaps(Aim, KnowsSamples):
     """Maps of class ids in a folder, one 8-bit PNG for each photo, of its name and size.
 
     They go through the same geometry (resize, crop) as the photo, by nearest neighbour; 255 wants
     nothing of a pixel. Files with a palette count by their indices, not by their colours.
-
-    Args:
-        root: the folder, with a file ``NAME.png`` for every sample. ``~`` and ``${NAME}`` (an
-            environment variable) are expanded.
     """
 
-    def __init__(self, root: str) -> None:
-        self.root = root
-        self._folder = PngFolder(root, "target map")
-        self._samples: Samples | None = None
+    root: str
+    """The folder, with a file ``NAME.png`` for every sample. ``~`` and ``${NAME}`` (an environment
+    variable) are expanded."""
+
+    @property
+    def _folder(self) -> PngFolder:
+        return PngFolder(self.root, "target map")
 
     def attach(self, samples: Samples) -> None:
         """Remember the data set, which knows names and geometry.
@@ -94,7 +94,7 @@ class TargetMaps(Aim):
             FileNotFoundError: if the folder is not there.
         """
         self._folder.require()
-        self._samples = samples
+        self.remember(samples)
 
     def wanted(self, logits: Tensor, target: Tensor, index: Tensor) -> Tensor:
         """Return the maps, (N, H, W)."""
@@ -103,11 +103,9 @@ class TargetMaps(Aim):
                 "TargetMaps wants a class for each pixel and needs a segmenter, got class labels. "
                 "Aim a classifier with FixedClass or NearestWrongClass."
             )
-        if self._samples is None:
+        if self.samples is None:
             raise InputError("TargetMaps finds files by sample name: attach a data set first.")
-        maps = [
-            self._samples.align_labels(self._read(int(number)), int(number)) for number in index
-        ]
+        maps = [self.samples.align_labels(self._read(int(number)), int(number)) for number in index]
         return torch.stack(maps).to(target)
 
     def fingerprint(self) -> str:
@@ -115,8 +113,8 @@ class TargetMaps(Aim):
         return self._folder.fingerprint()
 
     def _read(self, index: int) -> NDArray[np.uint8]:
-        assert self._samples is not None
-        name = self._samples.name(index)
+        assert self.samples is not None
+        name = self.samples.name(index)
         image = self._folder.read(name, index)
         if image.mode not in ("L", "P"):
             raise InputError(

@@ -1,24 +1,22 @@
 """AutoAttack."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from project.attacks.combined.cascade import Cascade
-from project.attacks.core.attack import Perturbed
+from project.attacks.core.attack import Attack, Perturbed, Traits, filled_in
 from project.attacks.noise.apgd import APGD
 from project.attacks.noise.fab import FAB, require_labels
 from project.attacks.noise.square import Square
 from project.attacks.noise.targeted_apgd import TargetedAPGD
-from project.core.errors import InputError
+from project.core.choices import choose
 from project.threat_models import Norm
 
 
 @dataclass(frozen=True)
-class Version:
+class AutoAttackBudget:
     """How much AutoAttack spends.
 
     Attributes:
@@ -32,10 +30,11 @@ class Version:
     queries: int
 
 
-VERSIONS = {"standard": Version(100, 9, 5000), "fast": Version(20, 3, 300)}
+VERSIONS = {"standard": AutoAttackBudget(100, 9, 5000), "fast": AutoAttackBudget(20, 3, 300)}
 
 
-class AutoAttack(Cascade):
+@dataclass(frozen=True)
+class AutoAttack(Attack):
     """Auto-PGD, Auto-PGD and FAB towards wrong classes, and Square: each on what still resists.
 
     Nothing needs tuning, so its robust accuracy can be compared between victims. Rows tell as
@@ -47,55 +46,61 @@ class AutoAttack(Cascade):
 
     Source: Croce & Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse
     parameter-free attacks", ICML 2020, version ``standard`` [code]; version ``fast`` is [ours].
-
-    Args:
-        eps: budget in units of the [0, 1] range; 8/255, the field's usual one.
-        norm: ``linf`` or ``l2``; an L2 budget is over all values of an image (0.5 or more).
-        version: ``standard``: 100 steps, 9 wrong classes, 5000 queries; ``fast``: 20, 3 and 300,
-            to look at a victim while it is being made, not to report.
-        steps: of Auto-PGD, and of Auto-PGD and FAB for each class; None is the version's.
-        classes: how many wrong classes at most; None is the version's.
-        queries: of Square; None is the version's.
-        seed: the key of all draws.
     """
 
-    def __init__(
-        self,
-        eps: float = 8 / 255,
-        norm: Norm = "linf",
-        version: Literal["standard", "fast"] = "standard",
-        steps: int | None = None,
-        classes: int | None = None,
-        queries: int | None = None,
-        seed: int = 0,
-    ) -> None:
-        if version not in VERSIONS:
-            raise InputError(f"version must be one of {', '.join(VERSIONS)}, got {version!r}.")
-        chosen = VERSIONS[version]
-        self.eps = eps
-        self.norm = norm
-        self.version = version
-        self.steps = chosen.steps if steps is None else steps
-        self.classes = chosen.classes if classes is None else classes
-        self.queries = chosen.queries if queries is None else queries
-        super().__init__(
+    kind = "ensemble"
+    lengths = ("eps",)
+    targeted = False
+
+    eps: float = 8 / 255
+    """Budget in units of the [0, 1] range; 8/255, the field's usual one."""
+    norm: Norm = "linf"
+    """``linf`` or ``l2``; an L2 budget is over all values of an image (0.5 or more)."""
+    version: Literal["standard", "fast"] = "standard"
+    """``standard``: 100 steps, 9 wrong classes, 5000 queries; ``fast``: 20, 3 and 300, to look at a
+    victim while it is being made, not to report."""
+    steps: int | None = None
+    """Of Auto-PGD, and of Auto-PGD and FAB for each class; None is the version's."""
+    classes: int | None = None
+    """How many wrong classes at most; None is the version's."""
+    queries: int | None = None
+    """Of Square; None is the version's."""
+    seed: int = 0
+    """The key of all draws."""
+
+    def __post_init__(self) -> None:
+        _ = self.cascade  # refuses what cannot be meant
+
+    @property
+    def budget(self) -> AutoAttackBudget:
+        """The version's budget, or what is given instead."""
+        return filled_in(choose("version", VERSIONS, self.version), self)
+
+    @property
+    def cascade(self) -> Cascade:
+        """The members, each on what the ones before could not fool."""
+        budget = self.budget
+        steps, classes, queries = budget.steps, budget.classes, budget.queries
+        return Cascade(
             [
-                APGD(eps, self.steps, norm, seed=seed),
-                TargetedAPGD(eps, self.steps, norm, self.classes, seed),
-                FAB(eps, self.steps, norm, self.classes, seed),
-                Square(eps, self.queries, norm, seed=seed),
+                APGD(self.eps, steps, self.norm, seed=self.seed),
+                TargetedAPGD(self.eps, steps, self.norm, classes, self.seed),
+                FAB(self.eps, steps, self.norm, classes, self.seed),
+                Square(self.eps, queries, self.norm, seed=self.seed),
             ]
         )
+
+    def derived(self) -> Any:
+        """Return what the fields lead to; see :class:`~project.attacks.Attack`."""
+        return self.cascade
+
+    def traits(self) -> Traits:
+        """Tell what the attack is, with the steps of its version."""
+        return super().traits() | {"steps": self.budget.steps}
 
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
     ) -> Perturbed:
         """Let the images face all members."""
         require_labels(target, self.name)
-        return super().perturb(victim, images, target, index)
-
-    def scaled(self, factor: float) -> Self:
-        """Return it with members of ``factor`` times the budget."""
-        scaled = super().scaled(factor)
-        scaled.eps = factor * self.eps
-        return scaled
+        return self.cascade.perturb(victim, images, target, index)

@@ -1,22 +1,23 @@
 """Several attacks, and the best of them for each image."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from project.attacks.combined.distance import Closeness, closeness, require
+from project.attacks.combined.combination import Combination, require_several
+from project.attacks.combined.distance import Distance, distance_named, require_distance
 from project.attacks.core.attack import Attack, Perturbed
+from project.attacks.core.best_so_far import BestSoFar
 from project.attacks.core.query import fooled_share, query
 from project.core.errors import InputError
 from project.core.samples import Samples
 
 
-class BestOf(Attack):
+@dataclass(frozen=True)
+class BestOf(Combination):
     """For each image the attack that fools most of it and, among equals, changes it least.
 
     With the same flow attack on several saliency providers, each image gets the region that needs
@@ -24,99 +25,57 @@ class BestOf(Attack):
     its place in the list.
 
     Source: [ours].
-
-    Args:
-        attacks: at least two, whose perturbations are of one kind (all flows, or all noise).
-        distance: what counts as change; see :class:`~project.attacks.Refined`.
     """
 
     kind = "ensemble"
 
-    def __init__(self, attacks: Sequence[Attack], distance: Closeness = "mse") -> None:
-        if len(attacks) < 2:
-            raise InputError(f"BestOf chooses among at least two attacks, got {len(attacks)}.")
-        if len({attack.targeted for attack in attacks}) > 1:
-            raise InputError("BestOf needs attacks that are all targeted or all untargeted.")
-        self.attacks = attacks
-        self.distance = distance
-        self.targeted = attacks[0].targeted
-        self.seed = attacks[0].seed
-        self._distance = closeness(distance)
+    attacks: Sequence[Attack]
+    """At least two, whose perturbations are of one kind (all flows, or all noise)."""
+    distance: Distance = "mse"
+    """What counts as change; see :class:`~project.attacks.Refined`."""
+
+    def __post_init__(self) -> None:
+        require_several(self, self.attacks)
+        distance_named(self.distance)
 
     def attach(self, samples: Samples) -> None:
         """Let all attacks know the data set, and see that the distance can be had."""
-        require(self.distance)
-        for attack in self.attacks:
-            attack.attach(samples)
+        require_distance(self.distance)
+        super().attach(samples)
 
-    def reseeded(self, seed: int) -> Self:
-        """Return it with attacks of other draws."""
-        reseeded = super().reseeded(seed)
-        reseeded.attacks = [attack.reseeded(seed) for attack in self.attacks]
-        return reseeded
+    def scaled(self, factor: float) -> Self:
+        """Refuse, since perturbations of several kinds need not have one budget."""
+        return Attack.scaled(self, factor)
 
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
     ) -> Perturbed:
         """Run all attacks and choose."""
-        best: _Candidate | None = None
+        distance_to = distance_named(self.distance)
+        best: BestSoFar[dict[str, Any]] | None = None
+        masked = False
         for place, attack in enumerate(self.attacks):
             found = attack.perturb(victim, images, target, index)
             with torch.no_grad():
                 logits = query(victim, found.images, target)
-                distance = self._distance(images, found.images)
+                distance = distance_to(images, found.images)
             share = fooled_share(logits, target, self.targeted)
-            choice = torch.full_like(distance, place)
-            candidate = _Candidate(found, share, distance, choice)
-            best = candidate if best is None else best.or_better(candidate)
+            masked = masked or found.mask is not None
+            parts = _parts(found) | {"choice": torch.full_like(distance, place)}
+            if best is None:
+                best = BestSoFar(parts, distance)
+            elif best.found["perturbation"].shape != found.perturbation.shape:
+                raise InputError("BestOf needs perturbations of one kind, got flows and noise.")
+            best.offer(parts, share, distance)
         assert best is not None
-        return replace(best.found, facts=best.found.facts | {"choice": best.choice})
+        chosen = dict(best.found)
+        facts = chosen.pop("facts") | {"choice": chosen.pop("choice")}
+        mask = chosen.pop("mask")
+        return Perturbed(**chosen, facts=facts, mask=mask if masked else None)
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    """Results for a batch, and what they are worth: share, distance and choice, (N,) each."""
-
-    found: Perturbed
-    share: Tensor
-    distance: Tensor
-    choice: Tensor
-
-    def or_better(self, other: _Candidate) -> _Candidate:
-        """Return, image by image, the other where it is better, else this."""
-        closer = (other.share == self.share) & (other.distance < self.distance)
-        better = (other.share > self.share) | closer
-
-        def chosen(mine: Tensor, others: Tensor) -> Tensor:
-            return torch.where(better.view(-1, *[1] * (mine.ndim - 1)), others, mine)
-
-        mine, others = self.found, other.found
-        if mine.perturbation.shape != others.perturbation.shape:
-            raise InputError("BestOf needs perturbations of one kind, got flows and noise.")
-        common = mine.facts.keys() & others.facts.keys()
-        return _Candidate(
-            Perturbed(
-                images=chosen(mine.images, others.images),
-                float_images=chosen(mine.float_images, others.float_images),
-                perturbation=chosen(mine.perturbation, others.perturbation),
-                steps=chosen(mine.steps, others.steps),
-                facts={name: chosen(mine.facts[name], others.facts[name]) for name in common},
-                mask=_mixed(mine.mask, others.mask, mine.images, chosen),
-            ),
-            share=chosen(self.share, other.share),
-            distance=chosen(self.distance, other.distance),
-            choice=chosen(self.choice, other.choice),
-        )
-
-
-def _mixed(
-    mine: Tensor | None,
-    others: Tensor | None,
-    images: Tensor,
-    chosen: Callable[[Tensor, Tensor], Tensor],
-) -> Tensor | None:
-    """Choose among masks; where only one side has any, the other's is open everywhere."""
-    if mine is None and others is None:
-        return None
-    everywhere = torch.ones_like(images[:, :1])
-    return chosen(everywhere if mine is None else mine, everywhere if others is None else others)
+def _parts(found: Perturbed) -> dict[str, Any]:
+    """Return what is chosen image by image; where there is no mask, all is inside of one."""
+    mask = torch.ones_like(found.images[:, :1]) if found.mask is None else found.mask
+    names = ("images", "float_images", "perturbation", "steps", "facts")
+    return {name: getattr(found, name) for name in names} | {"mask": mask}

@@ -9,16 +9,17 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from project.core.choices import choose
 from project.core.errors import InputError
 from project.metrics.learned import BACKBONE_URLS, LPIPS, Net
 from project.metrics.weights import UNAVAILABLE, cached, published
 
-Closeness = Literal["mse", "lpips_squeeze", "lpips_alex", "lpips_vgg"]
+Distance = Literal["mse", "lpips_squeeze", "lpips_alex", "lpips_vgg"]
 
 _NETS: dict[str, Net] = {f"lpips_{net}": net for net in BACKBONE_URLS}
 
 
-def closeness(name: Closeness) -> Callable[[Tensor, Tensor], Tensor]:
+def distance_named(name: Distance) -> Callable[[Tensor, Tensor], Tensor]:
     """Return a distance of images (N, 3, H, W) in [0, 1] from others; (N,), with gradient.
 
     Args:
@@ -27,14 +28,11 @@ def closeness(name: Closeness) -> Callable[[Tensor, Tensor], Tensor]:
     Raises:
         ValueError: if the name is another.
     """
-    if name == "mse":
-        return squared_error
-    if name not in _NETS:
-        raise InputError(f"distance must be one of mse, {', '.join(_NETS)}, got {name!r}.")
-    return partial(_lpips, _NETS[name])
+    learned = {known: partial(_lpips, net) for known, net in _NETS.items()}
+    return choose("distance", {"mse": squared_error} | learned, name)
 
 
-def require(name: Closeness) -> None:
+def require_distance(name: Distance) -> None:
     """Make sure that a distance can be computed here, before anything is attacked.
 
     Raises:

@@ -1,20 +1,22 @@
 """Less of a perturbation that works already."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
 from project.attacks.combined.best_of import BestOf
-from project.attacks.combined.distance import Closeness, closeness, require
+from project.attacks.combined.combination import Combination
+from project.attacks.combined.distance import Distance, distance_named, require_distance
+from project.attacks.combined.sea import SEA
 from project.attacks.core.attack import Attack, Perturbed, Traits
+from project.attacks.core.best_so_far import BestSoFar
 from project.attacks.core.query import fooled_share, query
 from project.core.errors import InputError
 from project.core.losses import margin, mean_over_valid, valid_elements
+from project.core.per_image import per_image
 from project.core.samples import Samples
 from project.metrics.flows import flow_facts
 from project.threat_models import ThreatModel
@@ -23,7 +25,8 @@ _HALVINGS = 8
 _LAST_RATE = 0.1
 
 
-class Refined(Attack):
+@dataclass(frozen=True)
+class Refined(Combination):
     r"""Any attack, and then for each image the least change that still does what it did.
 
     First the perturbation p is shrunk along its own direction, by bisection. Then it walks along
@@ -43,49 +46,39 @@ class Refined(Attack):
 
     Source: [ours]; walking along the boundary towards the clean image is the idea of Brendel et
     al., "Accurate, reliable and fast robustness evaluation", NeurIPS 2019.
-
-    Args:
-        attack: what finds the perturbation.
-        steps: of the walk, each a forward and a backward pass; 0 is shrinking alone.
-        rate: α of the first step, the part of the perturbation's length.
-        distance: what is made small: ``mse``, or ``lpips_squeeze``, ``lpips_alex`` or
-            ``lpips_vgg`` (weights as for the metric of that name).
     """
 
-    def __init__(
-        self,
-        attack: Attack,
-        steps: int = 40,
-        rate: float = 0.1,
-        distance: Closeness = "mse",
-    ) -> None:
-        if steps < 0 or not rate > 0:
+    attack: Attack
+    """What finds the perturbation."""
+    steps: int = 40
+    """Of the walk, each a forward and a backward pass; 0 is shrinking alone."""
+    rate: float = 0.1
+    """α of the first step, the part of the perturbation's length."""
+    distance: Distance = "mse"
+    """What is made small: ``mse``, or ``lpips_squeeze``, ``lpips_alex`` or ``lpips_vgg`` (weights
+    as for the metric of that name)."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or not self.rate > 0:
             raise InputError(
-                f"steps must be at least 0 and rate greater than 0, got {steps} and {rate}."
+                "steps must be at least 0 and rate greater than 0, got "
+                f"{self.steps} and {self.rate}."
             )
-        if isinstance(attack, BestOf):
+        if isinstance(self.attack, BestOf | SEA):
             raise InputError(
                 "BestOf mixes perturbations of several threat models, so there is no one to refine "
                 "in. Refine the attacks inside it instead: BestOf([Refined(…), Refined(…)])."
             )
-        self.attack = attack
-        self.steps = steps
-        self.rate = rate
-        self.distance = distance
-        self.targeted = attack.targeted
-        self.seed = attack.seed
-        self._distance = closeness(distance)
+        distance_named(self.distance)
 
     def attach(self, samples: Samples) -> None:
         """Let the attack know the data set, and see that the distance can be had."""
-        require(self.distance)
-        self.attack.attach(samples)
+        require_distance(self.distance)
+        super().attach(samples)
 
-    def reseeded(self, seed: int) -> Self:
-        """Return it with an attack of other draws."""
-        reseeded = super().reseeded(seed)
-        reseeded.attack = self.attack.reseeded(seed)
-        return reseeded
+    def scaled(self, factor: float) -> Self:
+        """Refuse, since what is least has no budget."""
+        return Attack.scaled(self, factor)
 
     def traits(self) -> Traits:
         """Tell what the attack is that is refined."""
@@ -106,34 +99,39 @@ class Refined(Attack):
         with torch.no_grad():
             whole = self._look(scene, found.perturbation)
             aim = whole.share
-            best = self._shrunk(scene, whole, aim)
-        best = self._walked(scene, best, aim)
-        facts = found.facts | {"shrunk": (best.distance / whole.distance.clamp(min=1e-30)).double()}
-        if best.perturbation.shape[1] == 2:
-            moved = best.perturbation if found.mask is None else best.perturbation * found.mask
+            best = BestSoFar(whole, whole.distance)
+            best.offer(whole, torch.zeros_like(aim), whole.distance)
+            self._shrink(scene, whole.perturbation, best, aim)
+        self._walk(scene, best, aim)
+        least = best.found
+        facts = found.facts | {
+            "shrunk": (least.distance / whole.distance.clamp(min=1e-30)).double()
+        }
+        if least.perturbation.shape[1] == 2:
+            moved = least.perturbation if found.mask is None else least.perturbation * found.mask
             facts |= flow_facts(moved)
         return replace(
             found,
-            images=best.images,
-            float_images=scene.space.apply(images, best.perturbation),
-            perturbation=best.perturbation,
+            images=least.images,
+            float_images=scene.space.apply(images, least.perturbation),
+            perturbation=least.perturbation,
             facts=facts,
         )
 
-    def _shrunk(self, scene: _Scene, best: _Trial, aim: Tensor) -> _Trial:
+    def _shrink(
+        self, scene: "_Scene", full: Tensor, best: "BestSoFar[_Trial]", aim: Tensor
+    ) -> None:
         """Bisect for the smallest factor of each perturbation."""
-        full = best.perturbation
         low, high = full.new_zeros(len(full)), full.new_ones(len(full))
         for _ in range(_HALVINGS):
             middle = (low + high) / 2
-            trial = self._look(scene, full * middle.view(-1, 1, 1, 1))
-            holds = (trial.share >= aim) & (aim > 0)
-            best = best.or_closer(trial, holds)
+            trial = self._look(scene, full * per_image(middle, full))
+            holds = _offer(best, trial, aim)
             low, high = torch.where(holds, low, middle), torch.where(holds, middle, high)
-        return best
 
-    def _walked(self, scene: _Scene, best: _Trial, aim: Tensor) -> _Trial:
-        perturbation = best.perturbation
+    def _walk(self, scene: "_Scene", best: "BestSoFar[_Trial]", aim: Tensor) -> None:
+        """Walk along the decision boundary towards the clean image."""
+        perturbation = best.found.perturbation
         for step in range(self.steps):
             rate = self.rate * (
                 _LAST_RATE + (1 - _LAST_RATE) * (1 + math.cos(math.pi * step / self.steps)) / 2
@@ -142,18 +140,16 @@ class Refined(Attack):
             trial = self._look(scene, perturbation)
             (away,) = torch.autograd.grad(trial.distance.sum(), perturbation, retain_graph=True)
             (lead,) = torch.autograd.grad(trial.lead.sum(), perturbation)
-            holds = (trial.share >= aim) & (aim > 0)
-            best = best.or_closer(trial.detached(), holds)
+            holds = _offer(best, trial.detached(), aim)
             lead = _unit(lead)
             along = away - (away * lead).sum((1, 2, 3), keepdim=True) * lead
             back = lead + 0.5 * _unit(along)
-            direction = torch.where(holds.view(-1, 1, 1, 1), _unit(away), back)
+            direction = torch.where(per_image(holds, back), _unit(away), back)
             moved = perturbation.detach()
             moved = moved - rate * _length(moved) * direction
             perturbation = scene.space.project(scene.images, moved)
-        return best
 
-    def _look(self, scene: _Scene, perturbation: Tensor) -> _Trial:
+    def _look(self, scene: "_Scene", perturbation: Tensor) -> "_Trial":
         """Try a perturbation, as the 8-bit image that it makes."""
         floats = scene.space.apply(scene.images, perturbation)
         rounded = scene.space.round(scene.images, floats.detach())
@@ -163,7 +159,7 @@ class Refined(Attack):
         return _Trial(
             perturbation=perturbation.detach(),
             images=rounded,
-            distance=self._distance(scene.images, seen),
+            distance=distance_named(self.distance)(scene.images, seen),
             share=fooled_share(logits.detach(), scene.target, scene.targeted),
             lead=mean_over_valid(-lead if scene.targeted else lead, valid_elements(scene.target)),
         )
@@ -180,8 +176,7 @@ class _Scene:
     space: ThreatModel
 
 
-@dataclass(frozen=True)
-class _Trial:
+class _Trial(NamedTuple):
     """Perturbations (N, …), their 8-bit images, and what those are worth, (N,) each."""
 
     perturbation: Tensor
@@ -190,18 +185,15 @@ class _Trial:
     share: Tensor
     lead: Tensor
 
-    def detached(self) -> _Trial:
-        return _Trial(**{name: value.detach() for name, value in vars(self).items()})
+    def detached(self) -> "_Trial":
+        return _Trial(*(value.detach() for value in self))
 
-    def or_closer(self, other: _Trial, holds: Tensor) -> _Trial:
-        """Return the other's images where they hold (N,) and are closer, else these."""
-        better = holds & (other.distance < self.distance)
-        return _Trial(
-            **{
-                name: torch.where(better.view(-1, *[1] * (value.ndim - 1)), new, value)
-                for (name, value), new in zip(vars(self).items(), vars(other).values(), strict=True)
-            }
-        )
+
+def _offer(best: BestSoFar[_Trial], trial: _Trial, aim: Tensor) -> Tensor:
+    """Keep what is closer and still reaches the aim; return where it does, (N,) bool."""
+    holds = (trial.share >= aim) & (aim > 0)
+    best.offer(trial, torch.zeros_like(aim).masked_fill(~holds, -torch.inf), trial.distance)
+    return holds
 
 
 def _length(values: Tensor) -> Tensor:

@@ -1,10 +1,13 @@
 """SEA, the segmentation ensemble attack."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
 
 from project.attacks.combined.best_of import BestOf
+from project.attacks.core.attack import Attack, Perturbed
 from project.attacks.gradient.objectives import (
     BalancedCrossEntropy,
     JensenShannon,
@@ -18,7 +21,8 @@ SHRINKING = ((2.0, 0.3), (1.5, 0.3), (1.0, 0.4))
 """Phases of Auto-PGD, (radius / eps, share of the steps): easy first, then inside the budget."""
 
 
-class SEA(BestOf):
+@dataclass(frozen=True)
+class SEA(Attack):
     """For each image the worst of several Auto-PGD runs, one for each of complementary losses.
 
     Each run starts in a ball of radius 2ε, goes on in 1.5ε and ends in ε; see
@@ -30,38 +34,48 @@ class SEA(BestOf):
     Segmentation Models", ECCV 2024; losses, radii, shares and the start at the clean image [code].
     That code also reports a worst case of the mIoU, found by exchanging images of a whole data set;
     here images are worst by their own pixel accuracy only.
-
-    Args:
-        eps: budget in units of the [0, 1] range; 8/255, one of the published tables'.
-        steps: of each loss's run, over all its phases; 300, thrice Auto-PGD's 100 [ours].
-        norm: ``linf`` or ``l2``.
-        objectives: at least two; None is the masked, the balanced cross-entropy and the
-            Jensen-Shannon divergence, in this order.
-        random_start: start at a random place in the first ball.
-        targeted: whether the target map is wanted.
-        seed: the key of all draws.
     """
 
-    def __init__(
-        self,
-        eps: float = 8 / 255,
-        steps: int = 300,
-        norm: Norm = "linf",
-        objectives: Sequence[Objective] | None = None,
-        random_start: bool = False,
-        targeted: bool = False,
-        seed: int = 0,
-    ) -> None:
-        self.eps = eps
-        self.steps = steps
-        self.norm = norm
+    kind = "ensemble"
+
+    eps: float = 8 / 255
+    """Budget in units of the [0, 1] range; 8/255, one of the published tables'."""
+    steps: int = 300
+    """Of each loss's run, over all its phases; 300, thrice Auto-PGD's 100 [ours]."""
+    norm: Norm = "linf"
+    """``linf`` or ``l2``."""
+    objectives: Sequence[Objective] | None = None
+    """At least two; None is the masked, the balanced cross-entropy and the Jensen-Shannon
+    divergence, in this order."""
+    random_start: bool = False
+    """Start at a random place in the first ball."""
+    targeted: bool = False
+    """Whether the target map is wanted."""
+    seed: int = 0
+    """The key of all draws."""
+
+    def __post_init__(self) -> None:
+        _ = self.best_of  # refuses what cannot be meant
+
+    @property
+    def best_of(self) -> BestOf:
+        """The runs, of which each image takes the worst for the victim."""
+        objectives = self.objectives
         if objectives is None:
             objectives = [MaskedCrossEntropy(), BalancedCrossEntropy(), JensenShannon()]
-        self.objectives = objectives
-        self.random_start = random_start
-        super().__init__([self._run(objective, targeted, seed) for objective in objectives])
+        return BestOf([self._run(objective) for objective in objectives])
 
-    def _run(self, objective: Objective, targeted: bool, seed: int) -> APGD:
+    def derived(self) -> Any:
+        """Return what the fields lead to; see :class:`~project.attacks.Attack`."""
+        return self.best_of
+
+    def perturb(
+        self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
+    ) -> Perturbed:
+        """Run Auto-PGD on every loss and choose."""
+        return self.best_of.perturb(victim, images, target, index)
+
+    def _run(self, objective: Objective) -> APGD:
         return APGD(
             self.eps,
             self.steps,
@@ -69,6 +83,6 @@ class SEA(BestOf):
             objective,
             phases=SHRINKING,
             random_start=self.random_start,
-            targeted=targeted,
-            seed=seed,
+            targeted=self.targeted,
+            seed=self.seed,
         )

@@ -1,13 +1,11 @@
 """What every attack guarantees."""
 
-from __future__ import annotations
-
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Self, TypeVar
+from dataclasses import dataclass, field, is_dataclass, replace
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -15,12 +13,14 @@ from torch import Tensor, nn
 
 from project.attacks.core.query import fooled_share, query
 from project.core.errors import InputError
+from project.core.identity import describe, digest
 from project.core.losses import valid_elements
 from project.core.samples import Samples
 from project.threat_models import Masked, ThreatModel
 
 Kind = Literal["gradient", "black_box", "flow", "ensemble", "other"]
 Traits = dict[str, str | float | int]
+Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,9 @@ class AttackResult(Perturbed):
 class Attack(ABC):
     """An attack: from a victim, images and targets to adversarial images.
 
+    An attack is a frozen dataclass: its fields are its knobs, ``repr`` tells them, and whatever
+    else it consists of is derived from them when it runs, so that two truths cannot come apart.
+
     Whatever the method, the base class sees to it that images are checked; that the victim is
     frozen, in eval mode, and afterwards as it was before; that it works inside
     ``torch.inference_mode``; that the result is detached, made of 8-bit values and inside the
@@ -77,11 +80,13 @@ class Attack(ABC):
     Attributes:
         kind: how it searches: along noise's gradients, by asking only, along a flow's gradients,
             by several attacks, or otherwise.
+        lengths: its fields that are measured in the budget's unit, and scale with it.
         targeted: whether the target is wanted.
         seed: the key of all draws.
     """
 
     kind: ClassVar[Kind] = "other"
+    lengths: ClassVar[tuple[str, ...]] = ()
     targeted: bool
     seed: int
 
@@ -143,9 +148,7 @@ class Attack(ABC):
 
     def reseeded(self, seed: int) -> Self:
         """Return the same attack with other draws, as training wants in each epoch."""
-        reseeded = copy.copy(self)
-        reseeded.seed = seed
-        return reseeded
+        return self._replaced(seed=seed) if "seed" in vars(self) else self
 
     def scaled(self, factor: float) -> Self:
         """Return the same attack with ``factor`` times its budget, and steps as much shorter.
@@ -153,10 +156,22 @@ class Attack(ABC):
         Raises:
             ValueError: if it has no budget that can be scaled.
         """
-        raise InputError(
-            f"{self.name} has no budget that can be scaled. Leave the curriculum out, or train "
-            "with a gradient attack such as PGD."
-        )
+        if not self.lengths:
+            raise InputError(
+                f"{self.name} has no budget that can be scaled. Leave the curriculum out, or train "
+                "with a gradient attack such as PGD."
+            )
+        given = {name: getattr(self, name) for name in self.lengths}
+        lengths = {name: factor * given[name] for name in given if given[name] is not None}
+        return self._replaced(**lengths)
+
+    def _replaced(self, **knobs: Any) -> Self:
+        """Return the attack with other values of some of its fields."""
+        if is_dataclass(self):
+            return replace(self, **knobs)
+        changed = copy.copy(self)  # somebody's own class with a constructor
+        vars(changed).update(knobs)
+        return changed
 
     def traits(self) -> Traits:
         """Tell in a few words what the attack is, so that attacks can be compared.
@@ -167,6 +182,14 @@ class Attack(ABC):
         """
         names = [name for name in ("norm", "eps", "steps") if hasattr(self, name)]
         return {"kind": self.kind, "method": self.name} | {n: getattr(self, n) for n in names}
+
+    def derived(self) -> Any:
+        """Return what the fields lead to where they do not say it: a preset's values, parts."""
+        return None
+
+    def fingerprint(self) -> str:
+        """Return a hash of what is derived: a preset that changes makes other images."""
+        return digest(describe(self.derived()))
 
     @property
     def name(self) -> str:
@@ -197,6 +220,13 @@ class Attack(ABC):
                 f"index must give one id per image, ({len(images)},), got {tuple(index.shape)}."
             )
         return images.detach(), target.detach(), index.detach().cpu()
+
+
+def filled_in(settings: Settings, attack: Attack) -> Settings:
+    """Return a preset's settings, with what the fields of the same names give instead of None."""
+    names = vars(settings)
+    given = {name: getattr(attack, name) for name in names if getattr(attack, name) is not None}
+    return replace(settings, **given)  # type: ignore[type-var]  # settings are dataclasses
 
 
 def _check_images(images: Tensor) -> None:
@@ -320,17 +350,3 @@ def _joined_spaces(spaces: Sequence[ThreatModel | None]) -> ThreatModel | None:
         return first
     masks = [space.mask for space in spaces if isinstance(space, Masked)]
     return Masked(first.inner, torch.cat(masks))
-
-
-Settings = TypeVar("Settings")
-
-
-def chosen_preset(presets: Mapping[str, Settings], name: str) -> Settings:
-    """Return the settings of a name.
-
-    Raises:
-        ValueError: if the name is unknown.
-    """
-    if name not in presets:
-        raise InputError(f"preset must be one of {', '.join(presets)}, got {name!r}.")
-    return presets[name]

@@ -72,11 +72,6 @@ class Answer(NamedTuple):
     logits: Tensor
     features: Tensor | None
 
-    def kept(self, rows: Tensor) -> Answer:
-        """Return the answer for some images only, by their places or a mask (N,)."""
-        features = None if self.features is None else self.features[rows]
-        return Answer(self.logits[rows], features)
-
 
 def ask(victim: nn.Module, images: Tensor, target: Tensor, layer: str | None) -> Answer:
     """Return a victim's answer.

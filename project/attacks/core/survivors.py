@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from project.attacks.core.attack import Perturbed
+from project.attacks.core.best_so_far import BestSoFar
 from project.attacks.core.query import fooled_share, query, resisting
+from project.core.per_image import rows_of
 from project.images.eight_bit import to_8bit
 
 Search = Callable[[Tensor, Tensor, Tensor], Perturbed]
@@ -46,11 +47,15 @@ class Survivors:
             self.logits = query(victim, rounded, target)
         left = resisting(self.logits, target, targeted).view(len(images), -1).any(1)
         self.rows = left.nonzero()[:, 0]
-        self._share = torch.full((len(images),), -1.0, device=images.device)
-        self._number = torch.full_like(self._share, -1.0)
-        nothing = torch.zeros_like(images)
-        steps = torch.zeros_like(target.view(len(images), -1)[:, 0])
-        self._best = Perturbed(rounded, images.clone(), nothing, steps)
+        share = torch.zeros(len(images), device=images.device)
+        nothing = {
+            "images": rounded,
+            "float_images": images.clone(),
+            "perturbation": torch.zeros_like(images),
+            "steps": torch.zeros_like(target.view(len(images), -1)[:, 0]),
+            "number": torch.full_like(share, -1.0),
+        }
+        self._best = BestSoFar(nothing, share)
 
     def face(self, search: Search, number: int) -> None:
         """Run a search on those that resist, and keep what is better.
@@ -62,17 +67,14 @@ class Survivors:
         rows = self.rows
         if not len(rows):
             return
-        images, target, index = (values[rows.to(values.device)] for values in self._scene)
+        images, target, index = rows_of(self._scene, rows)
         found = search(images, target, index)
         with torch.no_grad():
             logits = query(self._victim, found.images, target)
         share = fooled_share(logits, target, self._targeted).float()
-        better = share > self._share[rows]
-        chosen = rows[better]
-        for name in ("images", "float_images", "perturbation", "steps"):
-            getattr(self._best, name)[chosen] = getattr(found, name)[better]
-        self._share[chosen] = share[better]
-        self._number[chosen] = torch.where(share > 0, float(number), -1.0)[better]
+        tried = {name: getattr(found, name) for name in self._best.found if name != "number"}
+        tried["number"] = torch.where(share > 0, float(number), -1.0)
+        self._best.offer(tried, share, rows=rows)
         self.rows = rows[share < 1]
 
     def result(self, name: str) -> Perturbed:
@@ -82,4 +84,11 @@ class Survivors:
             name: of the fact that tells whose it is: the search's number, -1 where none fools any
                 of the image, or the image was wrong from the start.
         """
-        return replace(self._best, facts={name: self._number})
+        found = self._best.found
+        return Perturbed(
+            found["images"],
+            found["float_images"],
+            found["perturbation"],
+            found["steps"],
+            facts={name: found["number"]},
+        )

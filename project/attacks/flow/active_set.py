@@ -7,9 +7,10 @@ from torch import Tensor
 
 from project.attacks.flow.solvers.solver import Solver
 from project.attacks.gradient.objectives.step import Memory
+from project.core.per_image import PerImage
 
 
-class ActiveSet:
+class ActiveSet(PerImage):
     """Images under optimisation, and what belongs to each.
 
     Attributes:
@@ -40,17 +41,4 @@ class ActiveSet:
             return
         staying = ~torch.stack(leaving).any(0)
         if not bool(staying.all()):
-            self.keep(staying)
-
-    def keep(self, staying: Tensor) -> None:
-        """Let all other images leave.
-
-        Args:
-            staying: (n,) bool.
-        """
-        self.rows, self.images = self.rows[staying], self.images[staying]
-        self.target = self.target[staying]
-        self.maps = None if self.maps is None else self.maps[staying]
-        for name, value in self.memory.items():
-            self.memory[name] = value[staying]
-        self.solver.keep(staying)
+            self.shrink_to(staying)

@@ -1,26 +1,81 @@
 """The loop of every flow attack: images are moved, never painted over."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from project.attacks.core.attack import Attack, Perturbed
+from project.attacks.core.attack import Attack, Perturbed, Traits
+from project.attacks.core.best_so_far import REACHED, BestSoFar
 from project.attacks.core.query import fooled_share, query
 from project.attacks.flow.active_set import ActiveSet
 from project.attacks.flow.solvers.solver import Solver
-from project.attacks.found import Found, Iterate, Judged
 from project.attacks.gradient.objectives import Objective
 from project.attacks.gradient.objectives.step import Step, clean_answer
 from project.core.errors import InputError
 from project.core.losses import margin, mean_over_valid
+from project.core.per_image import per_image
 from project.images.eight_bit import to_8bit
+from project.images.warping import smoothness
 from project.metrics.flows import flow_facts
 from project.saliency.provider import Scene
 from project.threat_models import Flow, Masked, ThreatModel
+
+
+@dataclass(frozen=True)
+class FlowSearch:
+    """How a flow attack searches.
+
+    Attributes:
+        carrier: what moves (the image, or a part of it), and how far at most in the end.
+        steps: the most updates of an image.
+        smoothness: τ, at least 0.
+        early_stop: let each image leave at its own first success.
+        objective: what to climb instead of the margin, such as those of the segmentation attacks;
+            what it traces is not told, since images leave at different steps.
+    """
+
+    carrier: Flow
+    steps: int
+    smoothness: float
+    early_stop: bool
+    objective: Objective | None = None
+
+
+@dataclass
+class FlowIterate:
+    """One iterate of the active images, (n, …) each.
+
+    Attributes:
+        adversarial: (n, 3, H, W), in float.
+        flow: (n, 2, H, W) in pixels, with gradient to the point that it was made from.
+        mask: (n, 1, H, W), or None: everywhere.
+        fooled: (n,), the share of valid elements that it fools.
+    """
+
+    adversarial: Tensor
+    flow: Tensor
+    mask: Tensor | None
+    fooled: Tensor
+
+    @cached_property
+    def unsmoothness(self) -> Tensor:
+        """The flow loss, (n,), with gradient; many iterates are never asked for it."""
+        return smoothness(self.flow)
+
+
+class Judgement(NamedTuple):
+    """Which iterates fool the victim as 8-bit images, and which in float only; (n,) bool each."""
+
+    success: Tensor
+    stuck: Tensor
+
+
+Best = BestSoFar[dict[str, Tensor]]
 
 
 class FlowAttack(Attack):
@@ -31,43 +86,30 @@ class FlowAttack(Attack):
     success once its **8-bit** image fools the victim. Where only the float image does, the margin
     is not cut at 0, or the search would stall there [ours]. Of several successes the smoothest is
     kept; without any, the iterate that fools most (of a segmenter, the largest share of pixels).
-
-    Args:
-        carrier: what moves, and how far at most.
-        steps: the most updates of an image.
-        smoothness: τ, at least 0.
-        early_stop: let each image leave at its own first success.
-        objective: what to climb instead of the margin, such as those of the segmentation attacks;
-            what it traces is not told, since images leave at different steps.
-        targeted: whether the target is wanted.
-        seed: the key of all draws.
     """
 
     kind = "flow"
-    carrier: Flow
-    """What moves (the image, or a part of it), and how far at most in the end."""
 
-    def __init__(
-        self,
-        carrier: Flow,
-        steps: int,
-        smoothness: float,
-        early_stop: bool,
-        objective: Objective | None,
-        targeted: bool,
-        seed: int,
-    ) -> None:
-        if steps < 1 or not smoothness >= 0:
+    @property
+    @abstractmethod
+    def search(self) -> FlowSearch:
+        """What the fields, and a preset where there is one, make of the search."""
+
+    def __post_init__(self) -> None:
+        search = self.search
+        if search.steps < 1 or not search.smoothness >= 0:
             raise InputError(
-                f"steps must be at least 1 and smoothness at least 0, got {steps} and {smoothness}."
+                "steps must be at least 1 and smoothness at least 0, got "
+                f"{search.steps} and {search.smoothness}."
             )
-        self.carrier = carrier
-        self.steps = steps
-        self.smoothness = smoothness
-        self.early_stop = early_stop
-        self.objective = objective
-        self.targeted = targeted
-        self.seed = seed
+
+    def derived(self) -> Any:
+        """Return what the fields lead to; see :class:`~project.attacks.Attack`."""
+        return self.search
+
+    def traits(self) -> Traits:
+        """Tell what the attack is, with the steps of its preset."""
+        return super().traits() | {"steps": self.search.steps}
 
     @abstractmethod
     def solver_from(self, start: Tensor) -> Solver:
@@ -75,7 +117,7 @@ class FlowAttack(Attack):
 
     def start(self, images: Tensor, index: Tensor) -> Tensor:
         """Return the points to start from, (N, 2, H, W)."""
-        return self.carrier.zeros(images)
+        return self.search.carrier.zeros(images)
 
     def flow(self, point: Tensor) -> Tensor:
         """Return the flow in pixels that a point stands for."""
@@ -97,58 +139,61 @@ class FlowAttack(Attack):
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
     ) -> Perturbed:
         """Search until the steps are spent or all images have left."""
+        search = self.search
         maps, facts = self.prepare(images, Scene(victim, target, index))
         active = ActiveSet(images, target, maps, self.solver_from(self.start(images, index)))
         clean = clean_answer(victim, images, target)
-        found = Found.nothing(images)
-        for number in range(self.steps):
-            self._advance(victim, active, found, number, clean)
+        best = _nothing(images, self.region(0, maps))
+        for number in range(search.steps):
+            self._advance(victim, active, best, number, clean)
             if not len(active.rows):
-                return self._result(found, facts)
+                return self._result(best, facts)
         with torch.no_grad():
-            iterate, _ = self._look(victim, active, self.steps)
-        found.keep(active.rows, iterate, self._judge(victim, active, iterate, found))
-        return self._result(found, facts)
+            iterate, _ = self._look(victim, active, search.steps)
+        judged = self._judge(victim, active, iterate, best)
+        _offer(best, active.rows, search.steps, iterate, judged)
+        return self._result(best, facts)
 
     def _advance(
         self,
         victim: nn.Module,
         active: ActiveSet,
-        found: Found,
+        best: Best,
         number: int,
         clean: Callable[[], Tensor],
     ) -> None:
         """Keep what is better than before, take one step, and let those leave who are done."""
         iterate, logits = self._look(victim, active, number)
-        judged = self._judge(victim, active, iterate, found)
-        found.keep(active.rows, iterate, judged)
-        leaving = judged.success if judged is not None and self.early_stop else None
+        judged = self._judge(victim, active, iterate, best)
+        _offer(best, active.rows, number, iterate, judged)
+        leaving = judged.success if judged is not None and self.search.early_stop else None
         if leaving is None or not bool(leaving.all()):
             step = self._step(active, logits, number + 1, clean)
             self._descend(active, step, iterate, judged)
         active.leave(leaving)
 
-    def _look(self, victim: nn.Module, active: ActiveSet, step: int) -> tuple[Iterate, Tensor]:
+    def _look(self, victim: nn.Module, active: ActiveSet, step: int) -> tuple[FlowIterate, Tensor]:
         """Return the active images' iterate and its logits."""
         mask = self.region(step, active.maps)
         flow = self.flow(active.solver.point)
         adversarial = self._space(mask).apply(active.images, flow)
         logits = query(victim, adversarial, active.target)
-        share = fooled_share(logits.detach(), active.target, self.targeted)
-        return Iterate(step, adversarial.detach(), flow, mask, share), logits
+        fooled = fooled_share(logits.detach(), active.target, self.targeted)
+        return FlowIterate(adversarial.detach(), flow, mask, fooled), logits
 
     def _judge(
-        self, victim: nn.Module, active: ActiveSet, iterate: Iterate, found: Found
-    ) -> Judged | None:
+        self, victim: nn.Module, active: ActiveSet, iterate: FlowIterate, best: Best
+    ) -> Judgement | None:
         """Judge the iterates that fool in float; None where none does.
 
         Asking again after rounding costs a forward pass, so only iterates smoother than what is
         kept already are asked.
         """
-        fools = iterate.share == 1
+        fools = iterate.fooled == 1
         if not bool(fools.any()):
             return None
-        candidate = fools & (iterate.cost.detach() < found.cost[active.rows])
+        reached, cost = best.reached[active.rows], best.cost[active.rows]
+        candidate = fools & (~reached | (iterate.unsmoothness.detach() < cost))
         places = candidate.nonzero()[:, 0]
         if not len(places):
             return None
@@ -157,19 +202,18 @@ class FlowAttack(Attack):
             logits = query(victim, to_8bit(iterate.adversarial[places]), target)
         success = candidate.clone()
         success[places] = fooled_share(logits, target, self.targeted) == 1
-        return Judged(success, candidate & ~success)
+        return Judgement(success, candidate & ~success)
 
     def _step(
         self, active: ActiveSet, logits: Tensor, number: int, clean: Callable[[], Tensor]
     ) -> Step:
         """Return what an objective may look at; ``clean`` gives the full batch's clean logits."""
         rows, target = active.rows, active.target
-        return Step(
-            number, self.steps, logits, target, self.targeted, lambda: clean()[rows], active.memory
-        )
+        steps, memory = self.search.steps, active.memory
+        return Step(number, steps, logits, target, self.targeted, lambda: clean()[rows], memory)
 
     def _descend(
-        self, active: ActiveSet, step: Step, iterate: Iterate, judged: Judged | None
+        self, active: ActiveSet, step: Step, iterate: FlowIterate, judged: Judgement | None
     ) -> None:
         """Take one step down, and into the budget."""
         solver = active.solver
@@ -180,40 +224,75 @@ class FlowAttack(Attack):
         with torch.no_grad():
             solver.point.clamp_(-bound, bound)
 
-    def _losses(self, step: Step, iterate: Iterate, judged: Judged | None) -> Tensor:
+    def _losses(self, step: Step, iterate: FlowIterate, judged: Judgement | None) -> Tensor:
         """Return what each image descends, (n,)."""
-        if self.objective is None:
+        search = self.search
+        if search.objective is None:
             losses = self._margin(step, judged)
         else:
-            climbed = self.objective(step)
+            climbed = search.objective(step)
             losses = climbed if self.targeted else -climbed
-        if self.smoothness:
-            losses = losses + self.smoothness * iterate.cost
+        if search.smoothness:
+            losses = losses + search.smoothness * iterate.unsmoothness
         return losses
 
-    def _margin(self, step: Step, judged: Judged | None) -> Tensor:
+    def _margin(self, step: Step, judged: Judgement | None) -> Tensor:
         lead = margin(step.logits, step.target)
         lead = -lead if self.targeted else lead
         losses = lead.clamp(min=0)
         if judged is not None:
-            losses = torch.where(judged.stuck.view(-1, *[1] * (lead.ndim - 1)), lead, losses)
+            losses = torch.where(per_image(judged.stuck, lead), lead, losses)
         return mean_over_valid(losses, step.valid)
 
     def _space(self, mask: Tensor | None) -> ThreatModel:
-        return self.carrier if mask is None else Masked(self.carrier, mask)
+        carrier = self.search.carrier
+        return carrier if mask is None else Masked(carrier, mask)
 
-    def _result(self, found: Found, facts: dict[str, Tensor]) -> Perturbed:
+    def _result(self, best: Best, facts: dict[str, Tensor]) -> Perturbed:
         """Return what was found, with the facts that every flow attack tells."""
-        moved = found.flow if found.mask is None else found.flow * found.mask
-        facts = facts | flow_facts(moved)
-        if found.mask is not None:
-            facts["mask_area"] = (found.mask > 0).double().mean((1, 2, 3))
+        images, flow, mask = best.found["images"], best.found["flow"], best.found.get("mask")
+        facts = facts | flow_facts(flow if mask is None else flow * mask)
+        if mask is not None:
+            facts["mask_area"] = (mask > 0).double().mean((1, 2, 3))
         return Perturbed(
-            images=to_8bit(found.images),
-            float_images=found.images,
-            perturbation=found.flow,
-            steps=found.steps,
+            images=to_8bit(images),
+            float_images=images,
+            perturbation=flow,
+            steps=best.found["steps"],
             facts=facts,
-            mask=found.mask,
-            threat_model=self._space(found.mask),
+            mask=mask,
+            threat_model=self._space(mask),
         )
+
+
+def _nothing(images: Tensor, mask: Tensor | None) -> Best:
+    """Return what is known before the search: the images, unmoved."""
+    found = {
+        "images": images.clone(),
+        "flow": Flow().zeros(images),
+        "steps": torch.zeros(len(images), dtype=torch.int64, device=images.device),
+    }
+    if mask is not None:
+        found["mask"] = torch.zeros_like(images[:, :1])
+    return BestSoFar(found, images.new_zeros(len(images)))
+
+
+def _offer(
+    best: Best, rows: Tensor, step: int, iterate: FlowIterate, judged: Judgement | None
+) -> None:
+    """Keep the smoothest iterates that succeed; of images without success, those that fool most.
+
+    Of equal shares without success the last one is kept: it has come farthest.
+    """
+    found = {
+        "images": iterate.adversarial,
+        "flow": iterate.flow.detach().clone(),  # solvers may move the point in place
+        "steps": torch.full_like(rows, step),
+    }
+    if iterate.mask is not None:
+        found["mask"] = iterate.mask.to(iterate.adversarial.dtype)
+    rank, cost = iterate.fooled, torch.full_like(iterate.fooled, -step)
+    if judged is not None:
+        rank = rank.masked_fill(judged.success, REACHED)
+        cost = torch.where(judged.success, iterate.unsmoothness.detach(), cost)
+    best.offer(found, rank, cost, rows, wait=True)

@@ -1,17 +1,16 @@
 """Chroma-Shift: move the colours, leave the brightness."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from project.attacks.core.attack import chosen_preset
-from project.attacks.flow.attack import FlowAttack
+from project.attacks.core.attack import filled_in
+from project.attacks.flow.attack import FlowAttack, FlowSearch
 from project.attacks.flow.solvers.solver import Adam, Solver
 from project.core import randomness
+from project.core.choices import choose
 from project.core.errors import InputError
 from project.images.colour import colourfulness
 from project.saliency.provider import Scene
@@ -19,7 +18,7 @@ from project.threat_models import ChromaFlow
 
 
 @dataclass(frozen=True)
-class Preset:
+class ChromaShiftSettings:
     """How long Chroma-Shift searches.
 
     Attributes:
@@ -31,12 +30,13 @@ class Preset:
     step_size: float
 
 
-PRESETS = {"paper": Preset(1000, 0.005), "fast": Preset(100, 0.1)}
+PRESETS = {"paper": ChromaShiftSettings(1000, 0.005), "fast": ChromaShiftSettings(100, 0.1)}
 _START = 0.1
 _GREY = 15.0
 """Images of no more colourfulness are left out by the paper."""
 
 
+@dataclass(frozen=True)
 class ChromaShift(FlowAttack):
     r"""Warp the chroma channels U and V of an image along one flow; luma stays.
 
@@ -51,51 +51,50 @@ class ChromaShift(FlowAttack):
     chroma to move, and cannot be attacked; the paper leaves out those whose colourfulness is 15 or
     less. Here all are attacked; rows tell ``colourfulness``, and ``grey`` (1 or 0), whose mean is
     the share of such images.
-
-    Args:
-        max_shift: ξ, the largest displacement along an axis in pixels.
-        preset: ``paper``: 1000 steps at rate 0.005; ``fast``: 100 at 0.1.
-        steps: the most updates of an image; None is the preset's.
-        step_size: Adam's learning rate, of θ; None is the preset's.
-        smoothness: weight of stAdv's flow loss; 0 as in the paper.
-        early_stop: let each image leave at its first success instead of searching on for the
-            smoothest one.
-        targeted: whether the target is wanted.
-        seed: the key of the starts.
     """
 
-    def __init__(
-        self,
-        max_shift: float = 1.0,
-        preset: Literal["paper", "fast"] = "paper",
-        steps: int | None = None,
-        step_size: float | None = None,
-        smoothness: float = 0.0,
-        early_stop: bool = True,
-        targeted: bool = False,
-        seed: int = 0,
-    ) -> None:
-        chosen = chosen_preset(PRESETS, preset)
-        if not 0 < max_shift < float("inf"):
-            raise InputError(f"max_shift must be a finite number of pixels, got {max_shift}.")
-        self.max_shift = max_shift
-        self.preset = preset
-        self.step_size = chosen.step_size if step_size is None else step_size
-        if not self.step_size > 0:
-            raise InputError(f"step_size must be greater than 0, got {step_size}.")
-        super().__init__(
-            ChromaFlow(max_shift),
-            chosen.steps if steps is None else steps,
-            smoothness,
-            early_stop,
-            objective=None,
-            targeted=targeted,
-            seed=seed,
-        )
+    max_shift: float = 1.0
+    """ξ, the largest displacement along an axis in pixels."""
+    preset: Literal["paper", "fast"] = "paper"
+    """``paper``: 1000 steps at rate 0.005; ``fast``: 100 at 0.1."""
+    steps: int | None = None
+    """The most updates of an image; None is the preset's."""
+    step_size: float | None = None
+    """Adam's learning rate, of θ; None is the preset's."""
+    smoothness: float = 0.0
+    """Weight of stAdv's flow loss; 0 as in the paper."""
+    early_stop: bool = True
+    """Let each image leave at its first success instead of searching on for the smoothest one."""
+    targeted: bool = False
+    """Whether the target is wanted."""
+    seed: int = 0
+    """The key of the starts."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.max_shift < float("inf"):
+            raise InputError(f"max_shift must be a finite number of pixels, got {self.max_shift}.")
+        if not self.settings.step_size > 0:
+            raise InputError(f"step_size must be greater than 0, got {self.step_size}.")
+        super().__post_init__()
+
+    @property
+    def settings(self) -> ChromaShiftSettings:
+        """The preset's settings, or what is given instead."""
+        return filled_in(choose("preset", PRESETS, self.preset), self)
+
+    @property
+    def search(self) -> FlowSearch:
+        """The loop's settings."""
+        carrier = ChromaFlow(self.max_shift)
+        return FlowSearch(carrier, self.settings.steps, self.smoothness, self.early_stop)
+
+    def derived(self) -> Any:
+        """Return what the fields lead to; see :class:`~project.attacks.Attack`."""
+        return [self.search, self.settings]
 
     def solver_from(self, start: Tensor) -> Solver:
         """Return Adam."""
-        return Adam(start, self.step_size)
+        return Adam(start, self.settings.step_size)
 
     def start(self, images: Tensor, index: Tensor) -> Tensor:
         """Draw θ from 0.1 · N(0, 1)."""

@@ -1,16 +1,15 @@
 """SSTA: move the salient region only."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from project.attacks.flow.attack import FlowAttack
+from project.attacks.flow.attack import FlowAttack, FlowSearch
 from project.attacks.flow.solvers.solver import Adam, Solver
 from project.attacks.gradient.objectives import Objective
+from project.core.choices import choose
 from project.core.errors import InputError
 from project.core.samples import Samples
 from project.saliency.blur import gaussian_blur
@@ -57,6 +56,7 @@ PROFILES = {
 }
 
 
+@dataclass(frozen=True)
 class SSTA(FlowAttack):
     r"""Salient Spatially Transformed Attack: a flow field inside a growing salient mask.
 
@@ -72,80 +72,89 @@ class SSTA(FlowAttack):
     images. Here the most salient pixels are in the mask from the start instead, and an image
     without any salient pixel is salient everywhere [ours]. Rows tell the area of the map's own
     first mask as ``salient_area``, so that the paper's success rate can be had too.
-
-    Args:
-        saliency: a provider, or any callable from images (N, 3, H, W) to maps (N, 1, H, W) in
-            [0, 1]; None is frequency-tuned contrast.
-        profile: ``paper`` or ``released``.
-        steps: the most updates of an image.
-        step_size: learning rate in pixels.
-        smoothness: weight of stAdv's flow loss; 0 as in the paper, others [ours].
-        edge: σ in pixels of a soft edge, which fades the flow out towards the mask's border, so
-            that no seam shows there: the flow is then f · M with M in [0, 1]; 0 is the paper's
-            hard edge, others [ours].
-        early_stop: let each image leave at its first success, as the paper does.
-        min_area: the least share of the image in the mask, in [0, 1]; 2500 of 224² pixels is
-            where the paper's code drops an image.
-        objective: what to climb instead of the paper's margin; on segmentation victims for
-            example :class:`~project.attacks.TwoStage` [ours].
-        targeted: whether the target is wanted.
-        seed: the key of all draws (none is made).
     """
 
-    def __init__(
-        self,
-        saliency: Saliency | SaliencyFunction | None = None,
-        profile: Literal["paper", "released"] = "paper",
-        steps: int = 250,
-        step_size: float = 0.01,
-        smoothness: float = 0.0,
-        edge: float = 0.0,
-        early_stop: bool = True,
-        min_area: float = PAPER_AREA,
-        objective: Objective | None = None,
-        targeted: bool = False,
-        seed: int = 0,
-    ) -> None:
-        if profile not in PROFILES:
-            raise InputError(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}.")
-        if not 0 <= min_area <= 1:
-            raise InputError(f"min_area must lie in [0, 1], got {min_area}.")
-        if not edge >= 0 or not step_size > 0:
+    saliency: Saliency | SaliencyFunction | None = None
+    """a provider, or any callable from images (N, 3, H, W) to maps (N, 1, H, W) in [0, 1]; None is
+    frequency-tuned contrast."""
+    profile: Literal["paper", "released"] = "paper"
+    """``paper`` or ``released``."""
+    steps: int = 250
+    """The most updates of an image."""
+    step_size: float = 0.01
+    """Learning rate in pixels."""
+    smoothness: float = 0.0
+    """Weight of stAdv's flow loss; 0 as in the paper, others [ours]."""
+    edge: float = 0.0
+    """σ in pixels of a soft edge, which fades the flow out towards the mask's border, so that no
+    seam shows there: the flow is then f · M with M in [0, 1]; 0 is the paper's hard edge, others
+    [ours]."""
+    early_stop: bool = True
+    """Let each image leave at its first success, as the paper does."""
+    min_area: float = PAPER_AREA
+    """The least share of the image in the mask, in [0, 1]; 2500 of 224² pixels is where the paper's
+    code drops an image."""
+    objective: Objective | None = None
+    """What to climb instead of the paper's margin; on segmentation victims for example
+    :class:`~project.attacks.TwoStage` [ours]."""
+    targeted: bool = False
+    """Whether the target is wanted."""
+    seed: int = 0
+    """The key of all draws (none is made)."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_area <= 1:
+            raise InputError(f"min_area must lie in [0, 1], got {self.min_area}.")
+        if not self.edge >= 0 or not self.step_size > 0:
             raise InputError(
-                f"edge must be at least 0 and step_size greater than 0, got {edge}, {step_size}."
+                "edge must be at least 0 and step_size greater than 0, got "
+                f"{self.edge}, {self.step_size}."
             )
-        self.saliency = FrequencyTuned() if saliency is None else saliency
-        self.profile = profile
-        self.step_size = step_size
-        self.edge = edge
-        self.min_area = min_area
-        self._profile = PROFILES[profile]
-        carrier = Flow(self._profile.last_bound)
-        super().__init__(carrier, steps, smoothness, early_stop, objective, targeted, seed)
+        super().__post_init__()
+
+    @property
+    def schedule(self) -> Profile:
+        """The profile that is named."""
+        return choose("profile", PROFILES, self.profile)
+
+    @property
+    def search(self) -> FlowSearch:
+        """The loop's settings: the largest budget, and the fields of the same names."""
+        carrier = Flow(self.schedule.last_bound)
+        return FlowSearch(carrier, self.steps, self.smoothness, self.early_stop, self.objective)
+
+    @property
+    def provider(self) -> Saliency | SaliencyFunction:
+        """Where maps come from."""
+        return FrequencyTuned() if self.saliency is None else self.saliency
+
+    def derived(self) -> Any:
+        """Return what the fields lead to; see :class:`~project.attacks.Attack`."""
+        return [self.search, self.schedule, self.provider]
 
     def solver_from(self, start: Tensor) -> Solver:
         """Return the profile's Adam."""
-        return Adam(start, self.step_size, self._profile.decoupled)
+        return Adam(start, self.step_size, self.schedule.decoupled)
 
     def attach(self, samples: Samples) -> None:
         """Let the saliency provider know the data set."""
-        if isinstance(self.saliency, Saliency):
-            self.saliency.attach(samples)
+        if isinstance(self.provider, Saliency):
+            self.provider.attach(samples)
 
     def bound(self, step: int) -> float:
         """Return ξ in pixels."""
-        return self._profile.bound(step)
+        return self.schedule.bound(step)
 
     def prepare(self, images: Tensor, scene: Scene) -> tuple[Tensor | None, dict[str, Tensor]]:
         """Ask for the saliency maps; they do not change during the attack."""
-        maps = saliency_maps(self.saliency, images, scene)
-        area = (maps >= self._profile.threshold(0) / 255).float().mean((1, 2, 3))
+        maps = saliency_maps(self.provider, images, scene)
+        area = (maps >= self.schedule.threshold(0) / 255).float().mean((1, 2, 3))
         return lifted(maps, self.min_area), {"salient_area": area}
 
     def region(self, step: int, maps: Tensor | None) -> Tensor | None:
         """Return the mask at a step: a hard one only grows."""
         assert maps is not None
-        mask = (maps >= self._profile.threshold(step) / 255).to(maps)
+        mask = (maps >= self.schedule.threshold(step) / 255).to(maps)
         return softened(mask, self.edge) if self.edge else mask
 
 

@@ -1,22 +1,21 @@
 """stAdv: the first flow attack."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
-from project.attacks.core.attack import chosen_preset
-from project.attacks.flow.attack import FlowAttack
+from project.attacks.core.attack import filled_in
+from project.attacks.flow.attack import FlowAttack, FlowSearch
 from project.attacks.flow.solvers.lbfgs import LBFGS
 from project.attacks.flow.solvers.solver import Adam, Solver
+from project.core.choices import choose
 from project.core.errors import InputError
 from project.threat_models import Flow
 
 
 @dataclass(frozen=True)
-class Preset:
+class StAdvSettings:
     """How stAdv searches.
 
     Attributes:
@@ -30,10 +29,11 @@ class Preset:
     early_stop: bool
 
 
-PRESETS = {"paper": Preset("lbfgs", 200, False), "fast": Preset("adam", 60, True)}
+PRESETS = {"paper": StAdvSettings("lbfgs", 200, False), "fast": StAdvSettings("adam", 60, True)}
 STEP_SIZES = {"lbfgs": 1.0, "adam": 0.1}
 
 
+@dataclass(frozen=True)
 class StAdv(FlowAttack):
     """Warp the whole image along a smooth flow.
 
@@ -47,52 +47,55 @@ class StAdv(FlowAttack):
     the flow loss is a sum over all of them, and its minimum together with the margin is often no
     adversarial example at all, which an exact solver finds out (see ``docs/comparison.md``). With
     flows in units of half the image, 0.05 is 0.1 / (side - 1) in pixels, 0.00045 at 224².
-
-    Args:
-        smoothness: τ, the weight of the flow loss, for flows in pixels.
-        preset: ``paper``: L-BFGS, 200 updates, of which the smoothest success is kept;
-            ``fast``: Adam, 60 steps, the first success.
-        solver: ``lbfgs``, per image with a strong-Wolfe line search, or ``adam``; None is the
-            preset's.
-        steps: the most updates of an image; None is the preset's.
-        step_size: Adam's learning rate in pixels, or the first step tried by L-BFGS along each
-            direction; None is 0.1 or 1.
-        early_stop: let each image leave at its first success instead of searching on for the
-            smoothest one; None is the preset's.
-        targeted: whether the target is wanted.
-        seed: the key of all draws (none is made).
     """
 
-    def __init__(
-        self,
-        smoothness: float = 0.05,
-        preset: Literal["paper", "fast"] = "paper",
-        solver: Literal["lbfgs", "adam"] | None = None,
-        steps: int | None = None,
-        step_size: float | None = None,
-        early_stop: bool | None = None,
-        targeted: bool = False,
-        seed: int = 0,
-    ) -> None:
-        chosen = chosen_preset(PRESETS, preset)
-        self.preset = preset
-        self.solver = chosen.solver if solver is None else solver
-        if self.solver not in STEP_SIZES:
-            raise InputError(f"solver must be one of {', '.join(STEP_SIZES)}, got {solver!r}.")
-        self.step_size = STEP_SIZES[self.solver] if step_size is None else step_size
-        if not self.step_size > 0:
-            raise InputError(f"step_size must be greater than 0, got {step_size}.")
-        super().__init__(
-            Flow(),
-            chosen.steps if steps is None else steps,
-            smoothness,
-            chosen.early_stop if early_stop is None else early_stop,
-            objective=None,
-            targeted=targeted,
-            seed=seed,
-        )
+    smoothness: float = 0.05
+    """τ, the weight of the flow loss, for flows in pixels."""
+    preset: Literal["paper", "fast"] = "paper"
+    """``paper``: L-BFGS, 200 updates, of which the smoothest success is kept; ``fast``: Adam, 60
+    steps, the first success."""
+    solver: Literal["lbfgs", "adam"] | None = None
+    """``lbfgs``, per image with a strong-Wolfe line search, or ``adam``; None is the preset's."""
+    steps: int | None = None
+    """The most updates of an image; None is the preset's."""
+    step_size: float | None = None
+    """Adam's learning rate in pixels, or the first step tried by L-BFGS along each direction; None
+    is 0.1 or 1."""
+    early_stop: bool | None = None
+    """Let each image leave at its first success instead of searching on for the smoothest one; None
+    is the preset's."""
+    targeted: bool = False
+    """Whether the target is wanted."""
+    seed: int = 0
+    """The key of all draws (none is made)."""
+
+    def __post_init__(self) -> None:
+        choose("solver", STEP_SIZES, self.settings.solver)
+        if not self.rate > 0:
+            raise InputError(f"step_size must be greater than 0, got {self.step_size}.")
+        super().__post_init__()
+
+    @property
+    def settings(self) -> StAdvSettings:
+        """The preset's settings, or what is given instead."""
+        return filled_in(choose("preset", PRESETS, self.preset), self)
+
+    @property
+    def rate(self) -> float:
+        """The step size that is given, or the solver's own."""
+        return STEP_SIZES[self.settings.solver] if self.step_size is None else self.step_size
+
+    @property
+    def search(self) -> FlowSearch:
+        """The loop's settings."""
+        settings = self.settings
+        return FlowSearch(Flow(), settings.steps, self.smoothness, settings.early_stop)
+
+    def derived(self) -> Any:
+        """Return what the fields lead to; see :class:`~project.attacks.Attack`."""
+        return [self.search, self.settings, self.rate]
 
     def solver_from(self, start: Tensor) -> Solver:
         """Return L-BFGS or Adam."""
-        kind = LBFGS if self.solver == "lbfgs" else Adam
-        return kind(start, self.step_size)
+        kind = LBFGS if self.settings.solver == "lbfgs" else Adam
+        return kind(start, self.rate)

@@ -1,35 +1,35 @@
-"""The loop of every iterative gradient attack, which takes its ideas as parts."""
+"""Iterative gradient attacks: a loop that takes its ideas as parts, and recipes of such parts."""
 
-from __future__ import annotations
-
-import copy
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Self
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
 from project.attacks.core.attack import Attack, Perturbed, Traits
-from project.attacks.gradient.landscape import Landscape, flaw_facts
+from project.attacks.gradient.landscape import Landscape, nonfinite_facts
 from project.attacks.gradient.loop import (
-    Climb,
-    Climbed,
+    GradientLoop,
+    LoopResult,
     by_asking,
     by_the_step,
     to_the_end,
     until_fooled,
 )
 from project.attacks.gradient.objectives import Objective
-from project.attacks.gradient.objectives.objective import Judged
-from project.attacks.gradient.rules import GradientRule, RuleBook
+from project.attacks.gradient.objectives.objective import WithFooledShare
+from project.attacks.gradient.rules import GradientRule, RuleChain
 from project.attacks.gradient.schedules import StepSchedule, check_schedule, step_factors
 from project.attacks.gradient.transforms import InputTransform
 from project.core.errors import InputError
 from project.core.randomness import Draws
 from project.core.samples import Samples
-from project.threat_models import L2, Linf, ThreatModel
+from project.threat_models import L2, Linf, Norm, ThreatModel, norm_ball
 from project.victims.ensemble import asked
 
 
+@dataclass(frozen=True)
 class GradientAttack(Attack):
     r"""Projected steps of steepest ascent: $$\delta \leftarrow \Pi(\delta + \alpha_t\, s(g_t))$$.
 
@@ -42,66 +42,56 @@ class GradientAttack(Attack):
     the image itself tells who may have fallen, and only of those the 8-bit image is asked about;
     with transforms, rules that look ahead, or an ensemble asked member by member, every step asks
     once more.
-
-    Args:
-        threat_model: what a perturbation is.
-        objective: what to climb (to descend, where targeted).
-        step_size: α, in the threat model's units, greater than 0.
-        steps: T, at least 1.
-        step_schedule: how α_t follows from α; see
-            :func:`~project.attacks.gradient.schedules.step_factor`.
-        rules: applied to each gradient in this order.
-        transforms: what the victim is shown instead of the images, one applied after another; the
-            gradient is the mean over all views.
-        random_start: start anywhere in the threat model instead of at zero.
-        targeted: whether the target is wanted.
-        seed: the key of all draws.
-        early_stop: let each image leave at its first success.
     """
 
     kind = "gradient"
 
-    def __init__(
-        self,
-        threat_model: ThreatModel,
-        objective: Objective,
-        step_size: float,
-        steps: int,
-        step_schedule: StepSchedule = "constant",
-        rules: Sequence[GradientRule] = (),
-        transforms: Sequence[InputTransform] = (),
-        random_start: bool = True,
-        targeted: bool = False,
-        seed: int = 0,
-        early_stop: bool = False,
-    ) -> None:
-        if steps < 1 or not step_size > 0:
+    threat_model: ThreatModel
+    """What a perturbation is."""
+    objective: Objective
+    """What to climb (to descend, where targeted)."""
+    step_size: float
+    """α, in the threat model's units, greater than 0."""
+    steps: int
+    """T, at least 1."""
+    step_schedule: StepSchedule = "constant"
+    """How α_t follows from α; see :func:`~project.attacks.gradient.schedules.step_factor`."""
+    rules: Sequence[GradientRule] = ()
+    """Applied to each gradient in this order."""
+    transforms: Sequence[InputTransform] = ()
+    """What the victim is shown instead of the images, one applied after another; the gradient is
+    the mean over all views."""
+    random_start: bool = True
+    """Start anywhere in the threat model instead of at zero."""
+    targeted: bool = False
+    """Whether the target is wanted."""
+    seed: int = 0
+    """The key of all draws."""
+    early_stop: bool = False
+    """Let each image leave at its first success."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or not self.step_size > 0:
             raise InputError(
-                f"steps must be at least 1 and step_size greater than 0, got {steps}, {step_size}."
+                "steps must be at least 1 and step_size greater than 0, got "
+                f"{self.steps}, {self.step_size}."
             )
-        self.threat_model = threat_model
-        self.objective = objective
-        self.step_size = step_size
-        self.steps = steps
-        self.step_schedule = check_schedule(step_schedule)
-        self.rules = rules
-        self.transforms = transforms
-        self.random_start = random_start
-        self.targeted = targeted
-        self.seed = seed
-        self.early_stop = early_stop
+        check_schedule(self.step_schedule)
 
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
     ) -> Perturbed:
         """Run all steps; see :class:`~project.attacks.Attack`."""
-        draws = Draws(index, self.seed, self.name)
+        return self.climb(victim, images, target, Draws(index, self.seed, self.name))
+
+    def climb(self, victim: nn.Module, images: Tensor, target: Tensor, draws: Draws) -> Perturbed:
+        """Run all steps with the draws of whoever is made of these parts."""
         landscape = self.landscape(victim, images, target, draws)
-        rules = RuleBook(self.rules, landscape, self.step_size)
+        rules = RuleChain(self.rules, self.step_size)
         factors = step_factors(self.step_schedule, self.steps, draws)
         lengths = self.step_size * factors.to(images, non_blocking=True)
-        climb = Climb(landscape, rules, self._start(images, index), lengths)
-        return self._result(images, target, self._climbed(climb))
+        loop = GradientLoop(landscape, rules, self._start(images, draws), lengths)
+        return self._result(images, target, self._run(loop))
 
     def landscape(
         self, victim: nn.Module, images: Tensor, target: Tensor, draws: Draws
@@ -120,7 +110,7 @@ class GradientAttack(Attack):
         )
 
     def traits(self) -> Traits:
-        """Tell what the attack is; norm and eps are the threat model's, which may be scaled."""
+        """Tell what the attack is; norm and eps are the threat model's."""
         return super().traits() | _ball(self.threat_model)
 
     def attach(self, samples: Samples) -> None:
@@ -130,37 +120,78 @@ class GradientAttack(Attack):
 
     def scaled(self, factor: float) -> Self:
         """Return the same attack with ``factor`` times its budget, and steps as much shorter."""
-        scaled = copy.copy(self)
-        scaled.threat_model = self.threat_model.scaled(factor)
-        scaled.step_size = factor * self.step_size
-        return scaled
+        shorter = factor * self.step_size
+        return replace(self, threat_model=self.threat_model.scaled(factor), step_size=shorter)
 
-    def _start(self, images: Tensor, index: Tensor) -> Tensor:
+    def _start(self, images: Tensor, draws: Draws) -> Tensor:
         if not self.random_start:
             return self.threat_model.zeros(images)
-        return self.threat_model.noise(images, index, self.seed, self.name, "start")
+        return self.threat_model.noise(images, draws.index, *draws.key, "start")
 
-    def _climbed(self, climb: Climb) -> Climbed:
+    def _run(self, loop: GradientLoop) -> LoopResult:
         if not self.early_stop:
-            return to_the_end(climb)
-        landscape = climb.landscape
+            return to_the_end(loop)
+        landscape = loop.landscape
         members = asked(landscape.victim, landscape.draws)
-        if self.transforms or climb.rules.look_ahead or list(members) != [landscape.victim]:
-            return until_fooled(climb, by_asking)
-        landscape.objective = Judged(self.objective)
-        return until_fooled(climb, by_the_step)
+        if self.transforms or loop.rules.look_ahead or list(members) != [landscape.victim]:
+            return until_fooled(loop, by_asking)
+        landscape.objective = WithFooledShare(self.objective)
+        return until_fooled(loop, by_the_step)
 
-    def _result(self, images: Tensor, target: Tensor, climbed: Climbed) -> Perturbed:
-        flaws = flaw_facts(climbed.traces, target)
+    def _result(self, images: Tensor, target: Tensor, found: LoopResult) -> Perturbed:
+        nonfinite = nonfinite_facts(found.traces, target)
         return Perturbed(
-            images=self.threat_model.round(images, climbed.images),
-            float_images=climbed.images,
-            perturbation=climbed.perturbation,
-            steps=climbed.steps,
-            facts=self.objective.facts(climbed.traces) | flaws,
-            traces=climbed.traces,
+            images=self.threat_model.round(images, found.images),
+            float_images=found.images,
+            perturbation=found.perturbation,
+            steps=found.steps,
+            facts=self.objective.facts(found.traces) | nonfinite,
+            traces=found.traces,
             threat_model=self.threat_model,
         )
+
+
+class GradientRecipe(Attack):
+    """A gradient attack that the field has a name for: which parts it is made of."""
+
+    kind = "gradient"
+    lengths: ClassVar[tuple[str, ...]] = ("eps", "step_size")
+    eps: float
+    norm: Norm
+
+    @abstractmethod
+    def built(self) -> GradientAttack:
+        """Return the parts that the fields mean, put together."""
+
+    def with_parts(self, objective: Objective, **different: Any) -> GradientAttack:
+        """Return an objective in the ball of ``norm`` and ``eps``, and whatever else fields tell.
+
+        Args:
+            objective: what to climb.
+            different: what is not as the field of its name says, or has no field.
+        """
+        parts = {field.name for field in fields(GradientAttack)}
+        told = {field.name for field in fields(self)} & parts  # type: ignore[arg-type]
+        same = {name: getattr(self, name) for name in told}
+        ball = norm_ball(self.norm, self.eps)
+        return GradientAttack(**same | {"threat_model": ball, "objective": objective} | different)
+
+    def __post_init__(self) -> None:
+        self.built()  # refuses what cannot be meant, before anything is attacked
+
+    def perturb(
+        self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
+    ) -> Perturbed:
+        """Run all steps, with draws of its own name; see :class:`~project.attacks.Attack`."""
+        return self.built().climb(victim, images, target, Draws(index, self.seed, self.name))
+
+    def derived(self) -> Any:
+        """Return what the fields lead to; see :class:`~project.attacks.Attack`."""
+        return self.built()
+
+    def attach(self, samples: Samples) -> None:
+        """Let the transforms look samples up."""
+        self.built().attach(samples)
 
 
 def _ball(threat_model: ThreatModel) -> Traits:

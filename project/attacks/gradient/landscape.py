@@ -11,15 +11,16 @@ from torch import Tensor, nn
 
 from project.attacks.core.query import Answer, ask
 from project.attacks.gradient.objectives import Objective
-from project.attacks.gradient.objectives.step import Memory, Step, kept
+from project.attacks.gradient.objectives.step import Memory, Step
 from project.attacks.gradient.transforms import InputTransform, View, all_views
 from project.core.losses import VOID, valid_elements
+from project.core.per_image import PerImage
 from project.core.randomness import Draws
 from project.threat_models import Pullback, ThreatModel
 from project.victims.ensemble import asked
 
 
-class Slope(NamedTuple):
+class ValueAndGradient(NamedTuple):
     """The objective around one perturbation.
 
     Attributes:
@@ -34,12 +35,8 @@ class Slope(NamedTuple):
     gradient: Tensor
     traces: dict[str, Tensor]
 
-    def kept(self, rows: Tensor) -> Slope:
-        """Return the slope of some images only, by their places or a mask (N,)."""
-        return Slope(self.value[rows], self.gradient[rows], kept(self.traces, rows))
 
-
-class Landscape:
+class Landscape(PerImage):
     """The objective of one batch, averaged over the sources asked and the views shown to them.
 
     Views and sources are taken one after another, so memory does not grow with their number.
@@ -81,58 +78,52 @@ class Landscape:
         self._memories: dict[nn.Module, Memory] = {}
         self._answers: dict[nn.Module, Answer] = {}
 
-    def slope(self, perturbation: Tensor, number: int) -> Slope:
+    def value_and_gradient(self, perturbation: Tensor, number: int) -> ValueAndGradient:
         """Return the objective and its gradient at step ``number``.
 
         Args:
             perturbation: inside the range of an image; see
-                :meth:`~project.threat_models.ThreatModel.meet`.
+                :meth:`~project.threat_models.ThreatModel.perturb_and_pullback`.
             number: t, from 1 on.
         """
-        return self.slope_of(*self.threat_model.meet(self.images, perturbation), number)
+        return self.value_and_gradient_of(
+            *self.threat_model.perturb_and_pullback(self.images, perturbation), number
+        )
 
-    def slope_of(self, images: Tensor, pull_back: Pullback, number: int) -> Slope:
+    def value_and_gradient_of(
+        self, images: Tensor, pull_back: Pullback, number: int
+    ) -> ValueAndGradient:
         """Return the same of images that a perturbation has met already."""
-        return self._slope(images, pull_back, number, self.draws.keyed(number), self._memories)
+        return self._value_and_gradient(
+            images, pull_back, number, self.draws.keyed(number), self._memories
+        )
 
     def gradient_beside(self, perturbation: Tensor, number: int, look: int) -> Tensor:
         """Return the gradient at another place than where the attack stands; nothing is kept."""
         draws = self.draws.keyed(number, "beside", look)
         memories = {member: dict(memory) for member, memory in self._memories.items()}
-        met = self.threat_model.meet(self.images, perturbation)
-        return self._slope(*met, number, draws, memories).gradient
+        met = self.threat_model.perturb_and_pullback(self.images, perturbation)
+        return self._value_and_gradient(*met, number, draws, memories).gradient
 
-    def keep(self, staying: Tensor) -> None:
-        """Let all other images leave.
-
-        Args:
-            staying: (N,) bool.
-        """
-        self.images, self.target = self.images[staying], self.target[staying]
-        self.threat_model = self.threat_model.kept(staying)
-        self.draws = self.draws.kept(staying)
-        self._memories = {member: kept(own, staying) for member, own in self._memories.items()}
-        self._answers = {member: own.kept(staying) for member, own in self._answers.items()}
-
-    def _slope(
+    def _value_and_gradient(
         self,
         images: Tensor,
         pull_back: Pullback,
         number: int,
         draws: Draws,
         memories: dict[nn.Module, Memory],
-    ) -> Slope:
+    ) -> ValueAndGradient:
         average = _average(
             self._look(images, member, view, number, memories.setdefault(member, {}))
             for member in asked(self.victim, draws.keyed("source"))
             for view in all_views(self.transforms, draws.keyed("view"))
         )
-        gradient, slope = mended(pull_back(average.gradient))
-        return average._replace(gradient=gradient, traces=average.traces | {SLOPE: slope})
+        gradient, slope = finite(pull_back(average.gradient))
+        return average._replace(gradient=gradient, traces=average.traces | {STEEPNESS: slope})
 
     def _look(
         self, images: Tensor, member: nn.Module, view: View, number: int, memory: Memory
-    ) -> Slope:
+    ) -> ValueAndGradient:
         """Return one member's answer to one view; the gradient is that of the images."""
         images = images.detach().requires_grad_()
         target = self._followed(view, self.target, VOID)
@@ -154,7 +145,7 @@ class Landscape:
         if 0 in gradient.stride():  # one number in memory for many pixels could not be written to
             gradient = gradient.contiguous()
         value = value.detach()
-        return Slope(value, gradient, {"objective": value, **step.traces})
+        return ValueAndGradient(value, gradient, {"objective": value, **step.traces})
 
     def _followed(self, view: View, values: Tensor, outside: int) -> Tensor:
         """Bring labels or logits of pixels into the view's frame; those of images stay."""
@@ -178,25 +169,25 @@ class Landscape:
         return answer.features
 
 
-def _average(slopes: Iterator[Slope]) -> Slope:
+def _average(slopes: Iterator[ValueAndGradient]) -> ValueAndGradient:
     """Average value, gradient and traces; of a single slope they stay as they are, bit for bit."""
     total, count = next(slopes), 1
     for slope in slopes:
         traces = {name: total.traces[name] + slope.traces[name] for name in total.traces}
-        total = Slope(total.value + slope.value, total.gradient + slope.gradient, traces)
+        total = ValueAndGradient(total.value + slope.value, total.gradient + slope.gradient, traces)
         count += 1
     if count == 1:
         return total
     traces = {name: values / count for name, values in total.traces.items()}
-    return Slope(total.value / count, total.gradient / count, traces)
+    return ValueAndGradient(total.value / count, total.gradient / count, traces)
 
 
-SLOPE = "slope"
+STEEPNESS = "slope"
 """The trace that tells of flaws: (N,), 0 where the gradient is 0 everywhere, ∞ where a value of it
 is no number, and else any number between."""
 
 
-def mended(gradient: Tensor) -> tuple[Tensor, Tensor]:
+def finite(gradient: Tensor) -> tuple[Tensor, Tensor]:
     """Take a gradient as 0 where it is NaN or infinite, and tell whether there is any slope.
 
     Image by image, one such value would else spread over the whole perturbation.
@@ -205,7 +196,7 @@ def mended(gradient: Tensor) -> tuple[Tensor, Tensor]:
         gradient: (N, C, H, W).
 
     Returns:
-        The gradient, finite, and :data:`SLOPE`.
+        The gradient, finite, and :data:`STEEPNESS`.
     """
     flat = gradient.flatten(1)
     if gradient.is_cpu:  # a GPU would have to be waited for
@@ -216,8 +207,8 @@ def mended(gradient: Tensor) -> tuple[Tensor, Tensor]:
     return gradient.nan_to_num(0.0, 0.0, 0.0), largest.nan_to_num(torch.inf, torch.inf)
 
 
-def flaw_facts(traces: dict[str, Tensor], target: Tensor) -> dict[str, Tensor]:
-    """Take :data:`SLOPE` out of a run's traces, (N, T) each, and count the flaws in it.
+def nonfinite_facts(traces: dict[str, Tensor], target: Tensor) -> dict[str, Tensor]:
+    """Take :data:`STEEPNESS` out of a run's traces, (N, T) each, and count the flaws in it.
 
     Args:
         traces: NaN where an image made no step.
@@ -227,7 +218,7 @@ def flaw_facts(traces: dict[str, Tensor], target: Tensor) -> dict[str, Tensor]:
         (N,) in [0, 1] each, shares of an image's steps: ``zero_gradient``, exactly 0 everywhere;
         ``bad_gradient``, NaN or infinite somewhere.
     """
-    slope = traces.pop(SLOPE)
+    slope = traces.pop(STEEPNESS)
     labelled = valid_elements(target).flatten(1).any(1) if target.ndim > 1 else True
     steps = (~slope.isnan()).sum(1).clamp(min=1)
     zero, bad = (slope == 0).sum(1), (slope == torch.inf).sum(1)

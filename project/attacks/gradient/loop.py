@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from project.attacks.core.query import fooled_share, query
-from project.attacks.gradient.landscape import Landscape, Slope
-from project.attacks.gradient.rules import RuleBook
+from project.attacks.gradient.landscape import Landscape, ValueAndGradient
+from project.attacks.gradient.rules import RuleChain
+from project.core.per_image import PerImage, rows_of
 
 
-class Climbed(NamedTuple):
-    """Where a climb has led.
+class LoopResult(NamedTuple):
+    """Where a loop has led.
 
     Attributes:
         images: (N, 3, H, W) in [0, 1], perturbed.
@@ -29,72 +30,63 @@ class Climbed(NamedTuple):
     traces: dict[str, Tensor]
 
 
-class Climb:
+class GradientLoop(PerImage):
     r"""Steps $$\delta \leftarrow \Pi(\delta + \alpha_t\, s(g_t))$$, one at a time.
 
     Args:
-        landscape: what to climb.
+        landscape: what to loop.
         rules: applied to each gradient.
         start: (N, C, H, W), perturbations to start from; overwritten.
         lengths: (N, T), α_t of each image, on its device.
 
     Attributes:
         rows: (n,) int64, the places in the full batch of those that still take part.
-        walk: where they are.
+        iterate: where they are.
     """
 
     def __init__(
-        self, landscape: Landscape, rules: RuleBook, start: Tensor, lengths: Tensor
+        self, landscape: Landscape, rules: RuleChain, start: Tensor, lengths: Tensor
     ) -> None:
         self.landscape = landscape
         self.rules = rules
         self.lengths = lengths
         self.rows = torch.arange(len(start), device=start.device)
-        self.walk = landscape.threat_model.walk(landscape.images, start)
+        self.iterate = landscape.threat_model.iterate_from(landscape.images, start)
 
-    def look(self, number: int) -> Slope:
-        """Return the slope that step ``number`` goes by, from 1 on, with the step's length."""
+    def look(self, number: int) -> ValueAndGradient:
+        """Return what step ``number`` goes by, from 1 on, with the step's length."""
         if self.rules.look_ahead:
-            ahead = self.rules.ahead(self.walk.perturbation, number)
-            slope = self.landscape.slope(ahead, number)
+            ahead = self.rules.ahead(self.landscape, self.iterate.perturbation, number)
+            found = self.landscape.value_and_gradient(ahead, number)
         else:
-            slope = self.landscape.slope_of(*self.walk.meet(), number)
-        return slope._replace(traces=slope.traces | {"step_size": self.lengths[:, number - 1]})
+            found = self.landscape.value_and_gradient_of(
+                *self.iterate.perturb_and_pullback(), number
+            )
+        return found._replace(traces=found.traces | {"step_size": self.lengths[:, number - 1]})
 
-    def move(self, slope: Slope, number: int) -> None:
-        """Make the step; the slope is used up."""
+    def move(self, found: ValueAndGradient, number: int) -> None:
+        """Make the step; the gradient is used up."""
         threat_model = self.landscape.threat_model
         if self.rules.rules:  # which may remember what they return
-            gradient = self.rules(slope.gradient, self.walk.perturbation, number)
+            gradient = self.rules(self.landscape, found.gradient, self.iterate.perturbation, number)
             direction = threat_model.ascent(gradient)
         else:
-            direction = threat_model.ascent_(slope.gradient)
-        self.walk.step(direction, self.lengths[:, number - 1].view(-1, 1, 1, 1))
+            direction = threat_model.ascent_(found.gradient)
+        self.iterate.step(direction, self.lengths[:, number - 1].view(-1, 1, 1, 1))
 
     def advance(self, number: int) -> dict[str, Tensor]:
         """Look and move; returns the traces, and frees the gradient before the next one is made."""
-        slope = self.look(number)
-        self.move(slope, number)
-        return slope.traces
-
-    def keep(self, staying: Tensor) -> None:
-        """Let all other images leave.
-
-        Args:
-            staying: (n,) bool.
-        """
-        self.rows, self.walk = self.rows[staying], self.walk.kept(staying)
-        self.lengths = self.lengths[staying]
-        self.landscape.keep(staying)
-        self.rules.keep(staying)
+        found = self.look(number)
+        self.move(found, number)
+        return found.traces
 
 
-def to_the_end(climb: Climb) -> Climbed:
+def to_the_end(loop: GradientLoop) -> LoopResult:
     """Make all steps with all images; the host never waits for the device."""
-    total = climb.lengths.shape[1]
-    traces = [climb.advance(number) for number in range(1, total + 1)]
-    walk, steps = climb.walk, torch.full_like(climb.rows, total)
-    return Climbed(walk.perturbed(), walk.perturbation, steps, _stacked(traces))
+    total = loop.lengths.shape[1]
+    traces = [loop.advance(number) for number in range(1, total + 1)]
+    iterate, steps = loop.iterate, torch.full_like(loop.rows, total)
+    return LoopResult(iterate.perturbed(), iterate.perturbation, steps, _stacked(traces))
 
 
 def _stacked(traces: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -103,58 +95,58 @@ def _stacked(traces: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     return {name: torch.stack([t.get(name, nothing).float() for t in traces], 1) for name in names}
 
 
-Verdict = Callable[[Climb, Slope], Tensor]
+Verdict = Callable[[GradientLoop, ValueAndGradient], Tensor]
 """Which images that take part fool the victim as 8-bit images, (n,) bool."""
 
 
-def until_fooled(climb: Climb, verdict: Verdict) -> Climbed:
+def until_fooled(loop: GradientLoop, verdict: Verdict) -> LoopResult:
     """Make steps, with fewer and fewer images.
 
     Each image is judged where it stands before a step; if it fools the victim, it stays there. An
-    image's result is that of a climb of its own.
+    image's result is that of a loop of its own.
     """
-    count, total = climb.lengths.shape
-    images = torch.empty_like(climb.walk.perturbed())
-    perturbation = torch.empty_like(climb.walk.perturbation)
-    steps, traces = torch.full_like(climb.rows, total), _Traces(count, total)
+    count, total = loop.lengths.shape
+    images = torch.empty_like(loop.iterate.perturbed())
+    perturbation = torch.empty_like(loop.iterate.perturbation)
+    steps, traces = torch.full_like(loop.rows, total), _Traces(count, total)
     for number in range(1, total + 1):
-        slope = climb.look(number)
-        fooled = verdict(climb, slope)
-        traces.tell(climb.rows, number, slope.traces)
+        found = loop.look(number)
+        fooled = verdict(loop, found)
+        traces.tell(loop.rows, number, found.traces)
         if bool(fooled.any()):
-            left, there = climb.rows[fooled], climb.walk.kept(fooled)
+            left, there = loop.rows[fooled], loop.iterate.at(fooled)
             images[left], perturbation[left] = there.perturbed(), there.perturbation
             steps[left] = number - 1
-            climb.keep(~fooled)
-            if not len(climb.rows):
+            loop.shrink_to(~fooled)
+            if not len(loop.rows):
                 break
-            slope = slope.kept(~fooled)
-        climb.move(slope, number)
-    images[climb.rows], perturbation[climb.rows] = climb.walk.perturbed(), climb.walk.perturbation
-    return Climbed(images, perturbation, steps, traces.up_to(steps))
+            found = rows_of(found, ~fooled)
+        loop.move(found, number)
+    images[loop.rows], perturbation[loop.rows] = loop.iterate.perturbed(), loop.iterate.perturbation
+    return LoopResult(images, perturbation, steps, traces.up_to(steps))
 
 
-def by_the_step(climb: Climb, slope: Slope) -> Tensor:
+def by_the_step(loop: GradientLoop, found: ValueAndGradient) -> Tensor:
     """Judge by the step's own answer, and ask again only about the 8-bit images it speaks for.
 
     The objective must tell ``fooled`` of the images themselves.
     """
-    fooled = slope.traces.pop("fooled") == 1
+    fooled = found.traces.pop("fooled") == 1
     if bool(fooled.any()):
-        fooled[fooled.clone()] = _fool(climb, fooled)
+        fooled[fooled.clone()] = _fool(loop, fooled)
     return fooled
 
 
-def by_asking(climb: Climb, slope: Slope) -> Tensor:
+def by_asking(loop: GradientLoop, found: ValueAndGradient) -> Tensor:
     """Ask about the 8-bit images, where a step shows the victim something else than the images."""
-    return _fool(climb, torch.ones_like(climb.rows, dtype=torch.bool))
+    return _fool(loop, torch.ones_like(loop.rows, dtype=torch.bool))
 
 
-def _fool(climb: Climb, rows: Tensor) -> Tensor:
+def _fool(loop: GradientLoop, rows: Tensor) -> Tensor:
     """Return which of the images at ``rows``, (n,) bool, fool the victim as 8-bit images."""
-    landscape = climb.landscape
+    landscape = loop.landscape
     images, target = landscape.images[rows], landscape.target[rows]
-    threat_model, found = landscape.threat_model.kept(rows), climb.walk.kept(rows).perturbed()
+    threat_model, found = landscape.threat_model.at(rows), loop.iterate.at(rows).perturbed()
     with torch.no_grad():
         rounded = threat_model.round(images, found)
         logits = query(landscape.victim, rounded, target)

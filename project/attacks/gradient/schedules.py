@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from project.core.errors import InputError
+from project.core.choices import choose
 from project.core.randomness import Draws
 
 StepSchedule = Literal["constant", "uniform", "cosine", "linear", "rising", "cyclic"]
@@ -18,10 +18,7 @@ _PERIOD = 5
 
 def check_schedule(schedule: StepSchedule) -> StepSchedule:
     """Return a known schedule's name; raise ValueError for any other."""
-    if schedule not in get_args(StepSchedule):
-        names = ", ".join(get_args(StepSchedule))
-        raise InputError(f"step_schedule must be one of {names}, got {schedule!r}.")
-    return schedule
+    return choose("step_schedule", get_args(StepSchedule), schedule)
 
 
 def step_factor(schedule: StepSchedule, number: int, total: int, draws: Draws) -> Tensor:

@@ -1,19 +1,19 @@
 """AdvDrop: an attack that takes detail away instead of adding noise."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from project.attacks.core.attack import Attack, Perturbed, chosen_preset
+from project.attacks.core.attack import Attack, Perturbed, Traits, filled_in
 from project.attacks.core.query import fooled_share, query
+from project.core.choices import choose
 from project.core.errors import InputError
 from project.core.losses import cross_entropy, mean_over_valid, valid_elements
+from project.core.per_image import rows_of
 from project.images.dct import block_dct, block_idct
 from project.images.eight_bit import clip, to_8bit
 from project.threat_models import Linf
@@ -22,7 +22,7 @@ _FIRST_SOFTNESS, _LAST_SOFTNESS = 0.1, 1e-20
 
 
 @dataclass(frozen=True)
-class Preset:
+class AdvDropSettings:
     """How long AdvDrop searches.
 
     Attributes:
@@ -34,9 +34,10 @@ class Preset:
     step_size: float
 
 
-PRESETS = {"paper": Preset(50, 1.0), "fast": Preset(15, 3.0)}
+PRESETS = {"paper": AdvDropSettings(50, 1.0), "fast": AdvDropSettings(15, 3.0)}
 
 
+@dataclass(frozen=True)
 class AdvDrop(Attack):
     r"""Round the cosine coefficients of 8×8 blocks so that what is lost is what the victim needs.
 
@@ -55,45 +56,48 @@ class AdvDrop(Attack):
 
     An image is changed even where every q is at ``q_min``, and one that stops at once has every q
     at ``q_size``: the search is for success at given coarseness, not for the least change.
-
-    Args:
-        q_size: the coarsest q, in 8-bit levels; 20, 60 and 100 are the paper's settings.
-        steps: the most updates of an image; None is the preset's.
-        step_size: α, how far every q moves in an update, in 8-bit levels; None is the preset's.
-        q_min: the finest q, greater than 0.
-        preset: ``paper``, 50 steps of size 1; or ``fast``, 15 steps of size 3, which get about
-            as far.
-        targeted: whether the target is wanted.
-        seed: the key of all draws (none is made).
     """
 
-    def __init__(
-        self,
-        q_size: float = 60.0,
-        steps: int | None = None,
-        step_size: float | None = None,
-        q_min: float = 5.0,
-        preset: Literal["paper", "fast"] = "paper",
-        targeted: bool = False,
-        seed: int = 0,
-    ) -> None:
-        chosen = chosen_preset(PRESETS, preset)
-        if not 0 < q_min <= q_size:
+    q_size: float = 60.0
+    """The coarsest q, in 8-bit levels; 20, 60 and 100 are the paper's settings."""
+    steps: int | None = None
+    """The most updates of an image; None is the preset's."""
+    step_size: float | None = None
+    """α, how far every q moves in an update, in 8-bit levels; None is the preset's."""
+    q_min: float = 5.0
+    """The finest q, greater than 0."""
+    preset: Literal["paper", "fast"] = "paper"
+    """``paper``, 50 steps of size 1; or ``fast``, 15 steps of size 3, which get about as far."""
+    targeted: bool = False
+    """Whether the target is wanted."""
+    seed: int = 0
+    """The key of all draws (none is made)."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.q_min <= self.q_size:
             raise InputError(
-                f"q_min must be greater than 0 and at most q_size, got {q_min} and {q_size}."
+                "q_min must be greater than 0 and at most q_size, got "
+                f"{self.q_min} and {self.q_size}."
             )
-        self.q_size = q_size
-        self.steps = chosen.steps if steps is None else steps
-        self.step_size = chosen.step_size if step_size is None else step_size
-        if self.steps < 1 or not self.step_size > 0:
+        chosen = self.settings
+        if chosen.steps < 1 or not chosen.step_size > 0:
             raise InputError(
                 "steps must be at least 1 and step_size greater than 0, got "
-                f"{self.steps}, {self.step_size}."
+                f"{chosen.steps}, {chosen.step_size}."
             )
-        self.q_min = q_min
-        self.preset = preset
-        self.targeted = targeted
-        self.seed = seed
+
+    @property
+    def settings(self) -> AdvDropSettings:
+        """The preset's settings, or what is given instead."""
+        return filled_in(choose("preset", PRESETS, self.preset), self)
+
+    def derived(self) -> Any:
+        """Return what the fields lead to; see :class:`~project.attacks.Attack`."""
+        return self.settings
+
+    def traits(self) -> Traits:
+        """Tell what the attack is, with the steps of its preset."""
+        return super().traits() | {"steps": self.settings.steps}
 
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
@@ -103,14 +107,14 @@ class AdvDrop(Attack):
         table = torch.full_like(coefficients, self.q_size)
         rows = torch.arange(len(images), device=images.device)
         found, tables, steps = torch.empty_like(images), torch.empty_like(table), rows.clone()
-        for step in range(self.steps + 1):
+        most = self.settings.steps
+        for step in range(most + 1):
             hard = rendered(coefficients, table, torch.round, images.shape[2:])
-            ready = self._succeeds(victim, hard, target) | (step == self.steps)
+            ready = self._succeeds(victim, hard, target) | (step == most)
             found[rows[ready]], tables[rows[ready]] = hard[ready], table[ready]
             steps[rows[ready]] = step
-            rows, coefficients, table, target = (
-                part[~ready] for part in (rows, coefficients, table, target)
-            )
+            left = rows_of((rows, coefficients, table, target), ~ready)
+            rows, coefficients, table, target = left
             if not len(rows):
                 break
             table = self._updated(victim, coefficients, table, target, step, images.shape[2:])
@@ -139,12 +143,12 @@ class AdvDrop(Attack):
     ) -> Tensor:
         """Return the tables after an update: against the gradient, inside the bounds."""
         table = table.requires_grad_()
-        softness = softness_at(step, self.steps)
+        softness = softness_at(step, self.settings.steps)
         images = rendered(coefficients, table, lambda v: soft_round(v, softness), size)
         losses = cross_entropy(query(victim, images, target), target)
         loss = mean_over_valid(losses, valid_elements(target)).sum()
         (gradient,) = torch.autograd.grad(loss if self.targeted else -loss, table)
-        moved = table.detach() - self.step_size * gradient.sign()
+        moved = table.detach() - self.settings.step_size * gradient.sign()
         return moved.clamp_(self.q_min, self.q_size)
 
 

@@ -1,14 +1,14 @@
 """ALMA-prox."""
 
-from __future__ import annotations
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from project.attacks.core.attack import Attack, Perturbed
+from project.attacks.core.best_so_far import BestSoFar, smallest
 from project.attacks.core.query import fooled_share, query, resisting
 from project.attacks.gradient.objectives.dlr import logit_spread
-from project.attacks.smallest import Smallest
 from project.core.errors import InputError
 from project.core.losses import margin, valid_elements
 from project.images.eight_bit import as_saved, to_8bit
@@ -19,6 +19,7 @@ _SMALLEST_SCALE, _SCALE_RATE = 0.1, 0.02
 _TOLERANCE = 1e-4
 
 
+@dataclass(frozen=True)
 class ALMAProx(Attack):
     r"""The smallest noise that fools a share of the pixels: one constraint for each pixel.
 
@@ -42,46 +43,40 @@ class ALMAProx(Attack):
     The authors' adv-lib is not used: it imports a plotting server and compiles at run time; its
     proximal step takes a number of iterations that depends on the whole batch, and it fails where
     an image has too few valid pixels to leave any out while another has enough.
-
-    Args:
-        share: of valid pixels to fool, in (0, 1]; 0.99 as in the code.
-        steps: each a forward and a backward pass; 500 as in the code.
-        step_size: λ of the first step, 0.001 as in the code.
-        step_decay: what is left of λ at the last step, in (0, 1); it falls from an image's first
-            success on, at the latest from half of the steps on.
-        targeted: whether the target map is wanted.
-        seed: the key of all draws (none is made).
     """
 
-    def __init__(
-        self,
-        share: float = 0.99,
-        steps: int = 500,
-        step_size: float = 0.001,
-        step_decay: float = 0.1,
-        targeted: bool = False,
-        seed: int = 0,
-    ) -> None:
-        if not 0 < share <= 1 or not 0 < step_decay < 1:
+    share: float = 0.99
+    """Of valid pixels to fool, in (0, 1]; 0.99 as in the code."""
+    steps: int = 500
+    """Each a forward and a backward pass; 500 as in the code."""
+    step_size: float = 0.001
+    """λ of the first step, 0.001 as in the code."""
+    step_decay: float = 0.1
+    """What is left of λ at the last step, in (0, 1); it falls from an image's first success on, at
+    the latest from half of the steps on."""
+    targeted: bool = False
+    """Whether the target map is wanted."""
+    seed: int = 0
+    """The key of all draws (none is made)."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1 or not 0 < self.step_decay < 1:
             raise InputError(
-                f"share must be in (0, 1] and step_decay in (0, 1), got {share} and {step_decay}."
+                "share must be in (0, 1] and step_decay in (0, 1), got "
+                f"{self.share} and {self.step_decay}."
             )
-        if steps < 1 or not step_size > 0:
+        if self.steps < 1 or not self.step_size > 0:
             raise InputError(
-                f"steps must be at least 1 and step_size greater than 0, got {steps}, {step_size}."
+                "steps must be at least 1 and step_size greater than 0, got "
+                f"{self.steps}, {self.step_size}."
             )
-        self.share = share
-        self.steps = steps
-        self.step_size = step_size
-        self.step_decay = step_decay
-        self.targeted = targeted
-        self.seed = seed
 
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
     ) -> Perturbed:
         """Run all steps."""
-        best = Smallest(images, self.share)
+        steps = torch.zeros(len(images), dtype=torch.int64, device=images.device)
+        best = BestSoFar((torch.zeros_like(images), steps), images.new_zeros(len(images)))
         search = _Search(images, target)
         for step in range(self.steps):
             perturbation = search.perturbation.requires_grad_()
@@ -89,21 +84,23 @@ class ALMAProx(Attack):
             fooled = fooled_share(logits.detach(), target, self.targeted)
             search.note(fooled >= self.share, step, self.steps // 2)
             size = perturbation.detach().flatten(1).abs().amax(1)
-            best.keep(step, perturbation.detach(), size, fooled)
+            found = perturbation.detach(), torch.full_like(steps, step)
+            best.offer(found, *smallest(fooled, self.share, size))
             loss = self._lagrangian(search, logits, target, step)
             (gradient,) = torch.autograd.grad(loss, perturbation)
             search.move(gradient, self._step_size(search.found, step), step)
-        float_images = (images + best.perturbation).clamp(0, 1)
+        perturbation, steps = best.found
+        float_images = (images + perturbation).clamp(0, 1)
         return Perturbed(
             images=to_8bit(float_images),
             float_images=float_images,
-            perturbation=best.perturbation,
-            steps=best.steps,
+            perturbation=perturbation,
+            steps=steps,
             facts={"reached": best.reached.double()},
             threat_model=Linf(1.0),
         )
 
-    def _lagrangian(self, search: _Search, logits: Tensor, target: Tensor, step: int) -> Tensor:
+    def _lagrangian(self, search: "_Search", logits: Tensor, target: Tensor, step: int) -> Tensor:
         """Return the sum of all penalties; multipliers learn from this step first."""
         lead = margin(logits, target)
         lead = (-lead if self.targeted else lead) + _TOLERANCE

@@ -1,27 +1,27 @@
 """Auto-PGD."""
 
-from __future__ import annotations
-
-import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Self
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from project.attacks.core.attack import Attack, Perturbed
-from project.attacks.gradient.landscape import SLOPE, Landscape, flaw_facts
+from project.attacks.core.best_so_far import BestSoFar
+from project.attacks.gradient.landscape import STEEPNESS, Landscape, nonfinite_facts
 from project.attacks.gradient.objectives import CrossEntropy, Objective
-from project.attacks.gradient.objectives.objective import Judged
-from project.attacks.gradient.rules import GradientRule, RuleBook
+from project.attacks.gradient.objectives.objective import WithFooledShare
+from project.attacks.gradient.rules import GradientRule, RuleChain
 from project.attacks.gradient.transforms import InputTransform
 from project.core.errors import InputError
+from project.core.per_image import chosen
 from project.core.randomness import Draws
 from project.core.samples import Samples
 from project.threat_models import Norm, norm_ball
 
 
+@dataclass(frozen=True)
 class APGD(Attack):
     r"""Auto-PGD: PGD with momentum that chooses its step size by itself, image by image.
 
@@ -40,54 +40,45 @@ class APGD(Attack):
     iterate, and phases: Croce et al., "Towards Reliable Evaluation and Fast Training of Robust
     Semantic Segmentation Models", ECCV 2024 [code]. The random start is drawn from the whole ball
     and not from its surface, and the objective decides among equals [ours].
-
-    Args:
-        eps: budget in units of the [0, 1] range; 8/255, the field's usual one.
-        steps: T of all phases, 100 as in the code.
-        norm: ``linf`` or ``l2``; an L2 budget is over all values of an image (0.5 or more).
-        objective: what to climb; None is the mean cross-entropy. It must be stationary: an image's
-            value must not depend on the step. With random views or sources values are noisy.
-        rho: ρ, the share of rising steps that saves a step size, 0.75 as in the code.
-        phases: of each, the ball's radius in units of eps and its share of the steps; the last
-            radius is 1, the shares sum to 1.
-        random_start: start at a random place in the first ball.
-        rules: applied to each gradient, in this order; none that looks ahead.
-        transforms: what the victim is shown instead of the images, for example diverse views.
-        targeted: whether the target is wanted.
-        seed: the key of all draws.
     """
 
     kind = "gradient"
+    lengths = ("eps",)
 
-    def __init__(
-        self,
-        eps: float = 8 / 255,
-        steps: int = 100,
-        norm: Norm = "linf",
-        objective: Objective | None = None,
-        rho: float = 0.75,
-        phases: Sequence[tuple[float, float]] = ((1.0, 1.0),),
-        random_start: bool = True,
-        rules: Sequence[GradientRule] = (),
-        transforms: Sequence[InputTransform] = (),
-        targeted: bool = False,
-        seed: int = 0,
-    ) -> None:
-        if steps < 1 or not 0 <= rho <= 1:
-            raise InputError(f"steps must be at least 1 and rho in [0, 1], got {steps} and {rho}.")
-        norm_ball(norm, eps)
-        _check_phases(phases)
-        self.eps = eps
-        self.steps = steps
-        self.norm = norm
-        self.objective = CrossEntropy() if objective is None else _comparable(objective)
-        self.rho = rho
-        self.phases = phases
-        self.random_start = random_start
-        self.rules = _staying(rules)
-        self.transforms = transforms
-        self.targeted = targeted
-        self.seed = seed
+    eps: float = 8 / 255
+    """Budget in units of the [0, 1] range; 8/255, the field's usual one."""
+    steps: int = 100
+    """T of all phases, 100 as in the code."""
+    norm: Norm = "linf"
+    """``linf`` or ``l2``; an L2 budget is over all values of an image (0.5 or more)."""
+    objective: Objective | None = None
+    """What to climb; None is the mean cross-entropy. It must be stationary: an image's value must
+    not depend on the step. With random views or sources values are noisy."""
+    rho: float = 0.75
+    """ρ, the share of rising steps that saves a step size, 0.75 as in the code."""
+    phases: Sequence[tuple[float, float]] = ((1.0, 1.0),)
+    """Of each, the ball's radius in units of eps and its share of the steps; the last radius is 1,
+    the shares sum to 1."""
+    random_start: bool = True
+    """Start at a random place in the first ball."""
+    rules: Sequence[GradientRule] = ()
+    """Applied to each gradient, in this order; none that looks ahead."""
+    transforms: Sequence[InputTransform] = ()
+    """What the victim is shown instead of the images, for example diverse views."""
+    targeted: bool = False
+    """Whether the target is wanted."""
+    seed: int = 0
+    """The key of all draws."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or not 0 <= self.rho <= 1:
+            raise InputError(
+                f"steps must be at least 1 and rho in [0, 1], got {self.steps} and {self.rho}."
+            )
+        norm_ball(self.norm, self.eps)
+        _check_phases(self.phases)
+        _require_stationary(self.objective)
+        _require_staying(self.rules)
 
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
@@ -100,18 +91,12 @@ class APGD(Attack):
         for place, ((radius, _), steps) in enumerate(zip(self.phases, self._steps(), strict=True)):
             eps = radius * self.eps
             landscape = self._landscape(victim, images, target, eps, steps, draws.keyed(place))
-            rules = RuleBook(self.rules, landscape, 2 * eps)
+            rules = RuleChain(self.rules, 2 * eps)
             start = landscape.threat_model.project(images, perturbation)
             best, told = ascend(landscape, rules, start, steps, self.rho)
-            perturbation, count = best.perturbation, count + best.number
+            perturbation, count = best.perturbation, count + best.step
             traces += told
         return self._result(images, target, perturbation, count, traces)
-
-    def scaled(self, factor: float) -> Self:
-        """Return the same attack with ``factor`` times its budget."""
-        scaled = copy.copy(self)
-        scaled.eps = factor * self.eps
-        return scaled
 
     def attach(self, samples: Samples) -> None:
         """Let the transforms look samples up."""
@@ -133,7 +118,7 @@ class APGD(Attack):
             images,
             target,
             threat_model=norm_ball(self.norm, eps),
-            objective=Judged(self.objective),
+            objective=WithFooledShare(self.objective or CrossEntropy()),
             transforms=self.transforms,
             targeted=self.targeted,
             total=steps + 1,
@@ -167,30 +152,28 @@ class APGD(Attack):
             float_images=float_images,
             perturbation=perturbation,
             steps=count,
-            facts=flaw_facts(stacked, target),
+            facts=nonfinite_facts(stacked, target),
             traces=stacked,
             threat_model=threat,
         )
 
 
-def _comparable(objective: Objective) -> Objective:
-    if not objective.stationary:
+def _require_stationary(objective: Objective | None) -> None:
+    if objective is not None and not objective.stationary:
         raise InputError(
             "APGD compares the objective's values of different steps, but those of "
             f"{type(objective).__name__} change their meaning from step to step. Take a stationary "
             "one, such as CrossEntropy or MaskedCrossEntropy, or run this one with PGD."
         )
-    return objective
 
 
-def _staying(rules: Sequence[GradientRule]) -> Sequence[GradientRule]:
+def _require_staying(rules: Sequence[GradientRule]) -> None:
     ahead = [type(rule).__name__ for rule in rules if type(rule).ahead is not GradientRule.ahead]
     if ahead:
         raise InputError(
             "APGD judges the very places where it takes gradients, so its rules must not look "
             f"ahead, got {', '.join(ahead)}. Leave them out, or run them with PGD."
         )
-    return rules
 
 
 def _check_phases(phases: Sequence[tuple[float, float]]) -> None:
@@ -207,8 +190,7 @@ _INERTIA = 0.25
 """1 − α: how much of the last move is made again."""
 
 
-@dataclass(frozen=True)
-class Point:
+class AscentPoint(NamedTuple):
     """Where each image of a batch stands, (N, …) each.
 
     Attributes:
@@ -216,43 +198,25 @@ class Point:
         gradient: of the objective there.
         value: of the objective there.
         fooled: the share of valid elements at the aim.
-        number: how many steps led there, int64.
-        slope: (N,), whether the gradient leads anywhere; see
-            :mod:`project.attacks.gradient.landscape`.
+        step: how many steps led there, int64.
+        steepness: whether the gradient leads anywhere; see :data:`STEEPNESS`.
     """
 
     perturbation: Tensor
     gradient: Tensor
     value: Tensor
     fooled: Tensor
-    number: Tensor
-    slope: Tensor
+    step: Tensor
+    steepness: Tensor
 
     def told(self) -> dict[str, Tensor]:
         """Return what traces tell of a step that starts here, (N,) each."""
-        return {
-            "objective": self.value,
-            "fooled": self.fooled,
-            SLOPE: self.slope,
-        }
-
-    def replaced(self, where: Tensor, other: Point) -> Point:
-        """Return the other's images at (N,) bool ``where``, else these."""
-        mixed = {}
-        for field in fields(self):
-            mine, others = getattr(self, field.name), getattr(other, field.name)
-            mixed[field.name] = torch.where(where.view(-1, *[1] * (mine.ndim - 1)), others, mine)
-        return Point(**mixed)
-
-    def beats(self, other: Point) -> Tensor:
-        """Return where this fools more or, fooling as much, has the greater value; (N,) bool."""
-        greater = (self.fooled == other.fooled) & (self.value > other.value)
-        return (self.fooled > other.fooled) | greater
+        return {"objective": self.value, "fooled": self.fooled, STEEPNESS: self.steepness}
 
 
 def ascend(
-    landscape: Landscape, rules: RuleBook, start: Tensor, steps: int, rho: float
-) -> tuple[Point, list[dict[str, Tensor]]]:
+    landscape: Landscape, rules: RuleChain, start: Tensor, steps: int, rho: float
+) -> tuple[AscentPoint, list[dict[str, Tensor]]]:
     r"""Climb with momentum, halve the step size where that does not help, go on from the best.
 
     $$z = \Pi(\delta_k + \eta\, s(g_k)),\quad \delta_{k+1} = \Pi(\delta_k + \alpha (z - \delta_k) +
@@ -273,26 +237,30 @@ def ascend(
         traces of each step, (N,) each: ``objective``, ``fooled`` and the gradient's steepness where
         it started, and ``step_size``.
     """
-    point = highest = best = _look(landscape, start, 0)
+    point = _look(landscape, start, 0)
+    highest, best = BestSoFar(point, point.value), BestSoFar(point, point.value)
+    highest.offer(point, point.value)
+    best.offer(point, point.fooled, -point.value)
     sizes = StepSizes(rules.step_size, point.value, steps, rho)
     before, traces = start, []
     for number in range(1, steps + 1):
         traces.append(point.told() | {"step_size": sizes.sizes})
-        gradient = rules(point.gradient, point.perturbation, number)
+        gradient = rules(landscape, point.gradient, point.perturbation, number)
         moved = _moved(landscape, point.perturbation, before, gradient, sizes.sizes)
         before = point.perturbation
         point = _look(landscape, moved, number)
-        highest = highest.replaced(point.value > highest.value, point)
-        best = best.replaced(point.beats(best), point)
-        point = point.replaced(sizes.update(number, point.value, highest.value), highest)
-    return best, traces
+        highest.offer(point, point.value)
+        best.offer(point, point.fooled, -point.value)
+        halved = sizes.update(number, point.value, highest.found.value)
+        point = chosen(halved, highest.found, point)
+    return best.found, traces
 
 
-def _look(landscape: Landscape, perturbation: Tensor, number: int) -> Point:
-    slope = landscape.slope(perturbation, number + 1)
-    count = torch.full((len(perturbation),), number, device=perturbation.device)
-    fooled = slope.traces["fooled"]
-    return Point(perturbation, slope.gradient, slope.value, fooled, count, slope.traces[SLOPE])
+def _look(landscape: Landscape, perturbation: Tensor, number: int) -> AscentPoint:
+    there = landscape.value_and_gradient(perturbation, number + 1)
+    step = torch.full((len(perturbation),), number, device=perturbation.device)
+    told = there.traces["fooled"], step, there.traces[STEEPNESS]
+    return AscentPoint(perturbation, there.gradient, there.value, *told)
 
 
 def _moved(

@@ -1,18 +1,21 @@
 """Dense Adversary Generation."""
 
-from __future__ import annotations
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from project.attacks.core.attack import Attack, Perturbed
+from project.attacks.core.best_so_far import BestSoFar
 from project.attacks.core.query import fooled_share, query, resisting
 from project.core.errors import InputError
 from project.core.losses import margin
+from project.core.per_image import rows_of
 from project.images.eight_bit import as_saved, to_8bit
 from project.threat_models import Linf
 
 
+@dataclass(frozen=True)
 class DAG(Attack):
     r"""Push all pixels that still resist, a little at a time, until few are left.
 
@@ -29,58 +32,49 @@ class DAG(Attack):
 
     A published implementation (adv-lib) is not used: it imports a plotting server, judges images
     that no file can hold, and divides by zero where an image has no valid pixel.
-
-    Args:
-        share: of valid pixels to fool, in (0, 1]; 0.99, the field's usual one.
-        step_size: α, the most that a value changes in a step, half an 8-bit level as in the code.
-        steps: the most steps of an image, 200 as in the code for segmentation.
-        targeted: whether the target map is wanted.
-        seed: the key of all draws (none is made).
     """
 
-    def __init__(
-        self,
-        share: float = 0.99,
-        step_size: float = 0.5 / 255,
-        steps: int = 200,
-        targeted: bool = False,
-        seed: int = 0,
-    ) -> None:
-        if not 0 < share <= 1 or not step_size > 0 or steps < 1:
+    share: float = 0.99
+    """Of valid pixels to fool, in (0, 1]; 0.99, the field's usual one."""
+    step_size: float = 0.5 / 255
+    """α, the most that a value changes in a step, half an 8-bit level as in the code."""
+    steps: int = 200
+    """The most steps of an image, 200 as in the code for segmentation."""
+    targeted: bool = False
+    """Whether the target map is wanted."""
+    seed: int = 0
+    """The key of all draws (none is made)."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1 or not self.step_size > 0 or self.steps < 1:
             raise InputError(
                 "share must be in (0, 1], step_size greater than 0 and steps at least 1, got "
-                f"{share}, {step_size} and {steps}."
+                f"{self.share}, {self.step_size} and {self.steps}."
             )
-        self.share = share
-        self.step_size = step_size
-        self.steps = steps
-        self.targeted = targeted
-        self.seed = seed
 
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
     ) -> Perturbed:
         """Step until all images have left or the steps are spent."""
-        found, active = torch.zeros_like(images), torch.zeros_like(images)
         rows = torch.arange(len(images), device=images.device)
-        most = torch.full((len(images),), -1.0, dtype=torch.float32, device=images.device)
-        steps = torch.zeros_like(rows)
+        found = {"perturbation": torch.zeros_like(images), "steps": torch.zeros_like(rows)}
+        best = BestSoFar(found, images.new_zeros(len(images), dtype=torch.float32))
+        active = torch.zeros_like(images)
         for step in range(self.steps + 1):
             fooled, moved = self._stepped(victim, images[rows], target[rows], active)
-            better = fooled > most[rows]
-            chosen = rows[better]
-            found[chosen], most[chosen], steps[chosen] = active[better], fooled[better], step
-            staying = fooled < self.share
-            rows, active = rows[staying], moved[staying]
+            tried = {"perturbation": active, "steps": torch.full_like(rows, step)}
+            best.offer(tried, fooled, rows=rows)
+            rows, active = rows_of((rows, moved), fooled < self.share)
             if not len(rows):
                 break
-        float_images = (images + found).clamp(0, 1)
+        perturbation = best.found["perturbation"]
+        float_images = (images + perturbation).clamp(0, 1)
         return Perturbed(
             images=to_8bit(float_images),
             float_images=float_images,
-            perturbation=found,
-            steps=steps,
-            facts={"reached": (most >= self.share).double()},
+            perturbation=perturbation,
+            steps=best.found["steps"],
+            facts={"reached": (best.rank >= self.share).double()},
             threat_model=Linf(1.0),
         )
 

@@ -1,15 +1,16 @@
 """FAB, the fast adaptive boundary attack."""
 
-from __future__ import annotations
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from project.attacks.core.attack import Perturbed
+from project.attacks.core.best_so_far import BestSoFar, smallest
 from project.attacks.core.query import fooled_share, query
-from project.attacks.gradient.landscape import mended
-from project.attacks.noise.targeted_classes import ClassByClass
-from project.attacks.smallest import Smallest
+from project.attacks.gradient.landscape import finite
+from project.attacks.noise.targeted_classes import TargetedClasses
 from project.core.errors import InputError
 from project.core.losses import wrong_class
 from project.threat_models import Norm, norm_ball
@@ -17,7 +18,8 @@ from project.threat_models import Norm, norm_ball
 _STRETCHES = 8
 
 
-class FAB(ClassByClass):
+@dataclass(frozen=True)
+class FAB(TargetedClasses):
     """FAB-T: the smallest noise that crosses the boundary to one of the best wrong classes.
 
     Class after class is tried, the best first, on the images that still resist; see
@@ -30,15 +32,8 @@ class FAB(ClassByClass):
     Rows tell as ``rank`` which wrong class led to the image, -1 where none did.
 
     Source: Croce & Hein, "Minimally distorted Adversarial Examples with a Fast Adaptive Boundary
-    Attack", ICML 2020, towards classes of the clean image and judged by eps as in AutoAttack
-    [code].
-
-    Args:
-        eps: budget in units of the [0, 1] range; 8/255, the field's usual one.
-        steps: for each class, 100 as in the code.
-        norm: ``linf`` or ``l2``; an L2 budget is over all values of an image (0.5 or more).
-        classes: how many wrong classes at most, 9 as in the code.
-        seed: the key of all draws (none is made).
+    Attack", ICML 2020; towards classes of the clean image and judged by eps, 100 steps and 9
+    classes, as in AutoAttack [code].
     """
 
     def perturb(
@@ -58,10 +53,11 @@ class FAB(ClassByClass):
         return self._saved(victim, images, target, found)
 
     def _saved(
-        self, victim: nn.Module, images: Tensor, labels: Tensor, found: Smallest
+        self, victim: nn.Module, images: Tensor, labels: Tensor, found: "Boundary"
     ) -> Perturbed:
         """Return the least of several lengths, inside the ball, whose 8-bit image fools."""
-        ball, best = norm_ball(self.norm, self.eps), Smallest(images, share=1.0)
+        ball = norm_ball(self.norm, self.eps)
+        best = BestSoFar(torch.zeros_like(images), images.new_zeros(len(images)))
         longest = (self.eps / found.size.clamp(min=1e-12)).clamp(min=1)
         for number in range(_STRETCHES + 1):
             length = 1 + (longest - 1) * number / _STRETCHES
@@ -69,12 +65,12 @@ class FAB(ClassByClass):
             rounded = ball.round(images, ball.apply(images, tried))
             with torch.no_grad():
                 fooled = fooled_share(query(victim, rounded, labels), labels, targeted=False)
-            best.keep(number, tried, ball.size(tried), fooled.float())
-        float_images = ball.apply(images, best.perturbation)
+            best.offer(tried, *smallest(fooled.float(), 1.0, ball.size(tried)))
+        float_images = ball.apply(images, best.found)
         return Perturbed(
             images=ball.round(images, float_images),
             float_images=float_images,
-            perturbation=best.perturbation,
+            perturbation=best.found,
             steps=found.steps,
             threat_model=ball,
         )
@@ -102,9 +98,23 @@ _BACK = 0.9
 """β: what is left of a perturbation that fools, before the next step."""
 
 
+class Boundary(NamedTuple):
+    """What a search for the boundary found, image by image.
+
+    Attributes:
+        perturbation: (N, 3, H, W), the smallest that fools; else any.
+        steps: (N,) int64, how many updates made it.
+        size: (N,), its norm; infinite where none fools.
+    """
+
+    perturbation: Tensor
+    steps: Tensor
+    size: Tensor
+
+
 def nearest_boundary(
     victim: nn.Module, images: Tensor, labels: Tensor, wanted: Tensor, norm: Norm, steps: int
-) -> Smallest:
+) -> Boundary:
     r"""Search the smallest perturbation that leads across the boundary towards a wrong class.
 
     At x the boundary between the classes is taken for the hyperplane
@@ -129,18 +139,20 @@ def nearest_boundary(
         steps: each a forward and a backward pass, and a forward pass more.
 
     Returns:
-        The smallest perturbations that were found, with their sizes.
+        The smallest perturbations that were found.
     """
-    best, here = Smallest(images, share=1.0), images
-    size = norm_ball(norm, 1.0).size
+    here, size = images, norm_ball(norm, 1.0).size
+    none = torch.zeros(len(images), dtype=torch.int64, device=images.device)
+    best = BestSoFar((torch.zeros_like(images), none), images.new_zeros(len(images)))
     for number in range(1, steps + 1):
         here = _crossed(victim, images, here, labels, wanted, norm)
         with torch.no_grad():
             fooled = fooled_share(query(victim, here, labels), labels, targeted=False)
         change = here - images
-        best.keep(number, change, size(change), fooled.float())
+        found = change, torch.full_like(none, number)
+        best.offer(found, *smallest(fooled.float(), 1.0, size(change)))
         here = torch.where(fooled.view(-1, 1, 1, 1) == 1, images + _BACK * change, here)
-    return best
+    return Boundary(*best.found, best.cost.masked_fill(~best.reached, torch.inf))
 
 
 def _crossed(
@@ -164,7 +176,7 @@ def _lead(victim: nn.Module, here: Tensor, labels: Tensor, wanted: Tensor) -> tu
     logits = query(victim, here, labels)
     other, own = logits.gather(1, torch.stack([wanted, labels], 1)).unbind(1)
     (slope,) = torch.autograd.grad((other - own).sum(), here)
-    slope, _ = mended(slope)
+    slope, _ = finite(slope)
     return (other - own).detach(), slope
 
 

@@ -1,17 +1,15 @@
 """The Square attack, which never asks for a gradient."""
 
-from __future__ import annotations
-
-import copy
 import math
 from abc import ABC, abstractmethod
 from bisect import bisect_left
-from typing import Self
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from project.attacks.core.attack import Attack, Perturbed, Traits
+from project.attacks.core.best_so_far import BestSoFar
 from project.attacks.core.query import query, resisting
 from project.core.errors import InputError
 from project.core.losses import margin, mean_over_valid, valid_elements
@@ -183,6 +181,7 @@ _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 _MOVES = {"linf": LinfMoves, "l2": L2Moves}
 
 
+@dataclass(frozen=True)
 class Square(Attack):
     r"""Random search by squares: what lowers the label's lead is kept.
 
@@ -200,39 +199,32 @@ class Square(Attack):
     via random search", ECCV 2020; a fixed schedule, whatever the number of queries, as in
     AutoAttack [code]. The square of an image is drawn for itself, and reaches its last row and
     column [ours].
-
-    Args:
-        eps: budget in units of the [0, 1] range; 8/255, the field's usual one.
-        queries: the most moves of an image, each a question; 5000 as in AutoAttack.
-        norm: ``linf`` or ``l2``; an L2 budget is over all values of an image (0.5 or more).
-        area: p of the first squares, in (0, 1]; 0.8 as in AutoAttack. The paper has 0.05 (linf)
-            and 0.1 (l2), and says that robust victims need more.
-        targeted: whether the target is wanted.
-        seed: the key of all draws.
     """
 
     kind = "black_box"
+    lengths = ("eps",)
 
-    def __init__(
-        self,
-        eps: float = 8 / 255,
-        queries: int = 5000,
-        norm: Norm = "linf",
-        area: float = 0.8,
-        targeted: bool = False,
-        seed: int = 0,
-    ) -> None:
-        norm_ball(norm, eps)
-        if queries < 1 or not 0 < area <= 1:
+    eps: float = 8 / 255
+    """Budget in units of the [0, 1] range; 8/255, the field's usual one."""
+    queries: int = 5000
+    """The most moves of an image, each a question; 5000 as in AutoAttack."""
+    norm: Norm = "linf"
+    """``linf`` or ``l2``; an L2 budget is over all values of an image (0.5 or more)."""
+    area: float = 0.8
+    """p of the first squares, in (0, 1]; 0.8 as in AutoAttack. The paper has 0.05 (linf) and 0.1
+    (l2), and says that robust victims need more."""
+    targeted: bool = False
+    """Whether the target is wanted."""
+    seed: int = 0
+    """The key of all draws."""
+
+    def __post_init__(self) -> None:
+        norm_ball(self.norm, self.eps)
+        if self.queries < 1 or not 0 < self.area <= 1:
             raise InputError(
-                f"queries must be at least 1 and area in (0, 1], got {queries} and {area}."
+                "queries must be at least 1 and area in (0, 1], got "
+                f"{self.queries} and {self.area}."
             )
-        self.eps = eps
-        self.queries = queries
-        self.norm = norm
-        self.area = area
-        self.targeted = targeted
-        self.seed = seed
 
     @torch.no_grad()
     def perturb(
@@ -240,22 +232,24 @@ class Square(Attack):
     ) -> Perturbed:
         """Move until all images have left or the queries are spent."""
         ball, moves = norm_ball(self.norm, self.eps), _MOVES[self.norm](self.eps)
-        noise = torch.zeros_like(images)
-        left = self._left(victim, images, target, noise, ball)
-        steps = torch.zeros(len(images), dtype=torch.int64, device=images.device)
+        rows = torch.arange(len(images), device=images.device)
+        nothing = torch.zeros_like(images)
+        left, _ = self._left(victim, images, target, nothing, ball)
+        best = BestSoFar({"noise": nothing, "steps": torch.zeros_like(rows)}, left)
+        rows = rows[left > 0]
         for number in range(self.queries + 1):
-            rows = left[:, 0].nonzero()[:, 0]
             if not len(rows):
                 break
             draws = Draws(index[rows.cpu()], self.seed, self.name, number)
-            here, area = images[rows], self.area_after(number - 1)
-            tried = moves.next(noise[rows], area, draws) if number else moves.start(here, draws)
+            here, noise = images[rows], best.found["noise"][rows]
+            area = self.area_after(number - 1)
+            tried = moves.next(noise, area, draws) if number else moves.start(here, draws)
             tried = ball.project(here, tried)
-            told = self._left(victim, here, target[rows], tried, ball)
-            better = _less(told, left[rows]) | (number == 0)
-            chosen = rows[better]
-            noise[chosen], left[chosen], steps[chosen] = tried[better], told[better], number + 1
-        return self._result(images, noise, steps, ball)
+            left, lead = self._left(victim, here, target[rows], tried, ball)
+            steps = torch.full_like(rows, number + 1)
+            best.offer({"noise": tried, "steps": steps}, -left, lead, rows)
+            rows = rows[best.rank[rows] < 0]
+        return self._result(images, best.found["noise"], best.found["steps"], ball)
 
     def area_after(self, moves: int) -> float:
         """Return p after a number of moves."""
@@ -265,23 +259,17 @@ class Square(Attack):
         """Tell what the attack is; its steps are its queries."""
         return super().traits() | {"steps": self.queries}
 
-    def scaled(self, factor: float) -> Self:
-        """Return the same attack with ``factor`` times its budget."""
-        scaled = copy.copy(self)
-        scaled.eps = factor * self.eps
-        return scaled
-
     def _left(
         self, victim: nn.Module, images: Tensor, target: Tensor, noise: Tensor, ball: ThreatModel
-    ) -> Tensor:
-        """Return what is left to do, (N, 2): the share that resists, and the mean of its leads."""
+    ) -> tuple[Tensor, Tensor]:
+        """Return what is left to do, (N,) each: the share that resists, and its mean lead."""
         shown = ball.round(images, ball.apply(images, noise))
         logits = query(victim, shown, target)
         lead = margin(logits, target)
         lead = -lead if self.targeted else lead
         standing, valid = resisting(logits, target, self.targeted), valid_elements(target)
-        both = (standing.to(lead), lead.where(standing, 0))
-        return torch.stack([mean_over_valid(values, valid) for values in both], 1)
+        share = mean_over_valid(standing.to(lead), valid)
+        return share, mean_over_valid(lead.where(standing, 0), valid)
 
     def _result(self, images: Tensor, noise: Tensor, steps: Tensor, ball: ThreatModel) -> Perturbed:
         float_images = ball.apply(images, noise)
@@ -292,9 +280,3 @@ class Square(Attack):
             steps=steps,
             threat_model=ball,
         )
-
-
-def _less(told: Tensor, left: Tensor) -> Tensor:
-    """Return where the first of two columns is less or, being equal, the second; (N,) bool."""
-    (share, lead), (share_before, lead_before) = told.unbind(1), left.unbind(1)
-    return (share < share_before) | ((share == share_before) & (lead < lead_before))

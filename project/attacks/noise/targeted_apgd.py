@@ -1,17 +1,18 @@
 """Auto-PGD towards one wrong class after another."""
 
-from __future__ import annotations
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from project.attacks.core.attack import Perturbed
 from project.attacks.gradient.objectives import DLRTowards
 from project.attacks.noise.apgd import APGD
-from project.attacks.noise.targeted_classes import ClassByClass
+from project.attacks.noise.targeted_classes import TargetedClasses
 from project.core.randomness import derived_seed
 
 
-class TargetedAPGD(ClassByClass):
+@dataclass(frozen=True)
+class TargetedAPGD(TargetedClasses):
     """APGD-T: Auto-PGD on the ratio towards each of the best wrong classes, best first.
 
     Each class is tried on the images that still resist; any wrong class is a success. Where there
@@ -19,14 +20,7 @@ class TargetedAPGD(ClassByClass):
     the image, -1 where none did; see also :class:`~project.attacks.DLRTowards`.
 
     Source: Croce & Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse
-    parameter-free attacks", ICML 2020 [code].
-
-    Args:
-        eps: budget in units of the [0, 1] range; 8/255, the field's usual one.
-        steps: T for each class, 100 as in the code.
-        norm: ``linf`` or ``l2``; an L2 budget is over all values of an image (0.5 or more).
-        classes: how many wrong classes at most, 9 as in the code.
-        seed: the key of all draws; each class has its own.
+    parameter-free attacks", ICML 2020; 100 steps, 9 classes [code]; each class has its own draws.
     """
 
     def towards(

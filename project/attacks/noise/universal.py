@@ -1,8 +1,8 @@
 """One perturbation for all images, fitted beforehand to a data set."""
 
-from __future__ import annotations
-
 import hashlib
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from project.victims.weights import WeightsError, read_weights, resolve
 _RECIPE = "python train.py fit --config configs/train/universal_shapes.yaml"
 
 
+@dataclass(frozen=True)
 class Universal(Attack):
     r"""Add the same noise to every image: $$x_{adv} = [x + \delta]_{0,1}$$.
 
@@ -24,11 +25,6 @@ class Universal(Attack):
     nothing, so each victim but the one it was fitted to is a black box.
 
     Source: Moosavi-Dezfooli et al., "Universal Adversarial Perturbations", CVPR 2017 [paper].
-
-    Args:
-        checkpoint: what the fit saved. ``~`` and ``${NAME}`` are expanded.
-        eps: budget in units of the [0, 1] range, at least the fitted perturbation's; 8/255, the
-            fit's default.
 
     Raises:
         WeightsError: if the file is missing, unreadable, or holds no perturbation.
@@ -38,17 +34,19 @@ class Universal(Attack):
     targeted = False
     seed = 0  # nothing is drawn
 
-    def __init__(self, checkpoint: str | Path, eps: float = 8 / 255) -> None:
-        self.checkpoint = checkpoint
-        self.eps = eps
-        self.threat_model = Linf(eps)
-        self._perturbation = _read(checkpoint)
+    checkpoint: str | Path
+    """What the fit saved. ``~`` and ``${NAME}`` are expanded."""
+    eps: float = 8 / 255
+    """Budget in units of the [0, 1] range, at least the fitted perturbation's; 8/255, the fit's
+    default."""
+
+    def __post_init__(self) -> None:
         size = self._perturbation.abs().amax().item()
-        if size > eps * (1 + 1e-6):
+        if size > self.eps * (1 + 1e-6):
             raise InputError(
-                f"the universal perturbation {str(checkpoint)!r} must fit into eps {eps:.5f}, got "
-                f"one of {size:.5f}. Raise eps to its size ({size * 255:.3g}/255), or fit one with "
-                "--model.eps of yours."
+                f"the universal perturbation {str(self.checkpoint)!r} must fit into eps "
+                f"{self.eps:.5f}, got one of {size:.5f}. Raise eps to its size "
+                f"({size * 255:.3g}/255), or fit one with --model.eps of yours."
             )
 
     def perturb(
@@ -67,6 +65,15 @@ class Universal(Attack):
             steps=torch.zeros(len(images), dtype=torch.int64, device=images.device),
             threat_model=threat,
         )
+
+    @property
+    def threat_model(self) -> Linf:
+        """The ball of ``eps``."""
+        return Linf(self.eps)
+
+    @cached_property
+    def _perturbation(self) -> Tensor:
+        return _read(self.checkpoint)
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the perturbation, whatever its file is called."""

@@ -17,7 +17,7 @@ from project.callbacks.common import require_folder
 from project.callbacks.experiment.fast_sources import FastSources
 from project.callbacks.experiment.images_of_a_pass import Crafting, stacked_images
 from project.core.errors import InputError
-from project.core.identity import describe
+from project.core.identity import IDENTITY_VERSION, describe
 from project.core.yaml_keys import require_text_keys
 from project.data.datamodule import AttackDataModule
 from project.data.loader import first_images
@@ -162,6 +162,7 @@ class AttackCallback(L.Callback):
     def _open(self, step: Pass, data: str, precision: str) -> Store:
         description = {
             "version": ATTACKS_VERSION,
+            "identity": IDENTITY_VERSION,
             "attack": describe(self.attacks[step.attack]),
             "source": describe(self._victims[step.source]),
             "acceleration": describe(self.acceleration),

@@ -15,6 +15,7 @@ import timm
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from project.core.choices import choose
 from project.core.errors import InputError
 from project.saliency.tracer.attention import ObjectAttention
 from project.saliency.tracer.decoder import Aggregation, ReceptiveField
@@ -61,8 +62,7 @@ class TracerNetwork(nn.Module):
     """
 
     def __init__(self, variant: TracerVariant = "b0", pretrained: bool = False) -> None:
-        if variant not in SCALES:
-            raise InputError(f"variant must be one of {', '.join(SCALES)}, got {variant!r}.")
+        choose("variant", SCALES, variant)
         super().__init__()
         self.variant = variant
         self.pretrained = pretrained

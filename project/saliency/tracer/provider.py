@@ -1,8 +1,7 @@
 """TRACER as a provider of saliency maps: where the masks of SSTA's paper come from."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -11,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from project.core.choices import choose
 from project.core.errors import InputError
 from project.core.identity import weights_hash
 from project.core.samples import Samples
@@ -33,6 +33,7 @@ SIDES: dict[TracerVariant, int] = {
 RELEASE = "https://github.com/Karel911/TRACER/releases/tag/v1.0"
 
 
+@dataclass(frozen=True, eq=False)  # weights may be given beside the fields
 class TRACER(Saliency):
     """The salient object as the network TRACER sees it.
 
@@ -44,12 +45,6 @@ class TRACER(Saliency):
     AAAI 2022 [paper], https://github.com/Karel911/TRACER [code]; which variant SSTA used, its
     paper does not say.
 
-    Args:
-        variant: ``b0`` (the fastest) to ``b7``.
-        checkpoint: a published file, or one that ``train.py`` wrote; None is
-            ``TRACER-Efficient-{0..7}.pth`` among torch.hub's checkpoints.
-        input_size: side of the square, a multiple of 32; None is the variant's own.
-
     The weights are read when the provider is attached to a data set (before an experiment starts)
     or first asked for maps.
 
@@ -59,19 +54,18 @@ class TRACER(Saliency):
 
     kept = True
 
-    def __init__(
-        self,
-        variant: TracerVariant = "b0",
-        checkpoint: str | None = None,
-        input_size: int | None = None,
-    ) -> None:
-        if variant not in SIDES:
-            raise InputError(f"variant must be one of {', '.join(SIDES)}, got {variant!r}.")
-        if input_size is not None and (input_size < STRIDE or input_size % STRIDE):
-            raise InputError(f"input_size must be a multiple of {STRIDE}, got {input_size}.")
-        self.variant: TracerVariant = variant
-        self.checkpoint = checkpoint
-        self.input_size = input_size
+    variant: TracerVariant = "b0"
+    """``b0`` (the fastest) to ``b7``."""
+    checkpoint: str | None = None
+    """A published file, or one that ``train.py`` wrote; None is ``TRACER-Efficient-{0..7}.pth``
+    among torch.hub's checkpoints."""
+    input_size: int | None = None
+    """Side of the square, a multiple of 32; None is the variant's own."""
+
+    def __post_init__(self) -> None:
+        choose("variant", SIDES, self.variant)
+        if self.input_size is not None and (self.input_size < STRIDE or self.input_size % STRIDE):
+            raise InputError(f"input_size must be a multiple of {STRIDE}, got {self.input_size}.")
 
     def attach(self, samples: Samples) -> None:
         """Read the weights: nothing of the data set is needed."""
@@ -92,7 +86,7 @@ class TRACER(Saliency):
         """
         network = TracerNetwork(self.variant)
         network.load_published(weights)
-        self._network = network.eval().requires_grad_(False)
+        vars(self)["_network"] = network.eval().requires_grad_(False)
         self.__dict__.pop("_weights_hash", None)
         return self
 

@@ -104,7 +104,7 @@ def test_segmenter_gets_for_each_image_the_first_that_fools_most_of_it():
 
 def test_ensemble_fools_whom_any_member_fools(scene):
     attack = AutoAttack(EPS, steps=6, queries=40)
-    members = torch.stack([member.run(*scene).success for member in attack.attacks])
+    members = torch.stack([member.run(*scene).success for member in attack.cascade.attacks])
     result = attack.run(*scene)
     assert torch.equal(result.success, members.any(0))
     assert 0 < result.success.sum() < len(result.success)
@@ -113,29 +113,29 @@ def test_ensemble_fools_whom_any_member_fools(scene):
     assert torch.equal(result.facts["member"][fooled].long(), first[fooled])
     assert (result.facts["member"][~fooled] == -1).all()
     for place in fooled.nonzero()[:, 0].tolist():
-        own = attack.attacks[int(first[place])](*scene)
+        own = attack.cascade.attacks[int(first[place])](*scene)
         assert torch.equal(result.images[place], own[place])
 
 
 def test_members_are_those_of_the_standard_version():
     attack = AutoAttack()
-    kinds = [type(member) for member in attack.attacks]
+    kinds = [type(member) for member in attack.cascade.attacks]
     assert kinds == [APGD, TargetedAPGD, FAB, Square]
-    ce, targeted, fab, square = attack.attacks
+    ce, targeted, fab, square = attack.cascade.attacks
     assert (ce.steps, targeted.steps, fab.steps, square.queries) == (100, 100, 100, 5000)
     assert (targeted.classes, fab.classes, square.area) == (9, 9, 0.8)
-    assert {member.eps for member in attack.attacks} == {8 / 255}
+    assert {member.eps for member in attack.cascade.attacks} == {8 / 255}
     own = AutoAttack(0.5, "l2", "fast", steps=7, classes=2, queries=11, seed=3)
-    assert [member.norm for member in own.attacks] == ["l2"] * 4
-    assert [member.seed for member in own.attacks] == [3] * 4
-    assert [own.attacks[1].classes, own.attacks[2].classes] == [2, 2]
-    assert [own.attacks[0].steps, own.attacks[3].queries] == [7, 11]
+    assert [member.norm for member in own.cascade.attacks] == ["l2"] * 4
+    assert [member.seed for member in own.cascade.attacks] == [3] * 4
+    assert [own.cascade.attacks[1].classes, own.cascade.attacks[2].classes] == [2, 2]
+    assert [own.cascade.attacks[0].steps, own.cascade.attacks[3].queries] == [7, 11]
 
 
 def test_scaled_and_reseeded_ensembles_have_such_members():
     attack = AutoAttack(EPS).scaled(0.5).reseeded(9)
-    assert {member.eps for member in attack.attacks} == {EPS / 2}
-    assert {member.seed for member in attack.attacks} == {9}
+    assert {member.eps for member in attack.cascade.attacks} == {EPS / 2}
+    assert {member.seed for member in attack.cascade.attacks} == {9}
     assert (attack.eps, attack.seed) == (EPS / 2, 9)
 
 

@@ -108,7 +108,7 @@ def test_distance_that_is_asked_for_decides(monkeypatch):
     def of_left(clean: Tensor, images: Tensor) -> Tensor:
         return (images - clean)[..., : images.shape[3] // 2].abs().sum((1, 2, 3))
 
-    monkeypatch.setattr("project.attacks.combined.best_of.closeness", lambda name: of_left)
+    monkeypatch.setattr("project.attacks.combined.best_of.distance_named", lambda name: of_left)
     victim, images = CurvedClassifier().eval(), eight_bit_images(8)
     target = predicted(victim, images)
     parts = [SSTA(left, step_size=0.05), SSTA(right, step_size=0.05)]

@@ -10,7 +10,7 @@ import torch
 
 from project.attacks import SSTA, BestOf, Refined
 from project.attacks.combined import distance as module
-from project.attacks.combined.distance import closeness, require, squared_error
+from project.attacks.combined.distance import distance_named, require_distance, squared_error
 from project.core.errors import InputError
 from tests.models import eight_bit_images
 
@@ -48,7 +48,7 @@ def test_squared_error_is_in_grey_levels():
 def test_lpips_has_a_gradient_and_takes_images_from_minus_1_to_1(random_lpips):
     clean, images = eight_bit_images(2, 32, 32), eight_bit_images(2, 32, 32, seed=1)
     images.requires_grad_()
-    found = closeness("lpips_squeeze")(clean, images)
+    found = distance_named("lpips_squeeze")(clean, images)
     expected = random_lpips.network(clean, images, normalize=True).flatten()
     torch.testing.assert_close(found, expected)
     (gradient,) = torch.autograd.grad(found.sum(), images)
@@ -57,17 +57,17 @@ def test_lpips_has_a_gradient_and_takes_images_from_minus_1_to_1(random_lpips):
 
 def test_lpips_is_computed_in_float32_whatever_comes(random_lpips):
     clean, images = eight_bit_images(1, 32, 32), eight_bit_images(1, 32, 32, seed=1)
-    plain = closeness("lpips_squeeze")(clean, images)
-    double = closeness("lpips_squeeze")(clean.double(), images.double())
+    plain = distance_named("lpips_squeeze")(clean, images)
+    double = distance_named("lpips_squeeze")(clean.double(), images.double())
     assert double.dtype == torch.float64
     assert torch.equal(double.float(), plain)
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(closeness("lpips_squeeze")(clean, images), plain)
+        assert torch.equal(distance_named("lpips_squeeze")(clean, images), plain)
 
 
 def test_image_too_small_for_lpips_is_refused(random_lpips):
     with pytest.raises(InputError, match="at least 17×17 pixels, got 12×16"):
-        closeness("lpips_squeeze")(eight_bit_images(1), eight_bit_images(1))
+        distance_named("lpips_squeeze")(eight_bit_images(1), eight_bit_images(1))
 
 
 def test_missing_weights_are_told_before_anything_is_attacked(monkeypatch, tmp_path):
@@ -82,7 +82,7 @@ def test_missing_weights_are_told_before_anything_is_attacked(monkeypatch, tmp_p
     ):
         with pytest.raises(InputError, match=r"needs the backbone weights alexnet-.*no network"):
             attack.attach(None)
-    require("mse")
+    require_distance("mse")
 
 
 def test_refined_attack_can_be_sent_to_another_process():

@@ -3,18 +3,20 @@
 import math
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from project.attacks import PGD, SSTA, BestOf, ChromaShift, Refined, StAdv, TwoStage
+from project.attacks.core.attack import Perturbed
 from project.core.errors import InputError
 from project.core.losses import margin
 from project.images.eight_bit import to_8bit
 from project.images.warping import warp
 from project.metrics.flows import flow_facts
-from tests.attacks.flow.test_flow_attacks import SLOPE, RampVictim, everywhere, ramp
+from tests.attacks.flow.test_flow_attacks import STEEPNESS, RampVictim, everywhere, ramp
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 
 
@@ -35,7 +37,7 @@ class LinearVictim(nn.Module):
 
 def test_shrinking_finds_the_smallest_factor_of_a_flow_that_goes_too_far():
     # Being fooled takes 0.2 px; the first step goes to 0.5 px.
-    victim = RampVictim(threshold=3.7 * SLOPE)
+    victim = RampVictim(threshold=3.7 * STEEPNESS)
     attack = SSTA(everywhere, "released", steps=100, step_size=0.5, early_stop=False)
     target = torch.zeros(1, dtype=torch.int64)
     assert float(attack.run(victim, ramp(), target).facts["flow_max"]) == pytest.approx(
@@ -219,7 +221,7 @@ def test_distance_that_is_asked_for_is_what_shrinks(monkeypatch):
     def of_red(clean: Tensor, images: Tensor) -> Tensor:
         return (images[:, 0] - clean[:, 0]).square().sum((1, 2))
 
-    monkeypatch.setattr("project.attacks.combined.refined.closeness", lambda name: of_red)
+    monkeypatch.setattr("project.attacks.combined.refined.distance_named", lambda name: of_red)
     victim, images = CurvedClassifier().eval(), eight_bit_images(4)
     target = predicted(victim, images)
     result = Refined(PGD(16 / 255, steps=8), distance="lpips_vgg").run(victim, images, target)
@@ -255,8 +257,11 @@ def test_wrapped_attack_knows_the_data_set_and_keeps_its_seed_and_aim():
 
 def test_attack_that_names_no_threat_model_cannot_be_refined():
     victim, images = CurvedClassifier(), eight_bit_images(1)
-    hidden = Refined(PGD(8 / 255, steps=1))
-    inner = hidden.attack.perturb
-    hidden.attack.perturb = lambda *arguments: replace(inner(*arguments), threat_model=None)
-    with pytest.raises(InputError, match="PGD does not say what its perturbation is one of"):
+
+    class Silent(PGD):
+        def perturb(self, *arguments: Any) -> Perturbed:
+            return replace(super().perturb(*arguments), threat_model=None)
+
+    hidden = Refined(Silent(8 / 255, steps=1))
+    with pytest.raises(InputError, match="Silent does not say what its perturbation is one of"):
         hidden.run(victim, images, predicted(victim, images))

@@ -1,11 +1,12 @@
 """Every argument of a recipe reaches the part that it is meant for."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from project.attacks import PGD, Margin, Momentum, SegPGD, TranSegPGD
 from project.attacks.gradient.objectives import TwoStage
-from project.core.identity import describe
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 
 
@@ -73,14 +74,15 @@ def test_transegpgd_hands_its_weights_to_its_objective():
         "hard_weight": "wrong",
         "divergence": "clean_adversarial",
     }
-    assert describe(TranSegPGD(**settings).objective) == describe(TwoStage(**settings))
+    assert TranSegPGD(**settings).built().objective == TwoStage(**settings)
 
 
 def test_defaults_are_those_of_the_paper_or_of_the_ports():
     attack = TranSegPGD()
     assert (attack.eps, attack.step_size, attack.steps) == (8 / 255, 2 / 255, 20)
-    assert (attack.gamma, attack.beta, attack.stage_switch) == (0.1, 0.1, 0.5)
-    assert (attack.hard_weight, attack.step_schedule) == ("correct", "uniform")
+    settings = attack.settings
+    assert (settings.gamma, settings.beta, settings.stage_switch) == (0.1, 0.1, 0.5)
+    assert (settings.hard_weight, settings.step_schedule) == ("correct", "uniform")
 
 
 def test_uniform_step_size_is_drawn_anew_at_each_step():
@@ -108,9 +110,8 @@ def test_second_stage_compares_with_the_clean_image_not_with_the_start(scene):
             seen.append(step.clean_logits())
             return super()._transferable(step)
 
-    attack = TranSegPGD(steps=3, stage_switch=0.0)
-    attack.objective = Watching(stage_switch=0.0)
-    attack(victim, images, target)
+    attack = TranSegPGD(steps=3, stage_switch=0.0).built()
+    replace(attack, objective=Watching(stage_switch=0.0))(victim, images, target)
     with torch.no_grad():
         assert torch.equal(seen[-1], victim(images))
     assert seen[0] is seen[-1]

@@ -27,11 +27,11 @@ def test_cyclic_schedule_follows_its_formula():
 
 def test_float_verdict_is_on_the_image_before_rounding():
     from project.attacks import SSTA
-    from tests.attacks.flow.test_flow_attacks import SLOPE, RampVictim, everywhere, ramp
+    from tests.attacks.flow.test_flow_attacks import STEEPNESS, RampVictim, everywhere, ramp
 
     # One step of 0.01 px fools in float, and is less than half a level.
     result = SSTA(everywhere, steps=1, step_size=0.01).run(
-        RampVictim(3.501 * SLOPE), ramp(), torch.zeros(1, dtype=torch.int64)
+        RampVictim(3.501 * STEEPNESS), ramp(), torch.zeros(1, dtype=torch.int64)
     )
     assert result.success_float.tolist() == [True]
     assert result.success.tolist() == [False]

@@ -58,12 +58,12 @@ def test_flows_of_those_who_stay_go_on_as_in_torch(decoupled):
     for step, gradient in enumerate(gradients):
         expected.grad = gradient.clone()
         reference.step()
-        solver.tell(torch.zeros(len(rows)), gradient[rows])
+        active.solver.tell(torch.zeros(len(rows)), gradient[rows])
         if step in (1, 3):
             staying = torch.arange(len(rows)) > 0
-            active.keep(staying)
+            active.shrink_to(staying)
             rows = rows[staying]
     assert active.rows.tolist() == active.target.tolist() == active.memory["seen"].tolist() == [2]
     assert torch.equal(active.images, images[2:])
-    assert solver.resting is None
-    torch.testing.assert_close(solver.point, expected[2:], rtol=0, atol=0)
+    assert active.solver.resting is None
+    torch.testing.assert_close(active.solver.point, expected[2:], rtol=0, atol=0)

@@ -63,9 +63,10 @@ def test_flow_is_a_tanh_of_what_is_searched_and_starts_near_a_tenth_of_a_pixel()
 
 def test_presets_are_those_of_the_table():
     paper, fast = ChromaShift(), ChromaShift(preset="fast")
-    assert (paper.steps, paper.step_size, paper.early_stop) == (1000, 0.005, True)
-    assert (fast.steps, fast.step_size) == (100, 0.1)
-    assert ChromaShift(preset="fast", steps=7).steps == 7
+    assert (paper.settings.steps, paper.settings.step_size) == (1000, 0.005)
+    assert paper.search.early_stop
+    assert (fast.settings.steps, fast.settings.step_size) == (100, 0.1)
+    assert ChromaShift(preset="fast", steps=7).search.steps == 7
 
 
 def test_flow_found_is_inside_its_budget_and_makes_the_images():

@@ -38,7 +38,7 @@ class RampVictim(nn.Module):
         return torch.stack([lead, -lead], 1)
 
 
-SLOPE = 20 / 255
+STEEPNESS = 20 / 255
 
 
 def ramp(count: int = 1) -> Tensor:
@@ -60,12 +60,12 @@ def test_flow_goes_to_its_bound_where_that_is_the_optimum():
     torch.testing.assert_close(flow[0, :, 2:6], torch.full((6, 4), bound))
     assert torch.equal(flow[1], torch.zeros(6, 10))
     moved = result.float_images[0, 0, 0, 2:6] - images[0, 0, 0, 2:6]
-    torch.testing.assert_close(moved, torch.full((4,), bound * SLOPE))
+    torch.testing.assert_close(moved, torch.full((4,), bound * STEEPNESS))
 
 
 def test_image_stops_at_its_first_success():
     # Mean of columns 2–5 is 3.5 slopes; being fooled takes a shift of 0.2 px.
-    victim = RampVictim(threshold=3.7 * SLOPE)
+    victim = RampVictim(threshold=3.7 * STEEPNESS)
     images, target = ramp(), torch.zeros(1, dtype=torch.int64)
     result = SSTA(everywhere, step_size=0.01).run(victim, images, target)
     assert bool(result.success)
@@ -76,7 +76,7 @@ def test_image_stops_at_its_first_success():
 
 def test_success_is_judged_after_rounding():
     # A shift of 0.01 px fools in float; in 8 bits nothing has changed until 0.025 px.
-    victim = RampVictim(threshold=3.501 * SLOPE)
+    victim = RampVictim(threshold=3.501 * STEEPNESS)
     images, target = ramp(), torch.zeros(1, dtype=torch.int64)
     result = SSTA(everywhere, step_size=0.005).run(victim, images, target)
     assert bool(result.success)
@@ -278,7 +278,7 @@ def test_without_success_the_iterate_that_fools_most_is_kept(monkeypatch):
 
     def watched(self: SSTA, *arguments: object) -> object:
         iterate, logits = look(self, *arguments)
-        shares.append(iterate.share)
+        shares.append(iterate.fooled)
         return iterate, logits
 
     monkeypatch.setattr(SSTA, "_look", watched)
@@ -439,13 +439,16 @@ def test_mask_kept_is_that_of_the_iterate_kept():
 
 
 def test_stadv_presets_are_those_of_its_table():
-    paper, fast = StAdv(), StAdv(preset="fast")
-    names = ("solver", "steps", "step_size", "early_stop", "smoothness")
-    assert [getattr(paper, name) for name in names] == ["lbfgs", 200, 1.0, False, 0.05]
-    assert [getattr(fast, name) for name in names] == ["adam", 60, 0.1, True, 0.05]
+    def told(attack: StAdv) -> tuple:
+        search = attack.search
+        rates = (attack.settings.solver, attack.rate)
+        return (*rates, search.steps, search.early_stop, search.smoothness)
+
+    assert told(StAdv()) == ("lbfgs", 1.0, 200, False, 0.05)
+    assert told(StAdv(preset="fast")) == ("adam", 0.1, 60, True, 0.05)
     mixed = StAdv(preset="fast", solver="lbfgs", steps=7, early_stop=False)
-    assert [getattr(mixed, name) for name in names] == ["lbfgs", 7, 1.0, False, 0.05]
-    assert StAdv(solver="adam", step_size=0.3).step_size == 0.3
+    assert told(mixed) == ("lbfgs", 1.0, 7, False, 0.05)
+    assert StAdv(solver="adam", step_size=0.3).rate == 0.3
 
 
 def test_images_whose_search_has_come_to_rest_leave(monkeypatch):

@@ -153,7 +153,7 @@ def test_problems_that_stay_go_on_as_if_none_had_left():
     whole, _ = run(rosenbrock, LBFGS(start, history=4), 45)
     solver, rows, begin = LBFGS(start, history=4), torch.arange(6), 0
     for leaving, evaluations in ((2, 1), (0, 8), (4, 1), (3, 35)):
-        solver.keep(rows != leaving)
+        solver.shrink_to(rows != leaving)
         rows = rows[rows != leaving]
         points, _ = run(rosenbrock, solver, evaluations)
         assert torch.equal(points, whole[begin : begin + evaluations, rows])

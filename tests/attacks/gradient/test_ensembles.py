@@ -62,8 +62,8 @@ def counted(*members: nn.Module) -> Iterator[list[int]]:
 def slope(victim: nn.Module, attack: GradientAttack, number: int) -> Tensor:
     images, target = scene()
     draws = Draws(torch.arange(len(images)), 0)
-    landscape = attack.landscape(victim, images, target, draws)
-    return landscape.slope(torch.zeros_like(images), number).gradient
+    landscape = attack.built().landscape(victim, images, target, draws)
+    return landscape.value_and_gradient(torch.zeros_like(images), number).gradient
 
 
 @every_kind
@@ -115,7 +115,8 @@ def test_mean_loss_compares_each_member_with_its_own_clean_answer():
     draws = Draws(torch.arange(2), 0)
 
     def gradient(victim: nn.Module) -> Tensor:
-        return attack.landscape(victim, images, target, draws).slope(perturbation, 1).gradient
+        landscape = attack.built().landscape(victim, images, target, draws)
+        return landscape.value_and_gradient(perturbation, 1).gradient
 
     expected = (gradient(members[0]) + gradient(members[1])) / 2
     torch.testing.assert_close(gradient(MeanLossEnsemble(members)), expected)
@@ -193,7 +194,7 @@ def test_an_image_that_is_void_everywhere_has_no_slope(kind):
         total=4,
         draws=Draws(torch.arange(2), 0),
     )
-    found = landscape.slope(torch.zeros_like(images), 2)
+    found = landscape.value_and_gradient(torch.zeros_like(images), 2)
     assert found.value[0] == 0
     assert found.gradient[0].abs().max() == 0
     assert found.gradient[1].abs().max() > 0

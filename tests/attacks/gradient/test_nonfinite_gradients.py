@@ -11,7 +11,7 @@ from project.attacks import (
     Momentum,
     SegPGD,
 )
-from project.attacks.gradient.landscape import flaw_facts, mended
+from project.attacks.gradient.landscape import finite, nonfinite_facts
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 
 EPS = 4 / 255
@@ -125,7 +125,7 @@ def test_gradient_of_an_image_without_any_label_is_rightly_zero():
 def test_flaws_are_shares_of_the_steps_made():
     inf, nan = float("inf"), float("nan")
     slope = [[0, 2, nan, nan], [inf, 0, 0, 1], [nan] * 4, [0, 0, nan, nan]]
-    facts = flaw_facts({"slope": torch.tensor(slope)}, torch.zeros(4, dtype=torch.int64))
+    facts = nonfinite_facts({"slope": torch.tensor(slope)}, torch.zeros(4, dtype=torch.int64))
     assert facts["zero_gradient"].tolist() == [0.5, 0.5, 0, 1]
     assert facts["bad_gradient"].tolist() == [0, 0.25, 0, 0]
 
@@ -143,7 +143,7 @@ def test_gradient_without_flaws_stays_bit_for_bit():
     gradient = torch.randn(3, 2, 4, 5, generator=torch.Generator().manual_seed(0))
     gradient[1] = 0
     gradient[2] *= 1e-30
-    found, slope = mended(gradient)
+    found, slope = finite(gradient)
     assert torch.equal(found, gradient)
     assert (slope == 0).tolist() == [False, True, False]
     assert slope.isfinite().all()
@@ -153,7 +153,7 @@ def test_gradient_without_flaws_stays_bit_for_bit():
 def test_a_gradient_whose_sum_tells_nothing_is_no_flaw(value):
     gradient = torch.full((2, 1, 2, 2), value)
     gradient[0, :, 0] *= -1
-    found, slope = mended(gradient)
+    found, slope = finite(gradient)
     assert torch.equal(found, gradient)
     assert ((slope > 0) & slope.isfinite()).all()
 
@@ -161,7 +161,7 @@ def test_a_gradient_whose_sum_tells_nothing_is_no_flaw(value):
 def test_bad_values_are_found_beside_good_images():
     gradient = torch.ones(4, 1, 2, 2)
     gradient[1, 0, 0, 0], gradient[2, 0, 0, 1] = torch.nan, -torch.inf
-    found, slope = mended(gradient)
+    found, slope = finite(gradient)
     assert torch.equal(found, gradient.nan_to_num(0, 0, 0))
     assert slope.isinf().tolist() == [False, True, True, False]
 

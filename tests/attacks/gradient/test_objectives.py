@@ -287,12 +287,13 @@ def test_weights_outside_0_to_1_are_rejected(wrong):
 
 
 def test_presets_of_transegpgd_set_what_the_paper_leaves_open_and_arguments_win():
-    paper, tuned = TranSegPGD(), TranSegPGD(preset="tuned")
+    paper, tuned = TranSegPGD().settings, TranSegPGD(preset="tuned").settings
     assert (paper.gamma, paper.beta, paper.stage_switch) == (0.1, 0.1, 0.5)
     assert (paper.step_schedule, paper.hard_weight) == ("uniform", "correct")
     assert (tuned.gamma, tuned.beta, tuned.step_schedule) == (0.5, 0.7, "cosine")
     mixed = TranSegPGD(preset="tuned", beta=0.2)
-    assert (mixed.gamma, mixed.beta, mixed.objective.beta) == (0.5, 0.2, 0.2)
+    objective = mixed.built().objective
+    assert (objective.gamma, objective.beta, mixed.settings.beta) == (0.5, 0.2, 0.2)
 
 
 def test_unknown_preset_of_transegpgd_is_named_with_the_known_ones():

@@ -18,7 +18,7 @@ from project.attacks import (
     Variance,
 )
 from project.attacks.gradient.objectives import CrossEntropy
-from project.attacks.gradient.rules import Here
+from project.attacks.gradient.rules import StepContext
 from project.core.randomness import Draws, uniform
 from project.threat_models import L2, Flow, Linf, Masked, ThreatModel
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
@@ -33,10 +33,12 @@ def scene() -> tuple[nn.Module, Tensor, Tensor]:
     return victim, images, predicted(victim, images)
 
 
-def here(threat_model: ThreatModel, images: Tensor, number: int = 1, total: int = 9) -> Here:
+def here(threat_model: ThreatModel, images: Tensor, number: int = 1, total: int = 9) -> StepContext:
     draws = Draws(torch.arange(len(images)), "test")
     zeros = threat_model.zeros(images)
-    return Here(number, total, images, zeros, STEP, threat_model, draws, lambda point, look: point)
+    return StepContext(
+        number, total, images, zeros, STEP, threat_model, draws, lambda point, look: point
+    )
 
 
 def plain(rules: list[GradientRule], steps: int = 6) -> PGD:

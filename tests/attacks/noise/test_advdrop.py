@@ -1,5 +1,6 @@
 """AdvDrop against scipy's DCT, its formulas, and a slow copy of the whole search."""
 
+import inspect
 import math
 
 import numpy as np
@@ -279,11 +280,13 @@ def test_tables_stay_within_their_bounds():
 
 def test_presets_are_those_of_the_docstring():
     paper, fast = AdvDrop(), AdvDrop(preset="fast")
-    assert (paper.q_size, paper.q_min, paper.steps, paper.step_size) == (60, 5, 50, 1)
-    assert (fast.q_size, fast.q_min, fast.steps, fast.step_size) == (60, 5, 15, 3)
-    assert AdvDrop(preset="fast", steps=7).steps == 7
-    assert "50 steps of size 1" in AdvDrop.__doc__
-    assert "15 steps of size 3" in AdvDrop.__doc__
+    assert (paper.q_size, paper.q_min, fast.q_size, fast.q_min) == (60, 5, 60, 5)
+    assert (paper.settings.steps, paper.settings.step_size) == (50, 1)
+    assert (fast.settings.steps, fast.settings.step_size) == (15, 3)
+    assert AdvDrop(preset="fast", steps=7).settings.steps == 7
+    told = inspect.getsource(AdvDrop)
+    assert "50 steps of size 1" in told
+    assert "15 steps of size 3" in told
 
 
 @pytest.mark.parametrize(

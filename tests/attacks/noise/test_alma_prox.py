@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from project.attacks import DAG, PGD, ALMAProx
 from project.attacks.noise.alma_prox import Multipliers, _Search, penalty, penalty_slope, shrunk
-from project.attacks.smallest import Smallest
 from project.core.errors import InputError
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 
@@ -101,20 +100,6 @@ def test_constraints_that_are_never_met_do_not_overflow():
     search = _Search(torch.full((1, 3, 2, 2), 0.5), torch.zeros(1, 2, 2, dtype=torch.int64))
     search.move(torch.full((1, 3, 2, 2), 1e26), torch.tensor([0.001]), 0)
     torch.testing.assert_close(search.perturbation, torch.full((1, 3, 2, 2), -0.001))
-
-
-def test_smallest_that_reaches_is_kept_else_what_fools_most():
-    images = torch.zeros(3, 3, 1, 1)
-    best = Smallest(images, 0.9)
-    sizes = [[1.0, 5.0, 2.0], [2.0, 4.0, 1.0], [3.0, 6.0, 9.0]]
-    shares = [[0.1, 0.9, 0.2], [0.5, 0.95, 1.0], [0.4, 1.0, 1.0]]
-    for step, (size, share) in enumerate(zip(sizes, shares, strict=True)):
-        noise = torch.full_like(images, step + 0.5)
-        best.keep(step, noise, torch.tensor(size), torch.tensor(share))
-    assert best.steps.tolist() == [1, 1, 1]
-    assert best.perturbation[:, 0, 0, 0].tolist() == [1.5, 1.5, 1.5]
-    assert best.reached.tolist() == [False, True, True]
-    assert best.size.tolist() == [math.inf, 4.0, 1.0]
 
 
 def test_ever_more_of_the_largest_constraints_are_left_out():

@@ -1,5 +1,7 @@
 """FSPGD against a hand-written loop, and how layers are named."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -54,7 +56,7 @@ def test_features_end_less_like_the_clean_ones_than_noise_makes_them():
 
 
 def test_layer_and_threshold_are_the_objectives():
-    objective = FSPGD(layer="first", threshold=0.9).objective
+    objective = FSPGD(layer="first", threshold=0.9).built().objective
     assert isinstance(objective, FeatureSimilarity)
     assert (objective.layer, objective.threshold) == ("first", 0.9)
 
@@ -70,8 +72,7 @@ def test_config_attacks_a_victim_of_smp_at_its_default_layer():
     victim = SmpVictim("FPN", "resnet18", 4)
     images = eight_bit_images(2, 40, 64)
     (attack,) = attacks_of(CONFIGS / "attacks/fspgd.yaml").values()
-    attack.steps = 2
-    result = attack.run(victim, images, predicted(victim, images))
+    result = replace(attack, steps=2).run(victim, images, predicted(victim, images))
     assert (result.images != images).flatten(1).any(1).all()
 
 

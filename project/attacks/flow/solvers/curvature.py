@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from project.core.per_image import PerImage
+
 _LEAST_CURVATURE = 1e-10
 
 
-class Curvature:
+class Curvature(PerImage):
     r"""The last steps s and changes of gradient y, and the inverse Hessian H that they make.
 
     With the pairs as columns of S and Y, oldest first, R the upper triangle of $$S^T Y$$, D its
@@ -37,11 +39,6 @@ class Curvature:
         self._onto = like.new_zeros(count, 2 * history).double()  # of pairs and the last gradient
         self._scale = like.new_ones(count).double()
         self._pushed = torch.zeros(count, dtype=torch.int64, device=like.device)
-
-    def keep(self, staying: Tensor) -> None:
-        """Let all other problems leave; (n,) bool."""
-        for name, value in vars(self).items():
-            setattr(self, name, value[staying])
 
     def turned(self, steps: Tensor, changes: Tensor, curving: Tensor, gradient: Tensor) -> Tensor:
         """Remember a pair of each problem in the place of its oldest.

@@ -8,8 +8,8 @@ from torch import Tensor
 from project.attacks.flow.solvers.curvature import Curvature
 from project.attacks.flow.solvers.line_search import LineSearch, Trial
 from project.attacks.flow.solvers.solver import Solver
-from project.attacks.rows import replaced
 from project.core.errors import InputError
+from project.core.per_image import chosen
 
 
 class LBFGS(Solver):
@@ -81,17 +81,13 @@ class LBFGS(Solver):
         point = torch.addcmul(self._base, step[:, None], self._direction)
         self.point = point.view_as(self.point).requires_grad_()
 
-    def keep(self, staying: Tensor) -> None:
+    def shrink_to(self, rows: Tensor) -> None:
         """Let all other problems leave, with all that is known of them."""
-        if bool(staying.all()):
+        if rows.dtype == torch.bool and bool(rows.all()):
             return
-        for name, value in vars(self).items():
-            if isinstance(value, Tensor):
-                setattr(self, name, value.detach()[staying])
+        self.point = self.point.detach()
+        super().shrink_to(rows)
         self.point.requires_grad_()
-        self._curvature.keep(staying)
-        if self._search is not None:
-            self._search.keep(staying)
 
     def _begin(self, losses: Tensor, gradient: Tensor) -> None:
         finite = losses.isfinite() & gradient.isfinite().all(1)
@@ -105,7 +101,7 @@ class LBFGS(Solver):
 
     def _advance(self, search: LineSearch, losses: Tensor, gradient: Tensor) -> None:
         taken, ended = search.tell(losses, torch.linalg.vecdot(gradient, self._direction))
-        self._kept = replaced(self._kept, gradient, taken)
+        self._kept = _replaced(self._kept, gradient, taken)
         ended = ended & ~self.resting
         if not bool(ended.any()):
             return
@@ -133,7 +129,7 @@ class LBFGS(Solver):
             curving: (n,), the steps' products with what their gradients change by.
         """
         changes = self._kept - self._gradient
-        self._gradient = replaced(self._gradient, self._kept, ended)
+        self._gradient = _replaced(self._gradient, self._kept, ended)
         return self._curvature.turned(moved, changes, curving, self._gradient)
 
     def _set_out(self, chosen: Tensor, direction: Tensor, losses: Tensor) -> tuple[Trial, Tensor]:
@@ -145,10 +141,18 @@ class LBFGS(Solver):
         slope = torch.linalg.vecdot(self._gradient, direction)
         leads = slope.isfinite() & (slope <= -self.tolerance_change)
         self.resting |= chosen & ~leads
-        self._direction = replaced(self._direction, direction, chosen & leads)
+        self._direction = _replaced(self._direction, direction, chosen & leads)
         return Trial(torch.zeros_like(losses), losses, slope), _largest(self._direction)
 
 
 def _largest(rows: Tensor) -> Tensor:
     """Return the largest absolute value of each row of (n, D)."""
     return torch.maximum(rows.amax(1), -rows.amin(1))
+
+
+def _replaced(old: Tensor, new: Tensor, better: Tensor) -> Tensor:
+    """Return the new rows where better, (n,) bool; where all are, which is usual, none is copied.
+
+    The host waits for the device to know that, as it does anyway in a line search.
+    """
+    return new if bool(better.all()) else chosen(better, new, old)

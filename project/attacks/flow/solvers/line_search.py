@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from project.core.per_image import PerImage, chosen
+
 _DECREASE = 1e-4  # c1
 _CURVATURE = 0.9  # c2
 _MARGIN = 0.1  # a step nearer to an end of the bracket than this share of it makes no progress
@@ -24,7 +26,7 @@ class Trial(NamedTuple):
         return Trial(*(torch.where(chosen, *pair) for pair in zip(self, other, strict=True)))
 
 
-class LineSearch:
+class LineSearch(PerImage):
     r"""n searches for steps that satisfy the strong Wolfe conditions.
 
     $$\phi(t) \le \phi(0) + c_1 t\, \phi'(0),\quad |\phi'(t)| \le -c_2\, \phi'(0)$$, c1 = 1e-4,
@@ -74,22 +76,10 @@ class LineSearch:
         """How far the best trial moves any value, (n,)."""
         return self.best.step * self._length
 
-    def restart(self, chosen: Tensor, start: Trial, step: Tensor, length: Tensor) -> None:
-        """Begin new searches where ``chosen``, (n,) bool; the other arguments as for the class."""
+    def restart(self, ended: Tensor, start: Trial, step: Tensor, length: Tensor) -> None:
+        """Begin new searches where ``ended``, (n,) bool; the other arguments as for the class."""
         fresh = LineSearch(start, step, length, self._limit, self._tolerance)
-        for name, value in vars(self).items():
-            if isinstance(value, Trial):
-                setattr(self, name, getattr(fresh, name).where(chosen, value))
-            elif isinstance(value, Tensor):
-                setattr(self, name, torch.where(chosen, getattr(fresh, name), value))
-
-    def keep(self, staying: Tensor) -> None:
-        """Let all other searches leave; (n,) bool."""
-        for name, value in vars(self).items():
-            if isinstance(value, Trial):
-                setattr(self, name, Trial(*(part[staying] for part in value)))
-            elif isinstance(value, Tensor):
-                setattr(self, name, value[staying])
+        vars(self).update(vars(chosen(ended, fresh, self)))
 
     def tell(self, loss: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
         """Take what was found at ``step``.

@@ -7,8 +7,10 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from project.core.per_image import PerImage
 
-class Solver(ABC):
+
+class Solver(PerImage, ABC):
     """A minimiser of n problems at once, none of which knows of the others.
 
     Attributes:
@@ -28,14 +30,6 @@ class Solver(ABC):
             gradient: (n, ...), of the losses' sum.
         """
 
-    @abstractmethod
-    def keep(self, staying: Tensor) -> None:
-        """Let all other problems leave.
-
-        Args:
-            staying: (n,) bool.
-        """
-
 
 class Adam(Solver):
     """torch's Adam or AdamW, which work value by value: stacked problems are as if alone.
@@ -50,9 +44,9 @@ class Adam(Solver):
 
     def __init__(self, start: Tensor, step_size: float, decoupled: bool = False) -> None:
         self.point = start.detach().clone().requires_grad_()
-        kind = torch.optim.AdamW if decoupled else torch.optim.Adam
-        # Not on CPUs: there the fused kernel rounds the last values of a tensor in another way.
-        self._optimizer = kind([self.point], lr=step_size, fused=start.is_cuda)
+        self.step_size = step_size
+        self.decoupled = decoupled
+        self._optimizer = self._optimizer_of(self.point)
 
     def tell(self, losses: Tensor, gradient: Tensor) -> None:
         """Take one step; the losses themselves are not needed."""
@@ -60,12 +54,17 @@ class Adam(Solver):
         self._optimizer.step()
         self.point.grad = None
 
-    def keep(self, staying: Tensor) -> None:
+    def shrink_to(self, rows: Tensor) -> None:
         """Cut the point and its moments to the problems that stay."""
-        old, self.point = self.point, self.point.detach()[staying].requires_grad_()
-        state = self._optimizer.state.pop(old, {})
+        old, state = self.point, self._optimizer.state.get(self.point, {})
+        self.point = old.detach()[rows].requires_grad_()
+        self._optimizer = self._optimizer_of(self.point)  # copies before the cut keep their own
         self._optimizer.state[self.point] = {
-            name: value[staying] if value.shape == old.shape else value
+            name: value[rows] if value.shape == old.shape else value
             for name, value in state.items()
         }
-        self._optimizer.param_groups[0]["params"] = [self.point]
+
+    def _optimizer_of(self, point: Tensor) -> torch.optim.Optimizer:
+        kind = torch.optim.AdamW if self.decoupled else torch.optim.Adam
+        # Not on CPUs: there the fused kernel rounds the last values of a tensor in another way.
+        return kind([point], lr=self.step_size, fused=point.is_cuda)

@@ -1,8 +1,7 @@
 """Cross-entropies that leave pixels out, or weigh classes alike."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,6 +12,7 @@ from project.core.errors import InputError
 from project.core.losses import mean_over_valid
 
 
+@dataclass(frozen=True)
 class MaskedCrossEntropy(Objective):
     r"""Attack only the pixels that still resist: $$\frac{1}{N} \sum_{P_T} CE_i$$.
 
@@ -28,6 +28,7 @@ class MaskedCrossEntropy(Objective):
         return weighted_split(step, step.resisting, 0.0)
 
 
+@dataclass(frozen=True)
 class BalancedCrossEntropy(Objective):
     r"""Attack the pixels that still resist, with a weight for each class of the target.
 
@@ -40,15 +41,14 @@ class BalancedCrossEntropy(Objective):
     Source: Croce et al., "Towards Reliable Evaluation and Fast Training of Robust Semantic
     Segmentation Models", ECCV 2024, "Mask-CE-Balanced", there with weights of a whole data set
     [code]; weights of each image [ours]: they need no data set.
-
-    Args:
-        class_weights: w, one for each of the K classes, at least 0; None is each image's own.
     """
 
-    def __init__(self, class_weights: Sequence[float] | None = None) -> None:
-        if class_weights is not None and not all(weight >= 0 for weight in class_weights):
-            raise InputError(f"class_weights must be at least 0, got {list(class_weights)}.")
-        self.class_weights = class_weights
+    class_weights: Sequence[float] | None = None
+    """w, one for each of the K classes, at least 0; None is each image's own."""
+
+    def __post_init__(self) -> None:
+        if self.class_weights is not None and not all(weight >= 0 for weight in self.class_weights):
+            raise InputError(f"class_weights must be at least 0, got {list(self.class_weights)}.")
 
     def __call__(self, step: Step) -> Tensor:
         """Return the weighted cross-entropy of the resisting elements over N, (N,)."""

@@ -1,8 +1,7 @@
 """Divergences between predictions."""
 
-from __future__ import annotations
-
 import math
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -12,6 +11,7 @@ from project.core.errors import InputError
 from project.core.losses import differentiable_kl, mean_over_valid
 
 
+@dataclass(frozen=True)
 class JensenShannon(Objective):
     r"""Mean Jensen-Shannon divergence between softmax and one-hot target.
 
@@ -33,6 +33,7 @@ class JensenShannon(Objective):
         return mean_over_valid(divergence, step.valid)
 
 
+@dataclass(frozen=True)
 class KullbackLeibler(Objective):
     r"""Mean divergence from the clean prediction: $$\frac{1}{N} \sum_i KL(f(x)_i \| f(x')_i)$$.
 

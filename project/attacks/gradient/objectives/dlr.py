@@ -1,6 +1,6 @@
 """The difference of logits ratio, away from the label and towards a class."""
 
-from __future__ import annotations
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from project.core.errors import InputError
 from project.core.losses import margin, mean_over_valid, wrong_class
 
 
+@dataclass(frozen=True)
 class DLR(Objective):
     r"""Mean difference-of-logits ratio, which does not change with the logits' scale or offset.
 
@@ -56,6 +57,7 @@ def logit_spread(logits: Tensor, targeted: bool) -> Tensor:
     return largest[:, 0] - largest[:, 2:].mean(1) + 1e-12
 
 
+@dataclass(frozen=True)
 class DLRTowards(Objective):
     r"""Mean lead over the label of one wrong class, in units of the logits' spread.
 
@@ -67,15 +69,14 @@ class DLRTowards(Objective):
     parameter-free attacks", ICML 2020, the targeted ratio [code]. It needs four classes, and that
     code warns of fewer; here three have the untargeted ratio's spread, $$z_{\pi_1} - z_{\pi_3}$$,
     and two have none: the lead itself [ours]. The mean over pixels is [ours].
-
-    Args:
-        rank: of t, 1 … K - 1; 1 is the best wrong class.
     """
 
-    def __init__(self, rank: int = 1) -> None:
-        if rank < 1:
-            raise InputError(f"rank must be at least 1, the best wrong class, got {rank}.")
-        self.rank = rank
+    rank: int = 1
+    """Of t: 1 … K - 1; 1 is the best wrong class."""
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise InputError(f"rank must be at least 1, the best wrong class, got {self.rank}.")
 
     def __call__(self, step: Step) -> Tensor:
         """Return the mean ratio, (N,)."""

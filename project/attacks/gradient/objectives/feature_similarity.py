@@ -1,6 +1,6 @@
 """FSPGD's objective."""
 
-from __future__ import annotations
+from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,6 +11,7 @@ from project.core.errors import InputError
 from project.core.losses import mean_over_valid
 
 
+@dataclass(frozen=True)
 class FeatureSimilarity(Objective):
     r"""Make features unlike the clean ones, and unlike those that were like them.
 
@@ -26,21 +27,22 @@ class FeatureSimilarity(Objective):
     Source: Park et al., "FSPGD: Rethinking Black-box Attacks on Semantic Segmentation", CVPR
     2025, arXiv 2502.01262; the formula, t from 0 to T − 1 in λ, and the factor ½ [code]; there W is
     counted over the batch, here for each image.
-
-    Args:
-        layer: whose output is looked at: a submodule's dotted name, and in brackets which output
-            where there are several. The default is the last but one stage of smp's encoders
-            [ours]; memory grows with the square of the map's places.
-        threshold: τ, cos(π/3) as in the code.
     """
 
     stationary = False
 
-    def __init__(self, layer: str = "network.encoder[-2]", threshold: float = 0.5) -> None:
-        if not -1 <= threshold < 1:
-            raise InputError(f"threshold is a cosine and must lie in [-1, 1), got {threshold}.")
-        self.layer = layer
-        self.threshold = threshold
+    layer: str = "network.encoder[-2]"
+    """Whose output is looked at: a submodule's dotted name, and in brackets which output where
+    there are several. The default is the last but one stage of smp's encoders [ours]; memory grows
+    with the square of the map's places."""
+    threshold: float = 0.5
+    """τ, cos(π/3) as in the code."""
+
+    def __post_init__(self) -> None:
+        if not -1 <= self.threshold < 1:
+            raise InputError(
+                f"threshold is a cosine and must lie in [-1, 1), got {self.threshold}."
+            )
 
     def __call__(self, step: Step) -> Tensor:
         """Return the negated similarities, (N,)."""

@@ -4,9 +4,8 @@ Each objective is the loss with respect to ``target``; the loop climbs it, or de
 attack is targeted. Splits and weights carry no gradient.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -40,6 +39,7 @@ class Objective(ABC):
         return {}
 
 
+@dataclass(frozen=True)
 class CrossEntropy(Objective):
     r"""Mean cross-entropy over the N valid elements: $$\frac{1}{N} \sum_i CE_i$$.
 
@@ -52,6 +52,7 @@ class CrossEntropy(Objective):
         return mean_over_valid(step.cross_entropy, step.valid)
 
 
+@dataclass(frozen=True)
 class Margin(Objective):
     r"""Mean lead of the best other class: $$\max_{k \ne y} z_k - z_y$$, on logits.
 
@@ -80,7 +81,7 @@ def weighted_split(step: Step, emphasised: Tensor, low: float | Tensor) -> Tenso
     return mean_over_valid(losses * torch.where(emphasised, 1 - low, low), step.valid)
 
 
-class Judged(Objective):
+class WithFooledShare(Objective):
     """Another objective, with one more trace: ``fooled``, the share of valid elements at the aim.
 
     So an attack can compare iterates by what counts in the end, without asking the victim again.

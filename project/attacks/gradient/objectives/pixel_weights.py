@@ -1,7 +1,6 @@
 """Cross-entropies that weigh pixels: SegPGD's, CosPGD's and TranSegPGD's."""
 
-from __future__ import annotations
-
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -13,6 +12,7 @@ from project.core.errors import InputError
 from project.core.losses import kl_divergence, mean_over_valid
 
 
+@dataclass(frozen=True)
 class AdversarialSplit(Objective):
     r"""Weigh pixels by whether they are fooled yet, shifting from the correct to the wrong ones.
 
@@ -30,6 +30,7 @@ class AdversarialSplit(Objective):
         return weighted_split(step, step.resisting, share)
 
 
+@dataclass(frozen=True)
 class CosineWeighted(Objective):
     r"""Weigh pixels by how closely the prediction points at the label.
 
@@ -55,6 +56,7 @@ HardWeight = Literal["correct", "wrong"]
 Divergence = Literal["adversarial_clean", "clean_adversarial"]
 
 
+@dataclass(frozen=True)
 class TwoStage(Objective):
     r"""Weigh pixels first by adversarial property, then by transferability.
 
@@ -65,35 +67,31 @@ class TwoStage(Objective):
 
     Source: Jia et al., "TranSegPGD", arXiv 2312.02207 [paper]; γ = β = 0.1 and the direction of
     the divergence [port]; the switch after half of the steps [ours].
-
-    Args:
-        gamma: weight of the pixels that stage 1 does not emphasise, in [0, 1].
-        beta: weight of the pixels that stage 2 does not emphasise, in [0, 1].
-        stage_switch: the share of steps that stage 1 takes, in [0, 1]; or ``all_fooled``: each
-            image enters stage 2 once no valid pixel of it resists, and stays there.
-        hard_weight: which pixels stage 1 emphasises: the ``correct`` ones, which are hard to
-            attack (the paper's abstract), or the ``wrong`` ones (another reading).
-        divergence: KL(adversarial ‖ clean) or KL(clean ‖ adversarial).
     """
 
     stationary = False
 
-    def __init__(
-        self,
-        gamma: float = 0.1,
-        beta: float = 0.1,
-        stage_switch: float | Literal["all_fooled"] = 0.5,
-        hard_weight: HardWeight = "correct",
-        divergence: Divergence = "adversarial_clean",
-    ) -> None:
-        for name, value in (("gamma", gamma), ("beta", beta), ("stage_switch", stage_switch)):
+    gamma: float = 0.1
+    """Weight of the pixels that stage 1 does not emphasise, in [0, 1]."""
+    beta: float = 0.1
+    """Weight of the pixels that stage 2 does not emphasise, in [0, 1]."""
+    stage_switch: float | Literal["all_fooled"] = 0.5
+    """The share of steps that stage 1 takes, in [0, 1]; or ``all_fooled``: each image enters stage
+    2 once no valid pixel of it resists, and stays there."""
+    hard_weight: HardWeight = "correct"
+    """Which pixels stage 1 emphasises: the ``correct`` ones, which are hard to attack (the paper's
+    abstract), or the ``wrong`` ones (another reading)."""
+    divergence: Divergence = "adversarial_clean"
+    """KL(adversarial ‖ clean) or KL(clean ‖ adversarial)."""
+
+    def __post_init__(self) -> None:
+        for name, value in (
+            ("gamma", self.gamma),
+            ("beta", self.beta),
+            ("stage_switch", self.stage_switch),
+        ):
             if value != "all_fooled" and not 0 <= float(value) <= 1:
                 raise InputError(f"{name} must lie in [0, 1], got {value}.")
-        self.gamma = gamma
-        self.beta = beta
-        self.stage_switch = stage_switch
-        self.hard_weight = hard_weight
-        self.divergence = divergence
 
     def __call__(self, step: Step) -> Tensor:
         """Return the weighted cross-entropy of each image's stage, (N,).

@@ -1,7 +1,5 @@
 """What the objective of an attack may look at."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -16,14 +14,9 @@ Memory = dict[str, Tensor]
 """By name, (N, …) each: what is kept from step to step of one run."""
 
 
-def kept(memory: Memory, rows: Tensor) -> Memory:
-    """Return what is kept of some images only, by their places or a mask (N,)."""
-    return {name: values[rows] for name, values in memory.items()}
-
-
 @dataclass
 class Step:
-    """One step of an attack; what it derives is computed once, when first asked for.
+    """One step of an attack, as its objective sees it; what it derives is computed once, if asked.
 
     Attributes:
         number: t = 1 … total.

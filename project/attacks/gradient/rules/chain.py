@@ -8,24 +8,21 @@ from functools import partial
 from torch import Tensor
 
 from project.attacks.gradient.landscape import Landscape
-from project.attacks.gradient.objectives.step import Memory, kept
-from project.attacks.gradient.rules.rule import GradientRule, Here
+from project.attacks.gradient.objectives.step import Memory
+from project.attacks.gradient.rules.rule import GradientRule, StepContext
+from project.core.per_image import PerImage
 
 
-class RuleBook:
+class RuleChain(PerImage):
     """Apply rules one after another, each with its own memory and draws.
 
     Args:
         rules: in their order.
-        landscape: what the attack climbs.
         step_size: α, in the threat model's units.
     """
 
-    def __init__(
-        self, rules: Sequence[GradientRule], landscape: Landscape, step_size: float
-    ) -> None:
+    def __init__(self, rules: Sequence[GradientRule], step_size: float) -> None:
         self.rules = rules
-        self.landscape = landscape
         self.step_size = step_size
         self._memories: list[Memory] = [{} for _ in rules]
 
@@ -34,30 +31,29 @@ class RuleBook:
         """Whether any rule takes its gradient elsewhere than where the attack stands."""
         return any(type(rule).ahead is not GradientRule.ahead for rule in self.rules)
 
-    def ahead(self, perturbation: Tensor, number: int) -> Tensor:
+    def ahead(self, landscape: Landscape, perturbation: Tensor, number: int) -> Tensor:
         """Return where step ``number`` takes its gradient, inside the range of an image."""
         point = perturbation
         for place, rule in enumerate(self.rules):
-            here = self._here(perturbation, number, place)
-            point = rule.ahead(point, self._memories[place], here)
+            context = self._context(landscape, perturbation, number, place)
+            point = rule.ahead(point, self._memories[place], context)
         if point is perturbation:
             return point
-        return self.landscape.threat_model.within_range(self.landscape.images, point)
+        return landscape.threat_model.within_range(landscape.images, point)
 
-    def __call__(self, gradient: Tensor, perturbation: Tensor, number: int) -> Tensor:
+    def __call__(
+        self, landscape: Landscape, gradient: Tensor, perturbation: Tensor, number: int
+    ) -> Tensor:
         """Return the gradient after all rules."""
         for place, rule in enumerate(self.rules):
-            here = self._here(perturbation, number, place)
-            gradient = rule(gradient, self._memories[place], here)
+            context = self._context(landscape, perturbation, number, place)
+            gradient = rule(gradient, self._memories[place], context)
         return gradient
 
-    def keep(self, staying: Tensor) -> None:
-        """Forget all images but those at (N,) bool ``staying``; the landscape is told by itself."""
-        self._memories = [kept(memory, staying) for memory in self._memories]
-
-    def _here(self, perturbation: Tensor, number: int, place: int) -> Here:
-        landscape = self.landscape
-        return Here(
+    def _context(
+        self, landscape: Landscape, perturbation: Tensor, number: int, place: int
+    ) -> StepContext:
+        return StepContext(
             number=number,
             total=landscape.total,
             images=landscape.images,

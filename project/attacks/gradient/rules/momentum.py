@@ -1,14 +1,15 @@
 """Momentum, and momentum that looks ahead."""
 
-from __future__ import annotations
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from project.attacks.gradient.objectives.step import Memory
-from project.attacks.gradient.rules.rule import GradientRule, Here
+from project.attacks.gradient.rules.rule import GradientRule, StepContext
 
 
+@dataclass(frozen=True)
 class Momentum(GradientRule):
     r"""Ascend along a decaying sum of normalised gradients, which transfers better.
 
@@ -16,15 +17,12 @@ class Momentum(GradientRule):
 
     Source: Dong et al., "Boosting Adversarial Attacks with Momentum", CVPR 2018, eq. (6) [paper];
     the mean for the paper's L1 norm is a constant factor, taken so that values stay near 1.
-
-    Args:
-        decay: μ, the weight of the past; 0 is no momentum.
     """
 
-    def __init__(self, decay: float = 1.0) -> None:
-        self.decay = decay
+    decay: float = 1.0
+    """μ, the weight of the past; 0 is no momentum."""
 
-    def __call__(self, gradient: Tensor, memory: Memory, here: Here) -> Tensor:
+    def __call__(self, gradient: Tensor, memory: Memory, context: StepContext) -> Tensor:
         """Return the new sum."""
         tiny = torch.finfo(gradient.dtype).tiny  # confident victims have tiny gradients, not none
         scale = gradient.abs().mean((1, 2, 3), keepdim=True).clamp(min=tiny)
@@ -33,6 +31,7 @@ class Momentum(GradientRule):
         return memory["sum"]
 
 
+@dataclass(frozen=True)
 class Nesterov(Momentum):
     r"""Momentum whose gradient is taken where the past leads: at $$x + \alpha \mu g_t$$.
 
@@ -45,9 +44,9 @@ class Nesterov(Momentum):
         decay: μ, the weight of the past; 0 neither looks ahead nor remembers.
     """
 
-    def ahead(self, perturbation: Tensor, memory: Memory, here: Here) -> Tensor:
+    def ahead(self, perturbation: Tensor, memory: Memory, context: StepContext) -> Tensor:
         """Return the look-ahead point."""
         if "sum" not in memory:
             return perturbation
-        length = here.step_size * here.threat_model.step_value(here.images)
+        length = context.step_size * context.threat_model.step_value(context.images)
         return perturbation + length * self.decay * memory["sum"]

@@ -1,7 +1,5 @@
 """What a gradient attack does to a gradient before it steps."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from project.threat_models import ThreatModel
 
 
 @dataclass(frozen=True)
-class Here:
+class StepContext:
     """Where an attack stands when it asks its rules, and how they may look around.
 
     Attributes:
@@ -43,15 +41,15 @@ class GradientRule(ABC):
     """A rule from gradients to gradients; rules are applied in the order of the attack's list."""
 
     @abstractmethod
-    def __call__(self, gradient: Tensor, memory: Memory, here: Here) -> Tensor:
+    def __call__(self, gradient: Tensor, memory: Memory, context: StepContext) -> Tensor:
         """Return the gradient to go on with.
 
         Args:
             gradient: (N, C, H, W) with respect to the perturbation.
             memory: what this rule keeps from step to step of one run; empty at the first.
-            here: where the attack stands.
+            context: where the attack stands.
         """
 
-    def ahead(self, perturbation: Tensor, memory: Memory, here: Here) -> Tensor:
+    def ahead(self, perturbation: Tensor, memory: Memory, context: StepContext) -> Tensor:
         """Return where the gradient is to be taken; by default where the attack stands."""
         return perturbation

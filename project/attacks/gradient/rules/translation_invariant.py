@@ -1,18 +1,18 @@
 """Translation-invariant smoothing."""
 
-from __future__ import annotations
-
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from project.attacks.gradient.objectives.step import Memory
-from project.attacks.gradient.rules.rule import GradientRule, Here
+from project.attacks.gradient.rules.rule import GradientRule, StepContext
 from project.core.errors import InputError
 from project.images.separable import along_axes
 
 
+@dataclass(frozen=True)
 class TranslationInvariant(GradientRule):
     r"""Smooth the gradient with a Gaussian, as if it were the mean over shifted images.
 
@@ -22,23 +22,22 @@ class TranslationInvariant(GradientRule):
 
     Source: Dong et al., "Evading Defenses to Transferable Adversarial Examples by
     Translation-Invariant Attacks", CVPR 2019, eq. (8) [paper]; a Gaussian that ends at 3 σ [code].
-
-    Args:
-        kernel_size: the kernel's side in pixels, odd; 15 as in the paper, 1 changes nothing. It
-            may exceed the image's.
-        reach: where the kernel ends, in σ, greater than 0; 3 makes σ of 15 pixels 7/3 pixels.
     """
 
-    def __init__(self, kernel_size: int = 15, reach: float = 3.0) -> None:
-        if kernel_size < 1 or kernel_size % 2 == 0 or not reach > 0:
+    kernel_size: int = 15
+    """The kernel's side in pixels, odd; 15 as in the paper, 1 changes nothing. It may exceed the
+    image's."""
+    reach: float = 3.0
+    """Where the kernel ends, in σ, greater than 0; 3 makes σ of 15 pixels 7/3 pixels."""
+
+    def __post_init__(self) -> None:
+        if self.kernel_size < 1 or self.kernel_size % 2 == 0 or not self.reach > 0:
             raise InputError(
                 "kernel_size must be odd and at least 1, and reach greater than 0, got "
-                f"{kernel_size}, {reach}."
+                f"{self.kernel_size}, {self.reach}."
             )
-        self.kernel_size = kernel_size
-        self.reach = reach
 
-    def __call__(self, gradient: Tensor, memory: Memory, here: Here) -> Tensor:
+    def __call__(self, gradient: Tensor, memory: Memory, context: StepContext) -> Tensor:
         """Return the smoothed gradient."""
         height, width = gradient.shape[2:]
         kind = (self.kernel_size // 2, self.reach, gradient.dtype, gradient.device)

@@ -1,8 +1,7 @@
 """Admix."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -16,6 +15,7 @@ from project.core.samples import Samples
 from project.images.eight_bit import from_levels_
 
 
+@dataclass(frozen=True)
 class Admix(InputTransform):
     r"""Show copies with a little of another image in each: $$x + \eta x'$$.
 
@@ -25,27 +25,32 @@ class Admix(InputTransform):
 
     Source: Wang et al., "Admix: Enhancing the Transferability of Adversarial Attacks", ICCV 2021,
     eq. (6) and algorithm 1 [paper].
-
-    Args:
-        partners: m2, how many other images at each step, 3 as in the paper.
-        weight: η, 0.2 as in the paper.
-        pool: how many images of the data set they are drawn from; they are kept in memory, one
-            byte a value.
     """
 
-    def __init__(self, partners: int = 3, weight: float = 0.2, pool: int = 64) -> None:
-        if partners < 1 or pool < 2:
+    partners: int = 3
+    """M2, how many other images at each step, 3 as in the paper."""
+    weight: float = 0.2
+    """η, 0.2 as in the paper."""
+    pool: int = 64
+    """How many images of the data set they are drawn from; they are kept in memory, one byte a
+    value."""
+
+    def __post_init__(self) -> None:
+        if self.partners < 1 or self.pool < 2:
             raise InputError(
-                f"partners must be at least 1 and pool at least 2, got {partners}, {pool}."
+                "partners must be at least 1 and pool at least 2, got "
+                f"{self.partners}, {self.pool}."
             )
-        self.partners = partners
-        self.weight = weight
-        self.pool = pool
-        self._others: Partners | None = None
 
     def attach(self, samples: Samples) -> None:
         """Take the other images from a data set."""
-        self._others = Partners(samples, self.pool)
+        vars(self)["_others"] = Partners(samples, self.pool)
+
+    @property
+    def _others(self) -> "Partners | None":
+        """The other images: state of an attachment, and no setting."""
+        known: Partners | None = vars(self).get("_others")
+        return known
 
     def fingerprint(self) -> str:
         """Return a hash of which samples are in the pool."""

@@ -1,9 +1,8 @@
 """Diverse inputs."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from project.core.randomness import Draws
 from project.images.separable import along_axes
 
 
+@dataclass(frozen=True)
 class Diversity(InputTransform):
     r"""Show each image smaller, at a random place of a black frame, with some probability.
 
@@ -27,20 +27,19 @@ class Diversity(InputTransform):
     Source: Xie et al., "Improving Transferability of Adversarial Examples with Input Diversity",
     CVPR 2019, section 3.3 [paper]; resizing back, so that any victim takes the image, and bilinear
     resizing [port].
-
-    Args:
-        probability: of each image, at each step, to be changed; 0.5 as in the paper.
-        scale: s, of the frame, at least 1; the paper's 330 of 299 pixels is 1.1.
     """
 
-    def __init__(self, probability: float = 0.5, scale: float = 1.1) -> None:
-        if not 0 <= probability <= 1 or not 1 <= scale < math.inf:
+    probability: float = 0.5
+    """Of each image, at each step, to be changed; 0.5 as in the paper."""
+    scale: float = 1.1
+    """s, of the frame, at least 1; the paper's 330 of 299 pixels is 1.1."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.probability <= 1 or not 1 <= self.scale < math.inf:
             raise InputError(
-                f"probability must lie in [0, 1] and scale be at least 1, got {probability}, "
-                f"{scale}."
+                f"probability must lie in [0, 1] and scale be at least 1, got {self.probability}, "
+                f"{self.scale}."
             )
-        self.probability = probability
-        self.scale = scale
 
     def views(self, draws: Draws) -> Iterator[View]:
         """Yield one view; four draws for each image: whether, how large, how far down and right."""
@@ -60,7 +59,7 @@ class Diversity(InputTransform):
         beyond = ~(in_height[:, :, None] & in_width[:, None])
         return moved.masked_fill(beyond if pixels.ndim == 3 else beyond[:, None], outside)
 
-    def _axes(self, chances: Tensor, pixels: Tensor) -> tuple[ResizedAxis, ResizedAxis]:
+    def _axes(self, chances: Tensor, pixels: Tensor) -> "tuple[ResizedAxis, ResizedAxis]":
         """Return what becomes of the height and of the width."""
         whether, size, top, left = chances.to(pixels.device, non_blocking=True).unbind(1)
         scale = torch.ones_like(whether).masked_fill(whether < self.probability, self.scale)
@@ -68,7 +67,7 @@ class Diversity(InputTransform):
         return _drawn(height, scale, size, top), _drawn(width, scale, size, left)
 
 
-def _drawn(length: int, scale: Tensor, size: Tensor, place: Tensor) -> ResizedAxis:
+def _drawn(length: int, scale: Tensor, size: Tensor, place: Tensor) -> "ResizedAxis":
     """Return an axis by draws from [0, 1); scale 1 leaves the image as it is."""
     canvas = (scale * length - 1e-9).ceil()  # 1.1 · 50 is a little more than 55
     resized = length + (size * (canvas - length)).floor()

@@ -1,8 +1,7 @@
 """Scaled copies."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from operator import mul
 
@@ -11,20 +10,20 @@ from project.core.errors import InputError
 from project.core.randomness import Draws
 
 
+@dataclass(frozen=True)
 class ScaleInvariant(InputTransform):
     r"""Show copies of falling brightness: $$x / 2^i,\ i = 0 \dots m - 1$$.
 
     Source: Lin et al., "Nesterov Accelerated Gradient and Scale Invariance for Adversarial
     Attacks", ICLR 2020, eq. (7) [paper].
-
-    Args:
-        copies: m, 5 as in the paper; 1 is the image alone.
     """
 
-    def __init__(self, copies: int = 5) -> None:
-        if copies < 1:
-            raise InputError(f"copies must be at least 1, got {copies}.")
-        self.copies = copies
+    copies: int = 5
+    """m, 5 as in the paper; 1 is the image alone."""
+
+    def __post_init__(self) -> None:
+        if self.copies < 1:
+            raise InputError(f"copies must be at least 1, got {self.copies}.")
 
     def views(self, draws: Draws) -> Iterator[View]:
         """Yield the copies, the brightest first."""

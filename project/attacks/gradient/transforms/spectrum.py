@@ -1,8 +1,7 @@
 """Spectrum simulation."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 
 from torch import Tensor
@@ -14,6 +13,7 @@ from project.images.dct import cosines
 from project.images.separable import along_axes
 
 
+@dataclass(frozen=True)
 class Spectrum(InputTransform):
     r"""Show copies whose frequencies are reweighted at random: $$D^{-1}(D(x + \xi) \odot M)$$.
 
@@ -24,22 +24,21 @@ class Spectrum(InputTransform):
     Source: Long et al., "Frequency Domain Model Augmentation for Adversarial Attack", ECCV 2022,
     eq. (6) and section 4.1 [paper]; the authors' code takes the gradient with respect to the copy
     instead, leaving D and M out of it [code].
-
-    Args:
-        copies: how many, 20 as in the paper.
-        sigma: σ, in units of the [0, 1] range; the paper's is its budget, 16/255.
-        spread: ρ, 0.5 as in the paper.
     """
 
-    def __init__(self, copies: int = 20, sigma: float = 16 / 255, spread: float = 0.5) -> None:
-        if copies < 1 or not (sigma >= 0 and spread >= 0):
+    copies: int = 20
+    """How many, 20 as in the paper."""
+    sigma: float = 16 / 255
+    """σ, in units of the [0, 1] range; the paper's is its budget, 16/255."""
+    spread: float = 0.5
+    """ρ, 0.5 as in the paper."""
+
+    def __post_init__(self) -> None:
+        if self.copies < 1 or not (self.sigma >= 0 and self.spread >= 0):
             raise InputError(
                 "copies must be at least 1, sigma and spread at least 0, got "
-                f"{copies}, {sigma}, {spread}."
+                f"{self.copies}, {self.sigma}, {self.spread}."
             )
-        self.copies = copies
-        self.sigma = sigma
-        self.spread = spread
 
     def views(self, draws: Draws) -> Iterator[View]:
         """Yield the copies."""

@@ -47,7 +47,7 @@ def projected(name: str, images: Tensor, perturbation: Tensor) -> Tensor:
 @every_threat
 def test_steps_are_those_of_the_formula(name):
     threat, images, start = scene(name)
-    walk = threat.walk(images, start.clone())
+    walk = threat.iterate_from(images, start.clone())
     expected = projected(name, images.double(), start.double())
     for number in range(6):
         direction, lengths = drawn(2 + number, *start.shape), torch.rand(4, 1, 1, 1) / 4
@@ -60,13 +60,13 @@ def test_steps_are_those_of_the_formula(name):
 @every_threat
 def test_what_a_walk_shows_is_its_perturbation_applied(name):
     threat, images, start = scene(name)
-    walk = threat.walk(images, start)
+    walk = threat.iterate_from(images, start)
     walk.step(drawn(2, *start.shape), torch.full((4, 1, 1, 1), 0.03))
     leaf = walk.perturbation.clone().requires_grad_()
     applied = threat.apply(images, leaf)
     upstream = drawn(3, *images.shape)
     (gradient,) = torch.autograd.grad(applied, leaf, upstream)
-    seen, pull_back = walk.meet()
+    seen, pull_back = walk.perturb_and_pullback()
     for shown in (seen, walk.perturbed()):
         torch.testing.assert_close(shown, applied.detach(), rtol=0, atol=1e-6)
         assert shown.amin() >= 0
@@ -77,13 +77,13 @@ def test_what_a_walk_shows_is_its_perturbation_applied(name):
 @every_threat
 def test_those_who_stay_walk_on_bit_for_bit(name):
     threat, images, start = scene(name)
-    walk = threat.walk(images, start)
-    some = walk.kept(rows := torch.tensor([True, False, True, True]))
+    walk = threat.iterate_from(images, start)
+    some = walk.at(rows := torch.tensor([True, False, True, True]))
     for number in range(20):  # often onto the border of the budget
         direction, lengths = drawn(number, *start.shape), torch.full((4, 1, 1, 1), 0.2)
         some.step(direction[rows], lengths[rows])
         walk.step(direction, lengths)
-        some = some.kept(torch.ones(3, dtype=torch.bool))
+        some = some.at(torch.ones(3, dtype=torch.bool))
         assert torch.equal(some.perturbation, walk.perturbation[rows])
         assert torch.equal(some.perturbed(), walk.perturbed()[rows])
 
@@ -106,11 +106,11 @@ def test_gradient_that_is_one_number_for_all_pixels_is_followed(attack):
 
 def test_on_the_border_of_a_ball_nothing_moves_for_who_stays():
     images, everyone = torch.full((4, 3, 6, 9), 0.5), torch.ones(4, dtype=torch.bool)
-    walk = L2(0.1).walk(images, torch.zeros_like(images))
-    some = walk.kept(everyone)
+    walk = L2(0.1).iterate_from(images, torch.zeros_like(images))
+    some = walk.at(everyone)
     for number in range(20):
         direction, lengths = drawn(number, 4, 3, 6, 9), torch.ones(4, 1, 1, 1)
         for one in (walk, some):
             one.step(direction, lengths)
-        some = some.kept(everyone)
+        some = some.at(everyone)
         assert torch.equal(some.perturbation, walk.perturbation)

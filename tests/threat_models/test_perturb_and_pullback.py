@@ -1,4 +1,4 @@
-"""How a perturbation meets its image: what `meet` leaves out changes nothing, bit for bit."""
+"""What `perturb_and_pullback` leaves out of a perturbed image changes nothing, bit for bit."""
 
 import pytest
 import torch
@@ -37,7 +37,7 @@ def test_images_and_gradient_are_those_of_apply(name, dtype):
         expected = threat.apply(clean, leaf := inside.clone().requires_grad_())
         upstream = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
         (slope,) = torch.autograd.grad(expected, leaf, upstream)
-        found, pull_back = threat.meet(clean, inside)
+        found, pull_back = threat.perturb_and_pullback(clean, inside)
         assert torch.equal(found, expected)
         assert not found.requires_grad
         assert torch.equal(pull_back(upstream), slope)
@@ -73,6 +73,6 @@ def test_masks_of_those_who_stay_stay():
     threat = THREATS["masked_linf"]
     rows = torch.tensor([True, False, True])
     noise, clean = torch.full((3, 3, 6, 9), 0.1), images(torch.float32)
-    found = threat.kept(rows).apply(clean[rows], noise[rows])
+    found = threat.at(rows).apply(clean[rows], noise[rows])
     assert torch.equal(found, threat.apply(clean, noise)[rows])
-    assert Linf(0.1).kept(rows).size(noise[rows]).shape == (2,)
+    assert Linf(0.1).at(rows).size(noise[rows]).shape == (2,)

@@ -1,0 +1,71 @@
+"""What holds for every attack that is made of others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import Any, Self
+
+from project.attacks.core.attack import Attack
+from project.core.errors import InputError
+from project.core.samples import Samples
+
+
+class Combination(Attack):
+    """An attack made of others, which its fields hold: they have the aim, the seed, the budgets."""
+
+    @property
+    def members(self) -> tuple[Attack, ...]:
+        """The attacks that it is made of, in the order of its fields."""
+        held = [getattr(self, field.name) for field in fields(self)]  # type: ignore[arg-type]
+        return tuple(attack for value in held for attack in _attacks_in(value))
+
+    @property
+    def targeted(self) -> bool:  # type: ignore[override]
+        """Whether its attacks want the target."""
+        return self.members[0].targeted
+
+    @property
+    def seed(self) -> int:  # type: ignore[override]
+        """The key of the first attack's draws."""
+        return self.members[0].seed
+
+    def attach(self, samples: Samples) -> None:
+        """Let all attacks know the data set."""
+        for attack in self.members:
+            attack.attach(samples)
+
+    def reseeded(self, seed: int) -> Self:
+        """Return it with attacks of other draws."""
+        return self._with_each(lambda attack: attack.reseeded(seed))
+
+    def scaled(self, factor: float) -> Self:
+        """Return it with attacks of ``factor`` times their budgets."""
+        return self._with_each(lambda attack: attack.scaled(factor))
+
+    def _with_each(self, change: Callable[[Attack], Attack]) -> Self:
+        """Return it with each attack changed."""
+        changed: dict[str, Any] = {}
+        for field in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if isinstance(value, Attack):
+                changed[field.name] = change(value)
+            elif _attacks_in(value):
+                changed[field.name] = [change(attack) for attack in value]
+        return self._replaced(**changed)
+
+
+def require_several(attack: Attack, members: Sequence[Attack]) -> None:
+    """Refuse fewer attacks than two, and attacks that want different things."""
+    if len(members) < 2:
+        raise InputError(f"{attack.name} needs at least two attacks, got {len(members)}.")
+    if len({member.targeted for member in members}) > 1:
+        raise InputError(f"{attack.name} needs attacks that are all targeted or all untargeted.")
+
+
+def _attacks_in(value: Any) -> list[Attack]:
+    if isinstance(value, Attack):
+        return [value]
+    if isinstance(value, list | tuple):
+        return [one for one in value if isinstance(one, Attack)]
+    return []

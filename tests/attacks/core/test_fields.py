@@ -1,0 +1,204 @@
+"""An attack is its fields: in their order, frozen, told by repr, and in nothing contradicted."""
+
+import inspect
+from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
+
+import pytest
+import torch
+
+import project.attacks
+import project.saliency
+import project.threat_models
+from project.attacks import (
+    FGSM,
+    MIFGSM,
+    PGD,
+    Aimed,
+    AutoAttack,
+    Cascade,
+    FixedClass,
+    Momentum,
+    Refined,
+    StAdv,
+    TranSegPGD,
+)
+from project.core.errors import InputError
+from project.core.identity import describe, digest
+from project.threat_models import Linf, Masked
+from tests.attacks.test_contract import ROWS
+from tests.models import CurvedClassifier, eight_bit_images, predicted
+
+POSITIONS = {
+    "Admix": "partners weight pool",
+    "AdvDrop": "q_size steps step_size q_min preset targeted seed",
+    "Aimed": "attack aim",
+    "ALMAProx": "share steps step_size step_decay targeted seed",
+    "APGD": "eps steps norm objective rho phases random_start rules transforms targeted seed",
+    "AutoAttack": "eps norm version steps classes queries seed",
+    "BalancedCrossEntropy": "class_weights",
+    "BestOf": "attacks distance",
+    "Cascade": "attacks",
+    "ChromaShift": "max_shift preset steps step_size smoothness early_stop targeted seed",
+    "CosPGD": (
+        "eps step_size steps step_schedule random_start norm rules transforms targeted "
+        "seed early_stop"
+    ),
+    "DAG": "share step_size steps targeted seed",
+    "Diversity": "probability scale",
+    "DLRTowards": "rank",
+    "FAB": "eps steps norm classes seed",
+    "FeatureSimilarity": "layer threshold",
+    "FGSM": "eps norm targeted seed",
+    "FixedClass": "number",
+    "FSPGD": (
+        "eps step_size steps layer threshold step_schedule random_start norm rules transforms seed"
+    ),
+    "GradientAttack": (
+        "threat_model objective step_size steps step_schedule rules transforms "
+        "random_start targeted seed early_stop"
+    ),
+    "MIFGSM": "eps step_size steps decay norm targeted seed early_stop",
+    "Momentum": "decay",
+    "Nesterov": "decay",
+    "PGD": (
+        "eps step_size steps step_schedule random_start norm objective rules transforms "
+        "targeted seed early_stop"
+    ),
+    "Refined": "attack steps rate distance",
+    "ScaleInvariant": "copies",
+    "SEA": "eps steps norm objectives random_start targeted seed",
+    "SegPGD": (
+        "eps step_size steps step_schedule random_start norm rules transforms targeted "
+        "seed early_stop"
+    ),
+    "Spectrum": "copies sigma spread",
+    "Square": "eps queries norm area targeted seed",
+    "SSTA": (
+        "saliency profile steps step_size smoothness edge early_stop min_area objective "
+        "targeted seed"
+    ),
+    "StAdv": "smoothness preset solver steps step_size early_stop targeted seed",
+    "TargetedAPGD": "eps steps norm classes seed",
+    "TargetMaps": "root",
+    "TranSegPGD": (
+        "eps step_size steps gamma beta stage_switch step_schedule hard_weight divergence "
+        "random_start norm rules transforms targeted seed early_stop preset"
+    ),
+    "TranslationInvariant": "kernel_size reach",
+    "TwoStage": "gamma beta stage_switch hard_weight divergence",
+    "Universal": "checkpoint eps",
+    "Variance": "samples radius",
+    "FrequencyTuned": "sigma",
+    "GradCAM": "layer",
+    "MaskFiles": "root",
+    "SpectralResidual": "size sigma",
+    "TRACER": "variant checkpoint input_size",
+    "VictimGradient": "sigma",
+    "ChromaFlow": "bound",
+    "Flow": "bound",
+    "L2": "eps",
+    "Linf": "eps",
+    "Masked": "inner mask",
+}
+"""What positional arguments have meant since the first release."""
+
+every_attack = pytest.mark.parametrize("name", ROWS)
+
+
+def public(name: str) -> type:
+    rooms = (project.attacks, project.saliency, project.threat_models)
+    return next(getattr(room, name) for room in rooms if hasattr(room, name))
+
+
+@pytest.mark.parametrize("name", POSITIONS)
+def test_positional_arguments_keep_their_order(name: str):
+    parameters = inspect.signature(public(name)).parameters.values()
+    assert [one.name for one in parameters] == POSITIONS[name].split(" ")
+    assert {one.kind for one in parameters} == {inspect.Parameter.POSITIONAL_OR_KEYWORD}
+
+
+@every_attack
+def test_no_field_can_be_set(name: str):
+    attack = ROWS[name].attack
+    assert is_dataclass(attack)
+    for field in fields(attack):
+        with pytest.raises(FrozenInstanceError):
+            setattr(attack, field.name, getattr(attack, field.name))
+
+
+@every_attack
+def test_repr_tells_every_setting(name: str):
+    attack = ROWS[name].attack
+    told = repr(attack)
+    assert told.startswith(f"{type(attack).__name__}(")
+    for field in fields(attack):
+        assert f"{field.name}={getattr(attack, field.name)!r}" in told
+    assert " object at 0x" not in told
+
+
+def test_repr_of_pgd_makes_it_again():
+    attack = PGD(0.1, steps=3, rules=[Momentum(0.5)])
+    assert eval(repr(attack), vars(project.attacks)) == attack
+    assert repr(Momentum()) == "Momentum(decay=1.0)"
+
+
+def test_scaled_attack_says_what_it_does():
+    victim, images = CurvedClassifier(), eight_bit_images(2)
+    half = FGSM(8 / 255).scaled(0.5)
+    assert half == FGSM(4 / 255)
+    assert digest(describe(half)) != digest(describe(FGSM(8 / 255)))
+    change = half(victim, images, predicted(victim, images)) - images
+    assert change.abs().max() == pytest.approx(4 / 255, abs=1e-6)
+
+
+def test_scaling_takes_the_steps_along_and_leaves_what_follows_from_the_budget():
+    assert PGD(0.1, 0.02, 7).scaled(0.5) == PGD(0.05, 0.01, 7)
+    assert MIFGSM(0.1, steps=5).scaled(0.5) == MIFGSM(0.05, steps=5)
+    assert MIFGSM(0.1).scaled(0.5).built().step_size == pytest.approx(0.005)
+    assert AutoAttack(0.1).scaled(0.5).cascade.attacks[3].eps == 0.05
+    both = Cascade([FGSM(0.1), PGD(0.2, 0.02)]).scaled(0.5)
+    assert both == Cascade([FGSM(0.05), PGD(0.1, 0.01)])
+    aimed = Aimed(PGD(0.1, 0.02, targeted=True), FixedClass(1)).scaled(0.5)
+    assert aimed.attack == PGD(0.05, 0.01, targeted=True)
+
+
+@pytest.mark.parametrize("attack", [StAdv(), Refined(PGD())])
+def test_what_has_no_budget_cannot_be_scaled(attack):
+    with pytest.raises(InputError, match="has no budget that can be scaled"):
+        attack.scaled(0.5)
+
+
+def test_other_draws_are_those_of_all_attacks_inside():
+    both = Refined(Cascade([FGSM(seed=1), PGD(seed=2)])).reseeded(9)
+    assert [attack.seed for attack in both.attack.attacks] == [9, 9]
+    assert both.seed == 9
+    assert PGD(seed=1).reseeded(9) == PGD(seed=9)
+
+
+def test_a_changed_field_changes_what_runs_and_what_it_is_called():
+    attack = TranSegPGD(gamma=0.1)
+    other = replace(attack, gamma=0.9)
+    assert other.built().objective.gamma == 0.9
+    assert describe(other)["gamma"] == 0.9
+    assert digest(describe(other)) != digest(describe(attack))
+
+
+def test_classes_with_constructors_of_the_users_own_are_reseeded_too():
+    class Mine(project.attacks.Attack):
+        targeted = False
+
+        def __init__(self, seed: int) -> None:
+            self.seed = seed
+
+        def perturb(self, victim, images, target, index):
+            raise NotImplementedError
+
+    attack = Mine(1)
+    assert attack.reseeded(2).seed == 2
+    assert attack.seed == 1
+
+
+def test_masks_are_compared_by_identity_and_others_by_value():
+    assert Linf(0.1) == Linf(0.1) != Linf(0.2)
+    mask = torch.ones(1, 1, 2, 2)
+    assert Masked(Linf(0.1), mask) != Masked(Linf(0.1), mask)
