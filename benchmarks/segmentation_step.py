@@ -21,7 +21,8 @@ import torch
 from timing import Work, interleaved, spread
 from torch import Tensor, nn
 
-from project.attacks import PGD, CosPGD, GradientAttack, SegPGD, TranSegPGD
+from project.attacks import PGD, CosPGD, SegPGD, TranSegPGD
+from project.attacks.gradient.attack import GradientRecipe
 from project.attacks.gradient.objectives import (
     BalancedCrossEntropy,
     JensenShannon,
@@ -30,7 +31,7 @@ from project.attacks.gradient.objectives import (
 from project.core.randomness import Draws
 from project.victims import SmpVictim
 
-CONTESTANTS: dict[str, GradientAttack] = {
+CONTESTANTS: dict[str, GradientRecipe] = {
     "PGD": PGD(),  # against itself: how far a ratio of 1 is off on this machine
     "SegPGD": SegPGD(),
     "CosPGD": CosPGD(),
@@ -42,12 +43,13 @@ CONTESTANTS: dict[str, GradientAttack] = {
 }
 
 
-def step_of(attack: GradientAttack, victim: nn.Module, images: Tensor, target: Tensor) -> Work:
+def step_of(attack: GradientRecipe, victim: nn.Module, images: Tensor, target: Tensor) -> Work:
     """Return what runs the second step of an attack; the first is run here and now."""
-    landscape = attack.landscape(victim, images, target, Draws(torch.arange(len(images)), 0))
+    draws = Draws(torch.arange(len(images)), 0)
+    landscape = attack.built().landscape(victim, images, target, draws)
     perturbation = torch.full_like(images, 1 / 255)
-    landscape.slope(perturbation, 1)
-    return lambda: landscape.slope(perturbation, 2)
+    landscape.value_and_gradient(perturbation, 1)
+    return lambda: landscape.value_and_gradient(perturbation, 2)
 
 
 def saved_bytes(work: Work) -> int:

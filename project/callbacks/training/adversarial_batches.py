@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from project.attacks import Attack
 from project.attacks.core.attack import frozen
+from project.attacks.core.best_so_far import BestSoFar
 from project.attacks.core.query import fooled_share, query
 from project.callbacks.training.curriculum import Curriculum
 from project.callbacks.training.moved_samples import MovedSamples
@@ -195,10 +196,11 @@ def worst_of(candidates: list[Tensor], victim: nn.Module, target: Tensor, harm: 
     """
     if len(candidates) == 1:
         return candidates[0]
+    best = BestSoFar(candidates[0], candidates[0].new_zeros(len(target)))
     with torch.no_grad(), frozen(victim):
-        harms = torch.stack([harm(query(victim, images, target), target) for images in candidates])
-    rows = torch.arange(len(target), device=harms.device)
-    return torch.stack(candidates)[harms.argmax(0), rows]
+        for images in candidates:
+            best.offer(images, harm(query(victim, images, target), target))
+    return best.found
 
 
 def all_of(candidates: list[Tensor], batch: Batch) -> Batch:
