@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from project.attacks.flow.solvers.solver import Solver
-from project.attacks.gradient.objectives.step import Memory
+from project.attacks.gradient.objectives.objective import Memory
 from project.core.per_image import PerImage
 
 

@@ -15,7 +15,7 @@ from project.attacks.core.query import fooled_share, query
 from project.attacks.flow.active_set import ActiveSet
 from project.attacks.flow.solvers.solver import Solver
 from project.attacks.gradient.objectives import Objective
-from project.attacks.gradient.objectives.step import Step, clean_answer
+from project.attacks.gradient.objectives.objective import Step, clean_answer
 from project.core.errors import InputError
 from project.core.losses import margin, mean_over_valid
 from project.core.per_image import per_image

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
@@ -177,21 +178,25 @@ class GradientRecipe(Attack):
         return GradientAttack(**same | {"threat_model": ball, "objective": objective} | different)
 
     def __post_init__(self) -> None:
-        self.built()  # refuses what cannot be meant, before anything is attacked
+        _ = self._attack  # refuses what cannot be meant, before anything is attacked
+
+    @cached_property
+    def _attack(self) -> GradientAttack:
+        return self.built()  # once: the fields it is derived from cannot change
 
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
     ) -> Perturbed:
         """Run all steps, with draws of its own name; see :class:`~project.attacks.Attack`."""
-        return self.built().climb(victim, images, target, Draws(index, self.seed, self.name))
+        return self._attack.climb(victim, images, target, Draws(index, self.seed, self.name))
 
     def derived(self) -> Any:
         """Return what the fields lead to; see :class:`~project.attacks.Attack`."""
-        return self.built()
+        return self._attack
 
     def attach(self, samples: Samples) -> None:
         """Let the transforms look samples up."""
-        self.built().attach(samples)
+        self._attack.attach(samples)
 
 
 def _ball(threat_model: ThreatModel) -> Traits:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from project.attacks.core.query import Answer, ask
 from project.attacks.gradient.objectives import Objective
-from project.attacks.gradient.objectives.step import Memory, Step
+from project.attacks.gradient.objectives.objective import Memory, Step
 from project.attacks.gradient.transforms import InputTransform, View, all_views
 from project.core.losses import VOID, valid_elements
 from project.core.per_image import PerImage

@@ -21,7 +21,7 @@ from project.attacks import (
     TargetedAPGD,
 )
 from project.attacks.core.attack import Perturbed
-from project.attacks.gradient.objectives.step import Step
+from project.attacks.gradient.objectives.objective import Step
 from project.core.errors import InputError
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from project.attacks.gradient.objectives import TwoStage
-from project.attacks.gradient.objectives.step import Step
+from project.attacks.gradient.objectives.objective import Step
 from project.attacks.gradient.schedules import step_factor
 from project.core.randomness import Draws
 

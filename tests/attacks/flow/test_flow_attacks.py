@@ -17,7 +17,7 @@ from project.attacks import (
 from project.attacks.flow.active_set import ActiveSet
 from project.attacks.flow.solvers.lbfgs import LBFGS
 from project.attacks.flow.ssta import PROFILES, lifted, softened
-from project.attacks.gradient.objectives.step import Step
+from project.attacks.gradient.objectives.objective import Step
 from project.images.warping import smoothness, warp
 from project.metrics.flows import flow_facts
 from project.saliency.provider import Saliency

@@ -19,7 +19,7 @@ from project.attacks.gradient.objectives import (
     Objective,
     TwoStage,
 )
-from project.attacks.gradient.objectives.step import Step
+from project.attacks.gradient.objectives.objective import Step
 
 K, H, W = 3, 3, 4
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from project.attacks.gradient.objectives import JensenShannon
-from project.attacks.gradient.objectives.step import Step
+from project.attacks.gradient.objectives.objective import Step
 
 
 def make_step(logits: Tensor, target: Tensor, targeted: bool = False) -> Step:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from project.attacks.gradient.objectives import FeatureSimilarity
-from project.attacks.gradient.objectives.step import Step
+from project.attacks.gradient.objectives.objective import Step
 
 
 @pytest.fixture

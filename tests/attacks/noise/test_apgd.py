@@ -18,7 +18,7 @@ from project.attacks import (
     Momentum,
     TwoStage,
 )
-from project.attacks.gradient.objectives.step import Step
+from project.attacks.gradient.objectives.objective import Step
 from project.attacks.noise.apgd import StepSizes, checkpoints
 from project.core.errors import InputError
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from project.attacks import PGD, CosPGD
 from project.attacks.gradient.objectives import CosineWeighted
-from project.attacks.gradient.objectives.step import Step
+from project.attacks.gradient.objectives.objective import Step
 from tests.models import CLASSES, CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 
 EPS, ALPHA = 8 / 255, 2 / 255

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from project.attacks import PGD, KullbackLeibler
-from project.attacks.gradient.objectives.step import Step
+from project.attacks.gradient.objectives.objective import Step
 from project.core.losses import differentiable_kl, kl_divergence
 from project.training.robust import MART, TRADES, AdversarialLoss, RobustLoss
 from project.training.robust.mart import boosted_cross_entropy

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from project.attacks.gradient.objectives.objective import Objective, weighted_split
-from project.attacks.gradient.objectives.step import Step
+from project.attacks.gradient.objectives.objective import Objective, Step, weighted_split
 from project.core.errors import InputError
 from project.core.losses import mean_over_valid
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from project.attacks.gradient.objectives.objective import Objective
-from project.attacks.gradient.objectives.step import Step
+from project.attacks.gradient.objectives.objective import Objective, Step
 from project.core.errors import InputError
 from project.core.losses import differentiable_kl, mean_over_valid
 

@@ -8,7 +8,7 @@ from functools import partial
 from torch import Tensor
 
 from project.attacks.gradient.landscape import Landscape
-from project.attacks.gradient.objectives.step import Memory
+from project.attacks.gradient.objectives.objective import Memory
 from project.attacks.gradient.rules.rule import GradientRule, StepContext
 from project.core.per_image import PerImage
 

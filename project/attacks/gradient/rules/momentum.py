@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from project.attacks.gradient.objectives.step import Memory
+from project.attacks.gradient.objectives.objective import Memory
 from project.attacks.gradient.rules.rule import GradientRule, StepContext
 
 

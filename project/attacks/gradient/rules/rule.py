@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from project.attacks.gradient.objectives.step import Memory
+from project.attacks.gradient.objectives.objective import Memory
 from project.core.randomness import Draws
 from project.threat_models import ThreatModel
 

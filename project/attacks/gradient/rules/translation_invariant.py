@@ -6,7 +6,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from project.attacks.gradient.objectives.step import Memory
+from project.attacks.gradient.objectives.objective import Memory
 from project.attacks.gradient.rules.rule import GradientRule, StepContext
 from project.core.errors import InputError
 from project.images.separable import along_axes
