@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from project.core.errors import InputError
+from project.core.choices import choose
 from project.data.augmentation import Augmentation
 from project.data.datamodule import AttackDataModule
 from project.data.decoding import Pixels
@@ -43,10 +43,8 @@ class ShapeSet(SampleSet):
         frame: Frame,
         limit: int | None = None,
     ) -> None:
-        if split not in _SPLITS:
-            raise InputError(f"split must be one of {_SPLITS}, got {split!r}.")
         self.task = task
-        self.split = split
+        self.split = choose("split", _SPLITS, split)
         self.count = count
         self.size = size
         self.seed = seed

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from project.core.choices import choose
 from project.core.errors import InputError
 
 BatchNorm = Literal["both", "clean", "adversarial", "dual"]
@@ -124,10 +125,7 @@ def make_policy(name: BatchNorm, victim: nn.Module) -> BatchNormPolicy:
     Raises:
         ValueError: if there is no such policy, or the victim cannot have it.
     """
-    if name not in get_args(BatchNorm):
-        raise InputError(
-            f"batch_norm must be one of {', '.join(get_args(BatchNorm))}, got {name!r}."
-        )
+    choose("batch_norm", get_args(BatchNorm), name)
     if name == "dual":
         return DualBatchNorm(victim)
     if name == "both":

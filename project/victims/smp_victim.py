@@ -8,6 +8,7 @@ from typing import Any
 import segmentation_models_pytorch as smp
 import timm
 
+from project.core.choices import choose
 from project.core.errors import InputError
 from project.victims.networks import build, finish, require_one_origin, timm_names
 from project.victims.segmentation import SegmentationVictim
@@ -102,9 +103,7 @@ def _architecture(name: str) -> Any:
         for kind in vars(smp).values()
         if isinstance(kind, type) and issubclass(kind, smp.base.SegmentationModel)
     }
-    if name not in known:
-        raise InputError(f"architecture must be one of {', '.join(sorted(known))}, got {name!r}.")
-    return known[name]
+    return choose("architecture", dict(sorted(known.items())), name)
 
 
 def _encoders() -> list[str]:

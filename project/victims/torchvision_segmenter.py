@@ -8,7 +8,7 @@ from typing import Any
 import torchvision
 from torch import Tensor
 
-from project.core.errors import InputError
+from project.core.choices import choose
 from project.victims.networks import build, finish, require_one_origin
 from project.victims.segmentation import SegmentationVictim
 from project.victims.victim import Channels
@@ -90,9 +90,7 @@ class TorchvisionSegmenter(SegmentationVictim):
 
 def _published(architecture: str) -> Any:
     known = torchvision.models.list_models(module=torchvision.models.segmentation)
-    if architecture not in known:
-        raise InputError(f"architecture must be one of {', '.join(known)}, got {architecture!r}.")
-    return torchvision.models.get_model_weights(architecture)
+    return torchvision.models.get_model_weights(choose("architecture", known, architecture))
 
 
 def _has_auxiliary_head(checkpoint: str | Path | None) -> bool:

@@ -17,6 +17,7 @@ from project.attacks.core.query import fooled_share, query
 from project.callbacks.training.curriculum import Curriculum
 from project.callbacks.training.moved_samples import MovedSamples
 from project.callbacks.training.training_scene import training_scene
+from project.core.choices import choose
 from project.core.errors import InputError
 from project.core.losses import cross_entropy, mean_over_valid, valid_elements
 from project.core.randomness import Draws, derived_seed
@@ -58,15 +59,11 @@ class AdversarialBatches(L.Callback):
     ) -> None:
         if not attacks or validation == {}:
             raise InputError("training on adversarial images needs at least one attack, got none.")
-        if combine not in get_args(Combine):
-            raise InputError(
-                f"combine must be one of {', '.join(get_args(Combine))}, got {combine!r}."
-            )
         _refuse_targeted(attacks)
         _refuse_targeted(validation or {})
         self.attacks = attacks
         self.validation = validation
-        self.combine: Combine = combine
+        self.combine: Combine = choose("combine", get_args(Combine), combine)
         self.curriculum = curriculum
         self._judges = list(deepcopy(validation or attacks).values())  # they know other samples
 

@@ -13,6 +13,7 @@ from project.attacks import Attack
 from project.callbacks.training.adversarial_batches import AdversarialBatches
 from project.callbacks.training.held_out import HeldOut
 from project.callbacks.training.training_scene import training_scene
+from project.core.choices import choose
 from project.core.errors import InputError
 from project.data.loader import Batch
 from project.training import VictimTraining
@@ -162,10 +163,7 @@ class OverfittingProbe(L.Callback):
 
 
 def _check_consequence(on_collapse: str, fallback: dict[str, Attack] | None) -> None:
-    if on_collapse not in get_args(OnCollapse):
-        raise InputError(
-            f"on_collapse must be one of {', '.join(get_args(OnCollapse))}, got {on_collapse!r}."
-        )
+    choose("on_collapse", get_args(OnCollapse), on_collapse)
     if (on_collapse == "fall_back") != bool(fallback):
         raise InputError(
             "on_collapse 'fall_back' needs attacks to fall back to, and nothing else does; got "

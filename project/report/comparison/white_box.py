@@ -17,6 +17,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from project.core.choices import choose
 from project.report.comparison.published import method
 from project.report.run import Row, Run
 
@@ -77,9 +78,7 @@ class WhiteBox:
         attacks = self.tabled()
         if named is None:
             return next((a for a in attacks if self.methods[a] == "ssta"), attacks[0])
-        if named not in attacks:
-            raise ValueError(f"the reference must be one of {', '.join(attacks)}, got {named!r}.")
-        return named
+        return choose("the reference", attacks, named)
 
 
 def white_box(run: Run) -> WhiteBox | None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from project.core.choices import choose
 from project.report.masking.attack_outcome import Traits, traits_of
 from project.report.run import Run
 from project.statistics.bootstrap import Floats
@@ -67,11 +68,7 @@ class TransferData:
         """
         if named is None:
             return next(filter(self._is_transegpgd, self.attacks), self.attacks[-1])
-        if named not in self.attacks:
-            raise ValueError(
-                f"the reference must be one of {', '.join(self.attacks)}, got {named!r}."
-            )
-        return named
+        return choose("the reference", self.attacks, named)
 
     def _is_transegpgd(self, attack: str) -> bool:
         """Tell by the attack's class; by its name in runs of before the class was kept."""
