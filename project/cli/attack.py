@@ -19,6 +19,7 @@ from project.callbacks.common import callbacks_of
 from project.cli.base import MirageCLI
 from project.data import AttackDataModule
 from project.evaluation import TransferEvaluation
+from project.storage import layout
 from project.storage.files import replace_file
 
 _ROOT = Path(__file__).parents[2]
@@ -45,7 +46,7 @@ class SaveRunConfig(SaveConfigCallback):
         folders = [Path(found.folder) for found in callbacks_of(trainer, RunFolder)]
         content = self.parser.dump(self.config, skip_check=True).encode()
         for folder in folders:
-            replace_file(folder / "config.yaml", content)
+            replace_file(folder / layout.CONFIG, content)
         for logger in trainer.loggers:
             logger.log_hyperparams(self.config.as_dict())
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from project.core.errors import plain_errors
 from project.explain import FinishedRun, made_again, story
+from project.storage import layout
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("run", type=Path, help="the folder of a run of attack.py")
-    parser.add_argument("index", type=int, help="the sample's id, as in rows.parquet")
+    parser.add_argument("index", type=int, help=f"the sample's id, as in {layout.ROWS}")
     parser.add_argument("--attack", help="by default the run's first")
     parser.add_argument("--source", help="whom it attacked; by default the run's first")
     parser.add_argument(

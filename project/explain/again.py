@@ -22,6 +22,7 @@ from project.data import SampleSet
 from project.evaluation import Pass, TransferEvaluation
 from project.explain.difference import Difference
 from project.explain.finished import FinishedRun
+from project.storage import layout
 from project.storage.store import Store, StoredSample
 
 
@@ -72,7 +73,7 @@ def made_again(
         FileNotFoundError: if any of them is no longer where it was.
     """
     with TemporaryDirectory() as scratch:
-        config = Path(scratch) / "config.yaml"
+        config = Path(scratch) / layout.CONFIG
         config.write_text(yaml.safe_dump(_of_one_pass(run.config, step)))
         cli = experiment(["--config", str(config), *arguments], _SingleCLI)
         whole = run.batch(index, cli.datamodule.batch_size)
@@ -165,14 +166,15 @@ def _stored(store: Store, index: int) -> StoredSample:
     if found is None:
         raise InputError(
             f"the run's adversarial images must be in its store, but {store.folder} holds no "
-            f"readable one of sample {index}: {_reason(store)}. Run the command of run.json again."
+            f"readable one of sample {index}: {_reason(store)}. Run the command of "
+            f"{layout.FACTS} again."
         )
     return found[0]
 
 
 def _reason(store: Store) -> str:
     """Tell why a store lacks images: it is gone, or what its key follows from is another now."""
-    for manifest in sorted(store.root.glob("*/manifest.json")):
+    for manifest in sorted(store.root.glob(f"*/{layout.MANIFEST}")):
         then = json.loads(manifest.read_text())
         if then["label"] == store.label and then["description"] != store.description:
             changed = [

@@ -14,12 +14,13 @@ import yaml
 
 from project.core.errors import InputError
 from project.evaluation import Pass
+from project.storage import layout
 from project.storage.rows import read_rows
 
 _FILES = {
-    "config.yaml": "what was attacked, on whom and how",
-    "run.json": "the run's versions and weights",
-    "rows.parquet": "what came of each image",
+    layout.CONFIG: "what was attacked, on whom and how",
+    layout.FACTS: "the run's versions and weights",
+    layout.ROWS: "what came of each image",
 }
 
 
@@ -54,9 +55,9 @@ class FinishedRun:
                 )
         return cls(
             folder,
-            yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")),
-            json.loads((folder / "run.json").read_text(encoding="utf-8")),
-            read_rows(folder / "rows.parquet"),
+            yaml.safe_load((folder / layout.CONFIG).read_text(encoding="utf-8")),
+            json.loads((folder / layout.FACTS).read_text(encoding="utf-8")),
+            read_rows(folder / layout.ROWS),
         )
 
     def chosen(self, attack: str | None, source: str | None) -> Pass:
@@ -92,7 +93,7 @@ class FinishedRun:
             raise InputError(
                 f"INDEX must be one of the run's {len(self.indices)} samples, got {index}. "
                 f"Their ids are {_listed(self.indices)}; the column index of "
-                f"{self.folder / 'rows.parquet'} has all."
+                f"{self.folder / layout.ROWS} has all."
             )
         wanted = {"attack": step.attack, "source": step.source, "index": index}
         kept = pa.scalar(True)

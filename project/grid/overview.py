@@ -11,10 +11,11 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from project.grid.planning import PlannedRun
 from project.report.templates import embedded, environment
+from project.storage import layout
 from project.storage.files import replace_file
 from project.storage.rows import Measure, read_measures
 
-_PAGE = Path(__file__).parent / "index.html"
+_PAGE = Path(__file__).with_name(layout.OVERVIEW_PAGE)
 
 
 @rank_zero_only
@@ -31,18 +32,18 @@ def write_overview(
     """
     found = {run.name: _measures(run) for run in runs if run.name not in failures}
     states = {run.name: _state(found.get(run.name, []), failures.get(run.name)) for run in runs}
-    replace_file(folder / "overview.csv", _table(found).encode())
+    replace_file(folder / layout.OVERVIEW, _table(found).encode())
     page = environment().from_string(_PAGE.read_text(encoding="utf-8"))
     told = page.render(title=title, states=states, found=found, **embedded(["report.css"], []))
-    replace_file(folder / "index.html", told.encode())
+    replace_file(folder / layout.OVERVIEW_PAGE, told.encode())
     print()
     for run in runs:
         print(f"{run.name}: {states[run.name]}")
-    print(f"overview: {folder / 'index.html'}")
+    print(f"overview: {folder / layout.OVERVIEW_PAGE}")
 
 
 def _measures(run: PlannedRun) -> list[Measure]:
-    path = run.folder / "metrics.csv"
+    path = run.folder / layout.MEASURES
     return read_measures(path) if path.is_file() else []
 
 

@@ -16,6 +16,7 @@ from matplotlib.patches import Rectangle
 
 from project.report.figures import CHARACTER, QUIET, STYLE, picture
 from project.report.run import Run
+from project.storage import layout
 from project.storage.files import replace_file
 from project.storage.rows import Measure
 
@@ -90,8 +91,8 @@ def heat_map(run: Run) -> Figure | None:
 def write_heat_map(figure: Figure, folder: Path) -> bytes:
     """Write transfer.svg and transfer.png, and return the former."""
     drawn = picture(figure, "svg")
-    replace_file(folder / "transfer.svg", drawn)
-    replace_file(folder / "transfer.png", picture(figure, "png"))
+    replace_file(folder / layout.HEAT_MAP, drawn)
+    replace_file(folder / layout.HEAT_MAP_PNG, picture(figure, "png"))
     return drawn
 
 

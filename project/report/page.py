@@ -19,6 +19,7 @@ from project.report.segmentation import TransferSection, transfer_section
 from project.report.templates import TOLD, data_uri, embedded, environment, image_uri
 from project.report.traces import attack_traces, axes
 from project.report.visibility import both_rates, set_distances, visibility
+from project.storage import layout
 from project.storage.files import replace_file
 
 
@@ -55,7 +56,7 @@ def build_report(run: Path, reference: str | None = None) -> Path:
     for section in (comparison, transfer, masking):
         if section:
             section.write(run, finished.facts.get("command"))
-    path = run / "report.html"
+    path = run / layout.REPORT
     page = _render(finished, templates, comparison, transfer, masking)
     replace_file(path, page.encode())
     return path

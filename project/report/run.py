@@ -13,6 +13,7 @@ import pyarrow as pa
 from project.report.gallery import Sample, samples
 from project.statistics.miou import COLUMNS as COUNTS
 from project.statistics.miou import Cell, Key, cells
+from project.storage import layout
 from project.storage.rows import COLUMNS, Measure, read_measures, read_rows
 from project.storage.traces import Trace, read_traces
 
@@ -48,20 +49,21 @@ class Run:
         Raises:
             FileNotFoundError: if a file that every run has is missing.
         """
-        for name in ("rows.parquet", "metrics.csv", "run.json"):
+        for name in (layout.ROWS, layout.MEASURES, layout.FACTS):
             if not (folder / name).is_file():
                 raise FileNotFoundError(
-                    f"a finished run holds rows.parquet, metrics.csv and run.json; {folder} has no "
-                    f"{name}. Give the folder that attack.py named, or let attack.py finish."
+                    f"a finished run holds {layout.ROWS}, {layout.MEASURES} and {layout.FACTS}; "
+                    f"{folder} has no {name}. Give the folder that attack.py named, or let "
+                    "attack.py finish."
                 )
-        table, steps = read_rows(folder / "rows.parquet"), folder / "traces.parquet"
+        table, steps = read_rows(folder / layout.ROWS), folder / layout.TRACES
         return cls(
             folder=folder,
-            facts=json.loads((folder / "run.json").read_text(encoding="utf-8")),
+            facts=json.loads((folder / layout.FACTS).read_text(encoding="utf-8")),
             rows=table.select(
                 [name for name in table.column_names if name not in COUNTS]
             ).to_pylist(),
-            measures=read_measures(folder / "metrics.csv"),
+            measures=read_measures(folder / layout.MEASURES),
             gallery=samples(folder),
             cells=_cells(table),
             traces=read_traces(steps) if steps.is_file() else [],

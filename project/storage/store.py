@@ -30,6 +30,7 @@ from PIL import Image, PngImagePlugin
 
 from project.core.errors import InputError
 from project.core.identity import digest
+from project.storage import layout
 from project.storage.files import remove_abandoned, replace_file
 
 _FORMAT = 1
@@ -89,7 +90,7 @@ class Store:
 
     def image_path(self, index: int) -> Path:
         """Return where a sample's image lies once it is there."""
-        return self.folder / f"{index:08d}.png"
+        return self.folder / f"{layout.sample_name(index)}.png"
 
     def load(
         self, indices: list[int], origins: Sequence[str] | None = None
@@ -138,12 +139,12 @@ class Store:
             list(writers.map(lambda one: self._write(*one), each))  # raises what a writer raises
 
     def _check_manifest(self) -> None:
-        path = self.folder / "manifest.json"
+        path = self.folder / layout.MANIFEST
         if not path.exists():
             if self.folder.exists() and any(self.folder.glob("*.png")):
                 raise StoreError(
-                    f"{self.folder} holds images but no manifest.json, so it cannot be told which "
-                    "experiment they are from. Move it away, or choose another store."
+                    f"{self.folder} holds images but no {layout.MANIFEST}, so it cannot be told "
+                    "which experiment they are from. Move it away, or choose another store."
                 )
             return
         try:
@@ -160,7 +161,7 @@ class Store:
         return {"format": _FORMAT, "label": self.label, "description": self.description}
 
     def _write_manifest(self) -> None:
-        path = self.folder / "manifest.json"
+        path = self.folder / layout.MANIFEST
         if not path.exists():
             replace_file(path, json.dumps(self._manifest(), indent=1, sort_keys=True).encode())
 

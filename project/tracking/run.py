@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import Logger
 
 from project.report.masking import Finding, flagged_sentences, read_findings
 from project.report.run import Run
+from project.storage import layout
 from project.storage.rows import Measure
 from project.tracking.alerts import warn_of_masking
 from project.tracking.contact_sheets import contact_sheets
@@ -18,13 +19,8 @@ from project.tracking.experiments import experiments, log_files
 from project.tracking.gallery import gallery_table
 from project.tracking.never_fatal import harmless
 
-_FILES = (
-    *("rows.parquet", "metrics.csv", "run.json", "config.yaml", "report.html"),
-    *("traces.parquet", "comparison.csv", "comparison.md", "pareto.svg"),
-    *("transfer.csv", "transfer.md", "transfer.svg", "transfer.png"),
-    *("masking.csv", "masking.md"),
-)
-_SET = ("adversarial.json",)
+_FILES = (layout.CONFIG, *layout.RECORDS, *layout.SUMMARIES)
+_SET = (layout.ADVERSARIAL_SET,)
 
 
 @harmless()
@@ -59,7 +55,7 @@ def _tables(run: Run) -> dict[str, Any]:
 
 def _heat_map(folder: Path) -> dict[str, wandb.Image]:
     """Return the picture of the transfer matrices, where the report has drawn one."""
-    path = folder / "transfer.png"
+    path = folder / layout.HEAT_MAP_PNG
     return {"transfer_heat_map": wandb.Image(str(path))} if path.is_file() else {}
 
 

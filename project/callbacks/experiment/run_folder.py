@@ -22,6 +22,7 @@ from project.report import build_report
 from project.report.gallery import Attacked, GalleryKeeper
 from project.report.masking import flagged_sentences
 from project.report.pictures import Bytes
+from project.storage import layout
 from project.storage.files import replace_file
 from project.storage.rows import remove_path, write_measures, write_rows
 from project.storage.store import StoredSample
@@ -29,12 +30,7 @@ from project.storage.traces import write_traces
 from project.tracking import refuse_victims, track_run
 from project.victims.check import VictimCheckError
 
-_RESULTS = (
-    *("rows.parquet", "metrics.csv", "run.json", "traces.parquet", "report.html", "gallery"),
-    *("comparison.csv", "comparison.md", "pareto.svg"),
-    *("transfer.csv", "transfer.md", "transfer.svg", "transfer.png"),
-    *("masking.csv", "masking.md", "adversarial.json"),
-)
+_RESULTS = (*layout.RECORDS, *layout.SUMMARIES, layout.GALLERY, layout.ADVERSARIAL_SET)
 _PACKAGES = (
     *("mirage-attacks", "torch", "torchvision", "lightning", "torchmetrics", "timm"),
     *("segmentation-models-pytorch", "lpips", "numpy", "pillow"),
@@ -110,17 +106,17 @@ class RunFolder(L.Callback):
         if not trainer.is_global_zero:
             return
         folder = Path(self.folder)
-        write_rows(folder / "rows.parquet", pl_module.rows)
-        write_measures(folder / "metrics.csv", pl_module.measures)
+        write_rows(folder / layout.ROWS, pl_module.rows)
+        write_measures(folder / layout.MEASURES, pl_module.measures)
         if pl_module.traces:
-            write_traces(folder / "traces.parquet", pl_module.traces)
+            write_traces(folder / layout.TRACES, pl_module.traces)
         facts = self._facts(trainer, pl_module)
-        replace_file(folder / "run.json", json.dumps(facts, indent=1).encode())
+        replace_file(folder / layout.FACTS, json.dumps(facts, indent=1).encode())
         report = build_report(folder)
         attacking = callbacks_of(trainer, AttackCallback)
         stores = {step: store for one in attacking for step, store in one.stores.items()}
         indices = trainer.datamodule.samples.indices  # type: ignore[attr-defined]
-        write_adversarial_set(folder / "adversarial.json", stores, indices)
+        write_adversarial_set(folder / layout.ADVERSARIAL_SET, stores, indices)
         print("\n" + summary_table(pl_module.measures, facts["task"]))
         for notice in facts["notices"]:
             print(f"note: {notice}")
@@ -141,7 +137,7 @@ class RunFolder(L.Callback):
     def _facts(self, trainer: L.Trainer, module: TransferEvaluation) -> dict[str, Any]:
         data = trainer.datamodule  # type: ignore[attr-defined]
         attacking = callbacks_of(trainer, AttackCallback)
-        config = Path(self.folder) / "config.yaml"
+        config = Path(self.folder) / layout.CONFIG
         return {
             "title": self.title,
             "task": data.samples.task,

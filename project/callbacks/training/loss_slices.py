@@ -16,6 +16,7 @@ from project.core.errors import InputError
 from project.core.losses import cross_entropy, mean_over_valid, valid_elements
 from project.core.randomness import Draws
 from project.data.loader import Batch, collate
+from project.storage import layout
 from project.storage.files import replace_file
 from project.training import VictimTraining
 
@@ -103,7 +104,7 @@ class LossSlices(L.Callback):
             )
         content = io.BytesIO()
         np.savez(content, loss=losses.cpu().numpy(), index=known["index"].numpy(), eps=self.eps)
-        path = self._folder / "slices" / f"epoch_{trainer.current_epoch:05d}.npz"
+        path = self._folder / layout.SLICES / f"{layout.epoch_name(trainer.current_epoch)}.npz"
         replace_file(path, content.getvalue())
 
     def _samples(self, trainer: L.Trainer) -> Batch:

@@ -24,7 +24,8 @@ from project.core.errors import InputError
 from project.data.loader import Batch
 from project.report.gallery import Sample
 from project.report.pictures import strip
-from project.report.training import TrainingRun, build_training_report, epochs_of
+from project.report.training import TrainingRun, build_training_report
+from project.storage import layout
 from project.storage.files import replace_file
 from project.storage.history import History
 from project.storage.rows import remove_path
@@ -33,7 +34,7 @@ from project.tracking.never_fatal import harmless
 from project.training import VictimTraining
 
 _PACKAGES = ("mirage-attacks", "torch", "lightning", "torchmetrics", "timm")
-_BY_EPOCH = ("samples", "slices")
+_BY_EPOCH = (layout.SAMPLES, layout.SLICES)
 
 
 class TrainingFolder(L.Callback):
@@ -77,7 +78,7 @@ class TrainingFolder(L.Callback):
         _, data = training_scene(self, trainer, pl_module)
         if self._logger not in trainer.loggers:
             trainer.loggers = [*trainer.loggers, self._logger]
-        self._config = Path(trainer.log_dir or ".") / "config.yaml"  # every process must ask
+        self._config = Path(trainer.log_dir or ".") / layout.CONFIG  # every process must ask
         count = min(self.samples, len(data.samples))
         indices = data.samples.indices
         self._shown = {indices[place * len(indices) // count] for place in range(count)}
@@ -87,14 +88,14 @@ class TrainingFolder(L.Callback):
         self._logger.epoch = trainer.current_epoch  # one gone on with does not start
         if not trainer.is_global_zero:
             return
-        known = Path(self.folder) / "history.csv"
+        known = Path(self.folder) / layout.HISTORY
         resumed = trainer.global_step > 0 and known.is_file()
         # A step that comes again takes the place of what it has logged before.
         history = History.read(known).until(trainer.global_step) if resumed else History()
         self._logger.history = history
         first = trainer.current_epoch if resumed else 0
         for name in _BY_EPOCH:
-            for epoch, path in epochs_of(Path(self.folder) / name).items():
+            for epoch, path in layout.epochs_of(Path(self.folder) / name).items():
                 if epoch >= first:
                     remove_path(path)
         self._write(trainer)
@@ -126,7 +127,7 @@ class TrainingFolder(L.Callback):
         """Keep the samples that are in the batch."""
         assert isinstance(pl_module, VictimTraining)
         if self._keeps(trainer):
-            folder = SampleFolder(Path(self.folder) / "samples", trainer.current_epoch)
+            folder = SampleFolder(Path(self.folder) / layout.SAMPLES, trainer.current_epoch)
             with trainer.precision_plugin.forward_context():
                 folder.keep(pl_module.victim, batch, self._shown)
 
@@ -154,8 +155,8 @@ class TrainingFolder(L.Callback):
     def _write(self, trainer: L.Trainer) -> Path:
         """Write history, facts and the report of what there is so far."""
         folder = Path(self.folder)
-        self._logger.history.write(folder / "history.csv")
-        replace_file(folder / "run.json", json.dumps(self._facts(trainer), indent=1).encode())
+        self._logger.history.write(folder / layout.HISTORY)
+        replace_file(folder / layout.FACTS, json.dumps(self._facts(trainer), indent=1).encode())
         return build_training_report(folder)
 
     def _facts(self, trainer: L.Trainer) -> dict[str, Any]:
@@ -183,7 +184,7 @@ class SampleFolder:
     """
 
     def __init__(self, folder: Path, epoch: int) -> None:
-        self.folder = folder / f"epoch_{epoch:05d}"
+        self.folder = folder / layout.epoch_name(epoch)
 
     def keep(self, victim: nn.Module, batch: Batch, shown: Collection[int]) -> None:
         """Write those images of a batch with adversarial ones that are to be shown.
@@ -203,10 +204,10 @@ class SampleFolder:
         with torch.no_grad():
             predictions = victim(torch.cat([clean, adversarial])).argmax(1).chunk(2)
         for row, place in enumerate(places):
-            folder = self.folder / f"{index[place]:08d}"
+            folder = self.folder / layout.sample_name(index[place])
             folder.mkdir(parents=True, exist_ok=True)
-            _picture(clean[row]).save(folder / "clean.png")
-            _picture(adversarial[row]).save(folder / "adversarial.png")
+            _picture(clean[row]).save(folder / layout.picture_name("clean"))
+            _picture(adversarial[row]).save(folder / layout.ADVERSARIAL_IMAGE)
             _verdict(folder, target[row], predictions[0][row], predictions[1][row])
 
 
@@ -215,10 +216,10 @@ def _verdict(folder: Path, target: Tensor, clean: Tensor, adversarial: Tensor) -
     found = {"target": target, "prediction_clean": clean, "prediction_adversarial": adversarial}
     if target.ndim:
         for name, classes in found.items():
-            Image.fromarray(classes.byte().cpu().numpy()).save(folder / f"{name}.png")
+            Image.fromarray(classes.byte().cpu().numpy()).save(folder / layout.picture_name(name))
         return
     told: dict[str, Any] = {name: int(label) for name, label in found.items()}
-    (folder / "verdict.json").write_text(json.dumps(told))
+    (folder / layout.VERDICT).write_text(json.dumps(told))
 
 
 def _picture(image: Tensor) -> Image.Image:
@@ -246,8 +247,8 @@ def track_samples(loggers: Iterable[Logger], folder: Path, epoch: int) -> None:
 @harmless()
 def track_training(loggers: Iterable[Logger], folder: Path) -> None:
     """Log the files of a run."""
-    slices = [str(p.relative_to(folder)) for p in sorted(folder.glob("slices/*.npz"))]
-    files = ("history.csv", "run.json", "report.html", *slices)
+    slices = [str(p.relative_to(folder)) for p in sorted(folder.glob(f"{layout.SLICES}/*.npz"))]
+    files = (layout.HISTORY, layout.FACTS, layout.REPORT, *slices)
     for experiment in experiments(loggers):
         log_files(experiment, "run", "training", folder, files)
 

@@ -18,6 +18,7 @@ from project.report.figures import picture
 from project.report.run import Run
 from project.report.tables import Table, write_csv, write_markdown
 from project.report.templates import data_uri
+from project.storage import layout
 from project.storage.files import replace_file
 
 
@@ -55,10 +56,10 @@ class ComparisonSection:
             command: that made the run, for the head of comparison.md.
         """
         rows = [*_rows(self.found), *(_points(self.points) if self.points else ())]
-        write_csv(folder / "comparison.csv", ComparisonRow._fields, rows)
-        write_markdown(folder / "comparison.md", self.tables, command)
+        write_csv(folder / layout.COMPARISON, ComparisonRow._fields, rows)
+        write_markdown(folder / layout.COMPARISON_TEXT, self.tables, command)
         if self.picture:
-            replace_file(folder / "pareto.svg", self.picture)
+            replace_file(folder / layout.PARETO_PLOT, self.picture)
 
 
 def comparison_section(run: Run, reference: str | None = None) -> ComparisonSection | None:

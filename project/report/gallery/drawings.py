@@ -18,6 +18,7 @@ from PIL import Image
 from project.report.gallery.arrows import arrows, outline
 from project.report.gallery.sample import LABELS, Sample
 from project.report.pictures import VOID, Bytes, palette
+from project.storage import layout
 from project.storage.files import replace_file
 
 THUMBNAIL = 160  # pixels at most; a card of the page is as wide
@@ -35,8 +36,8 @@ def draw(sample: Sample) -> None:
 
 def drawing(raw: Path) -> Path:
     """Return where the drawing of one of a sample's files lies."""
-    if raw.name == "adversarial.png":
-        return raw.with_name("thumbnail.webp")
+    if raw.name == layout.ADVERSARIAL_IMAGE:
+        return raw.with_name(layout.THUMBNAIL)
     return raw.with_suffix(".svg" if raw.stem in ("flow", "mask") else ".webp")
 
 

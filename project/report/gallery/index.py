@@ -33,6 +33,7 @@ from project.report.columns import column
 from project.report.gallery.drawings import KINDS, drawing
 from project.report.gallery.sample import Sample
 from project.report.run import Row, Run
+from project.storage import layout
 from project.storage.files import replace_file
 
 Data = dict[str, Any]
@@ -115,7 +116,7 @@ def _set(run: Run, group: Sequence[Sample], indices: Sequence[int], rows: Rows) 
     return {
         "attack": attack,
         "source": source,
-        "pictures": _pictures(run.folder / "gallery", group[0]),
+        "pictures": _pictures(run.folder / layout.GALLERY, group[0]),
         "images": [place[sample.index] for sample in group],
         "columns": {
             name: [_rounded(row.get(name), column(name).scale) for row in own]
@@ -196,11 +197,11 @@ def write_scripts(gallery: Path, about: Data, sets: Sequence[Data]) -> str:
         What the page must find in them, lest it shows another run's.
     """
     # A set of a former run with more attacks must not be found beside this catalogue.
-    for stale in gallery.glob("catalogue*.js"):
+    for stale in gallery.glob(layout.CATALOGUES):
         stale.unlink()
     bodies = [script_json(part) for part in (about, *sets)]
     stamp = hashlib.sha256("\n".join(bodies).encode()).hexdigest()[:16]
     for number, body in enumerate(bodies):
-        name = "catalogue.js" if number == 0 else f"catalogue-{number - 1:02d}.js"
+        name = layout.catalogue_name(number - 1) if number else layout.CATALOGUE
         replace_file(gallery / name, f'galleryPart("{stamp}",{number - 1},{body});\n'.encode())
     return stamp

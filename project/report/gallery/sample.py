@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from project.report.pictures import Bytes, difference, flow_colours, overlay, spotlight
+from project.storage import layout
 
-ORIGINALS = "originals"
 LABELS = {
     "target": "ground truth",
     "prediction_clean": "source on clean",
@@ -58,12 +58,12 @@ class Sample:
         Args:
             kind: of :class:`Picture`, without the difference, which is no file.
         """
-        own = self.folder / (f"{kind}.npy" if kind == "flow" else f"{kind}.png")
+        own = self.folder / layout.picture_name(kind)
         if own.is_file():
             return own
-        original = self.folder.parents[2] / ORIGINALS / self.folder.name
+        original = self.folder.parents[2] / layout.ORIGINALS / self.folder.name
         if kind == "prediction_clean":
-            shared = original / "predictions" / f"{self.folder.parent.name}.png"
+            shared = original / layout.PREDICTIONS / f"{self.folder.parent.name}.png"
         else:
             shared = original / own.name
         return shared if shared.is_file() else None
@@ -99,7 +99,9 @@ class Sample:
         """
         path = self.path(kind)
         if path is None:
-            raise FileNotFoundError(f"{self.folder} has no {kind}.png, and neither have originals.")
+            raise FileNotFoundError(
+                f"{self.folder} has no {layout.picture_name(kind)}, and neither have originals."
+            )
         with Image.open(path) as image:
             return np.asarray(image.convert(mode))
 
@@ -107,7 +109,7 @@ class Sample:
 def samples(run: Path) -> list[Sample]:
     """Return a run's gallery, sorted by attack, source and index; empty without one."""
     found = []
-    for path in (run / "gallery").glob("*/*/*/adversarial.png"):
+    for path in (run / layout.GALLERY).glob(f"*/*/*/{layout.ADVERSARIAL_IMAGE}"):
         attack, source, index = (unquote(part) for part in path.parts[-4:-1])
         found.append(Sample(attack, source, int(index), path.parent))
     return sorted(found, key=lambda sample: (sample.attack, sample.source, sample.index))

@@ -16,6 +16,7 @@ from project.report.gallery.index import Data, catalogue, script_json, write_scr
 from project.report.gallery.sample import Sample
 from project.report.run import Run
 from project.report.templates import LARGEST_SIDE, data_uri
+from project.storage import layout
 
 SCRIPTS = tuple(
     f"gallery/{name}.js"
@@ -56,7 +57,7 @@ def gallery_section(run: Run) -> GallerySection | None:
     for sample in run.gallery:
         draw(sample)
     about, sets = catalogue(run, run.gallery)
-    stamp = write_scripts(run.folder / "gallery", about, sets)
+    stamp = write_scripts(run.folder / layout.GALLERY, about, sets)
     inside = embed(run, sets)
     few, their_sets = catalogue(run, inside.samples)
     content = {
@@ -132,5 +133,5 @@ def embed(run: Run, sets: Sequence[Data]) -> EmbeddedGallery:
             break
         name = sample.folder.name
         found = [path.format(index=name) for path in templates[sample.attack, sample.source]]
-        inside.add(run.folder / "gallery", sample, found)
+        inside.add(run.folder / layout.GALLERY, sample, found)
     return inside

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from project.report.gallery.drawings import draw
-from project.report.gallery.sample import ORIGINALS, Sample
+from project.report.gallery.sample import Sample
 from project.report.pictures import Bytes
+from project.storage import layout
 from project.storage.files import replace_file
 
 
@@ -60,26 +61,26 @@ class GalleryKeeper:
             target: (H, W) class ids, 255 = void, or None of a classifier's image.
             predictions: likewise, by the name of the source.
         """
-        folder = self.run / "gallery" / ORIGINALS / f"{index:08d}"
-        _save(folder / "clean.png", image)
+        folder = self.run / layout.GALLERY / layout.ORIGINALS / layout.sample_name(index)
+        _save(folder / layout.picture_name("clean"), image)
         if target is not None:
-            _save(folder / "target.png", target)
+            _save(folder / layout.picture_name("target"), target)
         for source, classes in (predictions or {}).items():
-            _save(folder / "predictions" / f"{folder_name(source)}.png", classes)
+            _save(folder / layout.PREDICTIONS / f"{folder_name(source)}.png", classes)
 
     def keep(self, attack: str, source: str, index: int, attacked: Attacked) -> None:
         """Write an image attacked, and draw what a browser shows; the clean one is there."""
-        names = folder_name(attack), folder_name(source), f"{index:08d}"
-        folder = self.run.joinpath("gallery", *names)
-        _save(folder / "adversarial.png", attacked.image)
+        names = folder_name(attack), folder_name(source), layout.sample_name(index)
+        folder = self.run.joinpath(layout.GALLERY, *names)
+        _save(folder / layout.ADVERSARIAL_IMAGE, attacked.image)
         if attacked.mask is not None:
-            _save(folder / "mask.png", attacked.mask)
+            _save(folder / layout.picture_name("mask"), attacked.mask)
         if attacked.prediction is not None:
-            _save(folder / "prediction_adversarial.png", attacked.prediction)
+            _save(folder / layout.picture_name("prediction_adversarial"), attacked.prediction)
         if attacked.flow is not None:
             packed = io.BytesIO()
             np.save(packed, attacked.flow)
-            replace_file(folder / "flow.npy", packed.getvalue())
+            replace_file(folder / layout.picture_name("flow"), packed.getvalue())
         draw(Sample(attack, source, index, folder))
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from project.report.tables import Table, TableCell, write_csv, write_markdown
+from project.storage import layout
 
 Verdict = Literal["flagged", "not checked", "passed"]
 ORDER: tuple[Verdict, ...] = ("flagged", "not checked", "passed")
 """As findings are shown, what matters most first."""
-CSV, MARKDOWN = "masking.csv", "masking.md"
 
 
 class Finding(NamedTuple):
@@ -35,7 +35,7 @@ class Finding(NamedTuple):
 
 def write_findings(folder: Path, found: Sequence[Finding], note: str, command: str | None) -> None:
     """Write masking.csv and masking.md into a run's folder."""
-    write_csv(folder / CSV, Finding._fields, found)
+    write_csv(folder / layout.MASKING, Finding._fields, found)
     rows = [
         (
             one.check,
@@ -50,12 +50,12 @@ def write_findings(folder: Path, found: Sequence[Finding], note: str, command: s
     ]
     columns = ["victim", "verdict", "finding", "what to run"]
     table = Table("Can these numbers be believed?", note, "check", columns, rows)
-    write_markdown(folder / MARKDOWN, [table], command)
+    write_markdown(folder / layout.MASKING_TEXT, [table], command)
 
 
 def read_findings(folder: Path) -> list[Finding]:
     """Read masking.csv from a run's folder; nothing where there is none."""
-    path = folder / CSV
+    path = folder / layout.MASKING
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:

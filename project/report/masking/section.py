@@ -13,6 +13,7 @@ from project.report.masking.checks_between import ALPHA, CONTESTS, MARGIN, Conte
 from project.report.numbers import percent
 from project.report.run import Run
 from project.statistics.paired_tests import holm
+from project.storage import layout
 
 NOTE = (
     "A victim is robust only if attacks that follow its gradient fail for want of a better "
@@ -24,8 +25,9 @@ NOTE = (
     "passed do not prove robustness."
 )
 _UNTOLD = (
-    "This run does not tell what its attacks are (an older version wrote run.json), so attacks "
-    "cannot be compared with one another: run attack.py again; stored images are not made twice."
+    f"This run does not tell what its attacks are (an older version wrote {layout.FACTS}), so "
+    "attacks cannot be compared with one another: run attack.py again; stored images are not "
+    "made twice."
 )
 
 

@@ -13,6 +13,7 @@ from project.report.masking.attack_outcome import Traits, traits_of
 from project.report.run import Run
 from project.statistics.bootstrap import Floats
 from project.statistics.miou import Counts
+from project.storage import layout
 
 
 class SourceVictim(NamedTuple):
@@ -91,6 +92,6 @@ def transfer_data(run: Run) -> TransferData | None:
     indices = [run.cells[attack, *pair].index for attack in attacks for pair in pairs]
     if any(not np.array_equal(index, indices[0]) for index in indices):
         raise ValueError(
-            "every victim must have judged the same images; rows.parquet is not whole."
+            f"every victim must have judged the same images; {layout.ROWS} is not whole."
         )
     return TransferData(run, attacks, pairs, len(indices[0]))

@@ -23,6 +23,7 @@ from project.report.segmentation.tables import (
     pair_table,
 )
 from project.report.tables import Table, write_csv, write_markdown
+from project.storage import layout
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,9 @@ class TransferSection:
             folder: the run's.
             command: that made the run, for the head of transfer.md.
         """
-        write_csv(folder / "transfer.csv", TransferRow._fields, self._rows())
+        write_csv(folder / layout.TRANSFER, TransferRow._fields, self._rows())
         matrices = [matrix_table(self.data, attack) for attack in self.data.attacks]
-        write_markdown(folder / "transfer.md", [*self.tables, *matrices], command)
+        write_markdown(folder / layout.TRANSFER_TEXT, [*self.tables, *matrices], command)
 
     def _rows(self) -> Iterator[TransferRow]:
         contrasted = [*self.overall, *self.by_pair]

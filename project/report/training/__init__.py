@@ -8,6 +8,7 @@ Folder
 """
 
 from project.report.training.page import build_training_report
-from project.report.training.run import TrainingRun, epochs_of
+from project.report.training.run import TrainingRun
+from project.storage.layout import epochs_of
 
 __all__ = ["TrainingRun", "build_training_report", "epochs_of"]

@@ -10,6 +10,7 @@ from project.report.classes import class_name
 from project.report.gallery import Picture, Sample
 from project.report.templates import EmbeddedPicture, shown
 from project.report.training.run import TrainingRun
+from project.storage import layout
 
 MOST_EPOCHS = 8  # side by side
 LARGEST_SIDE = 256  # pixels; there are many of them
@@ -98,6 +99,6 @@ def _changing(sample: Sample) -> Iterator[Picture]:
 
 
 def _verdict(sample: Sample) -> dict[str, int]:
-    path = sample.folder / "verdict.json"
+    path = sample.folder / layout.VERDICT
     found: dict[str, int] = json.loads(path.read_text()) if path.is_file() else {}
     return found

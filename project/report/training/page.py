@@ -14,6 +14,7 @@ from project.report.training.frames import films
 from project.report.training.run import TrainingRun
 from project.report.training.scores import best, best_table, validations
 from project.report.training.slices import slices
+from project.storage import layout
 from project.storage.files import replace_file
 
 
@@ -52,7 +53,7 @@ def build_training_report(folder: Path) -> Path:
         classes=class_colours(run.facts, _samples(run)),
         slices=slices(run),
     )
-    path = folder / "report.html"
+    path = folder / layout.REPORT
     replace_file(path, page.encode())
     return path
 

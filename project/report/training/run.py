@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from project.report.gallery import Sample
+from project.storage import layout
 from project.storage.history import History, Point
 
 
@@ -36,20 +37,21 @@ class TrainingRun:
         Raises:
             FileNotFoundError: if a file that every run has is missing.
         """
-        for name in ("history.csv", "run.json"):
+        for name in (layout.HISTORY, layout.FACTS):
             if not (folder / name).is_file():
                 raise FileNotFoundError(
-                    f"a training run holds history.csv and run.json; {folder} has no {name}. Give "
-                    "the folder that the callback TrainingFolder names."
+                    f"a training run holds {layout.HISTORY} and {layout.FACTS}; {folder} has no "
+                    f"{name}. Give the folder that the callback TrainingFolder names."
                 )
         return cls(
             folder=folder,
-            facts=json.loads((folder / "run.json").read_text(encoding="utf-8")),
-            points=History.read(folder / "history.csv").points,
+            facts=json.loads((folder / layout.FACTS).read_text(encoding="utf-8")),
+            points=History.read(folder / layout.HISTORY).points,
             samples={
-                epoch: _samples(path) for epoch, path in epochs_of(folder / "samples").items()
+                epoch: _samples(path)
+                for epoch, path in layout.epochs_of(folder / layout.SAMPLES).items()
             },
-            slices=epochs_of(folder / "slices"),
+            slices=layout.epochs_of(folder / layout.SLICES),
         )
 
     @property
@@ -64,14 +66,9 @@ class TrainingRun:
 
 def is_training(folder: Path) -> bool:
     """Return whether a folder is a training run's."""
-    return (folder / "history.csv").is_file()
-
-
-def epochs_of(folder: Path) -> dict[int, Path]:
-    """Return the entries ``epoch_00003``, whatever their suffix, by epoch."""
-    return {int(path.stem.removeprefix("epoch_")): path for path in sorted(folder.glob("epoch_*"))}
+    return (folder / layout.HISTORY).is_file()
 
 
 def _samples(folder: Path) -> dict[int, Sample]:
-    found = sorted(path.parent for path in folder.glob("*/adversarial.png"))
+    found = sorted(path.parent for path in folder.glob(f"*/{layout.ADVERSARIAL_IMAGE}"))
     return {int(path.name): Sample("", "", int(path.name), path) for path in found}

@@ -11,6 +11,7 @@ from pathlib import Path
 import wandb
 
 from project.core.errors import InputError, plain_errors
+from project.storage import layout
 from project.tracking.dashboard.heat_map import CHART, SPECIFICATION
 
 
@@ -33,7 +34,7 @@ def main() -> None:
         except wandb.Error as error:
             raise InputError(
                 "a workspace lies on W&B's server and takes a log-in (`wandb login`, or "
-                f"WANDB_API_KEY); offline there is {given.run / 'report.html'}. W&B says: {error}"
+                f"WANDB_API_KEY); offline there is {given.run / layout.REPORT}. W&B says: {error}"
             ) from error
 
 

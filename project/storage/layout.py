@@ -1,0 +1,128 @@
+"""What lies in a run's folder: the map of its files, and the one place where their names are typed.
+
+An experiment's folder: ``--run.folder`` of attack.py. Where no other is named, the callback
+``RunFolder`` writes a file; report stands for :mod:`project.report`, and so on.
+
+    config.yaml            the whole config; by project.cli.attack     read by RunFolder, explain
+    run.json               command, versions, weights, attacks …       report, explain, tracking
+    rows.parquet           a row per image x attack x source x victim  report, explain, tracking
+    metrics.csv            the numbers of the whole data set           report, tracking, grid
+    traces.parquet         what attacks tell of their steps            report
+    adversarial.json       which files of which stores the images are  whoever checks them
+    gallery/               pictures of some images                     report, study, tracking
+    report.html            the page, and what is written beside it,    people
+                           all by report:
+    transfer.svg, .png     the heat map                                people, tracking
+    comparison.csv, .md    attacks on classifiers, compared            people
+    pareto.svg             their success over their visibility         people
+    transfer.csv, .md      attacks on segmenters, compared             people
+    masking.csv, .md       checks for masked gradients                 RunFolder, tracking
+    NAME.sqlite            a study's settings and answers; by study    study
+
+Its gallery, by :mod:`project.report.gallery`
+
+    originals/INDEX/       clean.png, target.png, and predictions/SOURCE.png of the clean image
+    ATTACK/SOURCE/INDEX/   adversarial.png, flow.npy, mask.png, prediction_adversarial.png
+    in either              what a browser shows of each of these: thumbnail.webp, others with the
+                           suffixes .svg and .webp
+    catalogue.js, catalogue-00.js, …    what report.html knows of all samples
+
+A training's folder: of the callback ``TrainingFolder``, for report and tracking
+
+    history.csv            every number that was logged, by step
+    run.json, report.html  as above
+    samples/EPOCH/INDEX/   clean.png, adversarial.png; verdict.json of a classifier's image, or
+                           target.png and prediction_*.png of a segmenter's
+    slices/EPOCH.npz       the loss around some images; by the callback ``LossSlices``
+
+A folder of the store, by :mod:`project.storage.store`, for itself and explain
+
+    manifest.json          what the folder's key stands for
+    INDEX.png, INDEX.npz   an adversarial image; its flow, mask and traces
+
+A grid's folder, by :mod:`project.grid`
+
+    DATA/                  the folder of an experiment
+    overview.csv           the numbers of all
+    index.html             a page that links their reports
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+CONFIG = "config.yaml"
+FACTS = "run.json"
+ROWS = "rows.parquet"
+MEASURES = "metrics.csv"
+TRACES = "traces.parquet"
+ADVERSARIAL_SET = "adversarial.json"
+REPORT = "report.html"
+HEAT_MAP = "transfer.svg"
+HEAT_MAP_PNG = "transfer.png"
+COMPARISON = "comparison.csv"
+COMPARISON_TEXT = "comparison.md"
+PARETO_PLOT = "pareto.svg"
+TRANSFER = "transfer.csv"
+TRANSFER_TEXT = "transfer.md"
+MASKING = "masking.csv"
+MASKING_TEXT = "masking.md"
+
+GALLERY = "gallery"
+ORIGINALS = "originals"
+PREDICTIONS = "predictions"
+ADVERSARIAL_IMAGE = "adversarial.png"
+THUMBNAIL = "thumbnail.webp"
+VERDICT = "verdict.json"
+CATALOGUE = "catalogue.js"
+CATALOGUES = "catalogue*.js"  # a pattern: its parts too
+
+HISTORY = "history.csv"
+SAMPLES = "samples"
+SLICES = "slices"
+
+MANIFEST = "manifest.json"
+
+OVERVIEW = "overview.csv"
+OVERVIEW_PAGE = "index.html"
+
+RECORDS = (ROWS, MEASURES, FACTS, TRACES)
+"""What an experiment has found."""
+
+SUMMARIES = (
+    *(REPORT, HEAT_MAP, HEAT_MAP_PNG, COMPARISON, COMPARISON_TEXT, PARETO_PLOT),
+    *(TRANSFER, TRANSFER_TEXT, MASKING, MASKING_TEXT),
+)
+"""What the report makes of it."""
+
+_EPOCH = "epoch_"
+
+
+def sample_name(index: int) -> str:
+    """Return how the folder or file of a sample is called, before any suffix: 00000042."""
+    return f"{index:08d}"
+
+
+def picture_name(kind: str) -> str:
+    """Return how the file of a kind of picture is called.
+
+    Args:
+        kind: clean, adversarial, flow, mask, target, prediction_clean or prediction_adversarial.
+    """
+    return f"{kind}.npy" if kind == "flow" else f"{kind}.png"
+
+
+def catalogue_name(number: int) -> str:
+    """Return how the script with a part of the gallery's catalogue is called."""
+    return f"catalogue-{number:02d}.js"
+
+
+def epoch_name(epoch: int) -> str:
+    """Return how the folder or file of an epoch is called, before any suffix: epoch_00003."""
+    return f"{_EPOCH}{epoch:05d}"
+
+
+def epochs_of(folder: Path) -> dict[int, Path]:
+    """Return what :func:`epoch_name` has named in a folder, whatever the suffix, by epoch."""
+    found = sorted(folder.glob(f"{_EPOCH}*"))
+    return {int(path.stem.removeprefix(_EPOCH)): path for path in found}
