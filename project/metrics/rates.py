@@ -6,9 +6,10 @@ import math
 from typing import NamedTuple
 
 import torch
-from scipy.stats import binomtest
 from torch import Tensor
 from torchmetrics import Metric
+
+from project.statistics.wilson import wilson
 
 
 class Interval(NamedTuple):
@@ -30,13 +31,7 @@ class Interval(NamedTuple):
 
 
 def wilson_interval(hits: int, total: int) -> Interval:
-    r"""Return a rate with its 95 % Wilson score interval.
-
-    $$\frac{\hat p + z^2/2n \pm z\sqrt{\hat p(1-\hat p)/n + z^2/4n^2}}{1 + z^2/n}$$, z = 1.96.
-    Unlike the normal approximation it stays inside [0, 1] and has a width at 0 and at n hits.
-
-    Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
-    Journal of the American Statistical Association 22, 1927.
+    """Return counts as a rate with its 95 % interval: see :mod:`project.statistics.wilson`.
 
     Args:
         hits: count of successes, 0 … total.
@@ -49,8 +44,7 @@ def wilson_interval(hits: int, total: int) -> Interval:
         raise ValueError(f"hits must lie in 0 … total, got {hits} of {total}.")
     if total == 0:
         return Interval(math.nan, math.nan, math.nan, 0, 0)
-    bounds = binomtest(hits, total).proportion_ci(confidence_level=0.95, method="wilson")
-    return Interval(hits / total, float(bounds.low), float(bounds.high), hits, total)
+    return Interval(hits / total, *wilson(hits / total, total), hits, total)
 
 
 class Rate(Metric):

@@ -6,10 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from project.report.numbers import percent, wilson
+from project.report.numbers import percent
 from project.report.run import Run
 from project.report.segmentation.compare import PairMean
 from project.statistics.bootstrap import Estimate
+from project.statistics.wilson import wilson
 from project.storage.rows import Measure
 
 

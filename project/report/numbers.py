@@ -43,16 +43,3 @@ def interval(measure: Measure) -> str:
     if measure.low is None or measure.high is None or math.isnan(measure.low):
         return ""
     return f"{100 * measure.low:.1f}–{100 * measure.high:.1f} %"
-
-
-def wilson(rate: float, trials: float) -> tuple[float, float]:
-    """Return the 95 % Wilson interval of a rate, as :mod:`project.metrics.rates` has it.
-
-    Args:
-        rate: in [0, 1].
-        trials: how many independent trials it rests on, at least 1.
-    """
-    z = 1.959963984540054
-    middle = (rate + z**2 / (2 * trials)) / (1 + z**2 / trials)
-    half = z / (1 + z**2 / trials) * math.sqrt(rate * (1 - rate) / trials + (z / trials) ** 2 / 4)
-    return max(0.0, middle - half), min(1.0, middle + half)

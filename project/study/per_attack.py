@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from project.report.numbers import wilson
 from project.report.run import Row
 from project.statistics.bootstrap import Estimate, Floats, bootstrap
 from project.statistics.detection import forced_choice, yes_no
+from project.statistics.wilson import wilson
 from project.storage.rows import LEADING_FLOATS
 from project.study.answers import Judgement
 from project.study.settings import Settings

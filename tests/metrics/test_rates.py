@@ -14,17 +14,6 @@ def test_a_rate_counts_hits_among_those_that_qualify():
     assert rate.compute()[3:] == (2, 3)
 
 
-def test_the_interval_is_wilsons_closed_form():
-    z = 1.959963984540054
-    for hits, total in [(0, 1), (3, 7), (50, 50), (233, 300)]:
-        p, n = hits / total, total
-        middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
-        half = z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-        interval = wilson_interval(hits, total)
-        assert interval.low == pytest.approx(middle - half, abs=1e-12)
-        assert interval.high == pytest.approx(middle + half, abs=1e-12)
-
-
 def test_the_interval_covers_the_rate_and_has_a_width_at_both_ends():
     for hits in (0, 1, 9, 10):
         interval = wilson_interval(hits, 10)

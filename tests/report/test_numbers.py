@@ -6,9 +6,10 @@ import pytest
 from project.metrics import wilson_interval
 from project.report.headline import headlines
 from project.report.matrix import matrix
-from project.report.numbers import interval, number, percent, tick_text, wilson
+from project.report.numbers import interval, number, percent, tick_text
 from project.report.run import Run
 from project.report.visibility import both_rates, set_distances, visibility
+from project.statistics.wilson import wilson
 from project.storage.rows import Measure
 
 
@@ -72,12 +73,6 @@ def test_shares_as_text():
     assert [percent(x) for x in (None, math.nan, 0.5, 1.0)] == ["–", "–", "50.0 %", "100.0 %"]
     assert interval(asr("a", "b", 1, 2)) == "9.5–90.5 %"
     assert interval(Measure("ssta", "a", "b", "miou", 0.5)) == ""
-
-
-def test_the_reports_interval_is_that_of_the_metrics():
-    for hits, total in [(0, 3), (7, 9), (300, 300)]:
-        expected = wilson_interval(hits, total)
-        assert wilson(hits / total, total) == pytest.approx(expected[1:3], abs=1e-12)
 
 
 def test_headlines_pool_the_diagonal_and_the_rest_with_one_pairs_interval():

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from project.report.comparison.white_box import WhiteBox
 from project.report.contrast import PairedContrast, ahead_by, corrected
-from project.report.numbers import wilson
 from project.statistics.bootstrap import Estimate
 from project.statistics.paired_tests import mcnemar
+from project.statistics.wilson import wilson
 
 POOLED = "all"
 """Stands where a victim's name would, for all of them together."""

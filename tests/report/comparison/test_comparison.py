@@ -5,7 +5,7 @@ import pytest
 from project.report.comparison.compare import compare
 from project.report.comparison.published import PUBLISHED, method
 from project.report.comparison.white_box import ImageVictim, family, white_box
-from project.report.numbers import wilson
+from project.statistics.wilson import wilson
 from tests.report.rows import data_of, rows_of, run_of
 
 CONFIG = """
