@@ -60,7 +60,7 @@ class Fitting:
 
 
 @dataclass(frozen=True)
-class Scene:
+class Setup:
     """Whose images are attacked, on which victim, and where."""
 
     samples: SampleSet
@@ -132,13 +132,13 @@ def resisting_batch(
     return images, predicted.where(valid_elements(labels), VOID), batch["index"]
 
 
-def fitting(step: Pass, attack: Attack, scene: Scene, limit: int, most: int) -> Fitting:
+def fitting(step: Pass, attack: Attack, setup: Setup, limit: int, most: int) -> Fitting:
     """Find the largest batch of an attack on a source."""
 
     def work(count: int) -> None:
-        attack.run(scene.victim, *resisting_batch(scene.samples, scene.victim, count, scene.device))
+        attack.run(setup.victim, *resisting_batch(setup.samples, setup.victim, count, setup.device))
 
-    peak = peaks(work, scene.device)
+    peak = peaks(work, setup.device)
     count = largest_fitting(lambda count: peak(count) <= limit, most)
     return Fitting(step, count, peak(max(1, count)))
 
@@ -156,9 +156,9 @@ def fittings(cli: LargestBatchCLI) -> Iterator[Fitting]:
         source = cli.model.victims[step.source].to(device).eval()
         victim = accelerated(source, callback.acceleration, compared).victim
         with cli.trainer.precision_plugin.forward_context():
-            scene = Scene(samples, victim, device)
+            setup = Setup(samples, victim, device)
             limit = bytes_of(cli.config.memory)
-            yield fitting(step, callback.attacks[step.attack], scene, limit, cli.config.most)
+            yield fitting(step, callback.attacks[step.attack], setup, limit, cli.config.most)
 
 
 def main(args: list[str] | None = None) -> None:

@@ -55,7 +55,9 @@ class GradCAM(SceneSaliency):
             maps = _last_that_matters(_score(logits, scene.target), candidates, images, frame)
         return normalised(_in_image(maps, images, scene.victim))
 
-    def _candidates(self, features: "Features", victim: nn.Module, logits: Tensor) -> list[Tensor]:
+    def _candidates(
+        self, features: "Activations", victim: nn.Module, logits: Tensor
+    ) -> list[Tensor]:
         if self.layer is not None:
             found = [output for name, output in features.seen if name == self.layer]
         else:
@@ -133,7 +135,7 @@ _SQUARE_TO = 1.25
 
 
 @dataclass
-class Features:
+class Activations:
     """What hooks have seen of one forward pass.
 
     Attributes:
@@ -146,9 +148,9 @@ class Features:
 
 
 @contextmanager
-def recorded(victim: nn.Module) -> Iterator[Features]:
+def recorded(victim: nn.Module) -> Iterator[Activations]:
     """Record the spatial features of every submodule that is called inside the block."""
-    features = Features()
+    features = Activations()
     handles = []
     for name, module in victim.named_modules():
         if name:
@@ -195,7 +197,7 @@ def _fits(height: int, width: int, frame: tuple[int, int]) -> bool:
     return max(strides) <= _SQUARE_TO * min(strides)
 
 
-def _frame_hook(features: "Features") -> Any:
+def _frame_hook(features: "Activations") -> Any:
     def hook(module: nn.Module, arguments: tuple[Any, ...]) -> None:
         first = arguments[0] if arguments else None
         if features.frame is None and isinstance(first, Tensor) and first.ndim == 4:
@@ -204,7 +206,7 @@ def _frame_hook(features: "Features") -> Any:
     return hook
 
 
-def _output_hook(features: "Features", name: str) -> Any:
+def _output_hook(features: "Activations", name: str) -> Any:
     def hook(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
         if not (isinstance(output, Tensor) and output.requires_grad and features.frame):
             return

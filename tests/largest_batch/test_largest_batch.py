@@ -11,7 +11,7 @@ from project.core.losses import VOID
 from project.data import ShapesData
 from project.evaluation import Pass
 from project.largest_batch.__main__ import (
-    Scene,
+    Setup,
     bytes_of,
     fitting,
     largest_fitting,
@@ -61,16 +61,16 @@ def test_search_must_be_among_some_numbers(most: int):
         main([*configs, f"--most={most}"])
 
 
-def scene(task: str) -> Scene:
+def setup_of(task: str) -> Setup:
     data = ShapesData(task=task, limit=3, size=16)
     data.setup("test")
     victim = SpatialClassifier() if task == "classification" else CurvedSegmenter()
-    return Scene(data.samples, victim.eval(), CPU)
+    return Setup(data.samples, victim.eval(), CPU)
 
 
 @pytest.mark.parametrize("task", ["classification", "segmentation"])
 def test_everything_in_a_batch_resists_at_first_though_the_data_set_is_smaller(task: str):
-    where = scene(task)
+    where = setup_of(task)
     images, target, index = resisting_batch(where.samples, where.victim, 5, CPU)
     assert torch.equal(images[3:], images[:2])
     assert len(index) == 5
@@ -80,7 +80,7 @@ def test_everything_in_a_batch_resists_at_first_though_the_data_set_is_smaller(t
 
 
 def test_number_found_fits_and_one_image_more_does_not():
-    where, attack = scene("segmentation"), PGD(steps=2)
+    where, attack = setup_of("segmentation"), PGD(steps=2)
 
     def peak(count: int) -> int:
         def work() -> None:

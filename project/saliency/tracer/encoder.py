@@ -14,7 +14,7 @@ from project.saliency.tracer.blocks import MBConv, SameConv2d, batch_norm
 TracerVariant = Literal["b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7"]
 
 
-class Scale(NamedTuple):
+class CompoundScaling(NamedTuple):
     """What sets a variant apart.
 
     Attributes:
@@ -38,15 +38,15 @@ class Stage(NamedTuple):
     channels: int
 
 
-SCALES: dict[TracerVariant, Scale] = {
-    "b0": Scale(1.0, 1.0, 224),
-    "b1": Scale(1.0, 1.1, 240),
-    "b2": Scale(1.1, 1.2, 260),
-    "b3": Scale(1.2, 1.4, 300),
-    "b4": Scale(1.4, 1.8, 380),
-    "b5": Scale(1.6, 2.2, 456),
-    "b6": Scale(1.8, 2.6, 528),
-    "b7": Scale(2.0, 3.1, 600),
+SCALES: dict[TracerVariant, CompoundScaling] = {
+    "b0": CompoundScaling(1.0, 1.0, 224),
+    "b1": CompoundScaling(1.0, 1.1, 240),
+    "b2": CompoundScaling(1.1, 1.2, 260),
+    "b3": CompoundScaling(1.2, 1.4, 300),
+    "b4": CompoundScaling(1.4, 1.8, 380),
+    "b5": CompoundScaling(1.6, 2.2, 456),
+    "b6": CompoundScaling(1.8, 2.6, 528),
+    "b7": CompoundScaling(2.0, 3.1, 600),
 }
 _STAGES = (
     Stage(1, 3, 1, 1, 16),

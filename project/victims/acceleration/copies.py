@@ -38,7 +38,7 @@ class Accelerated(NamedTuple):
 
     victim: Victim
     changes: tuple[str, ...]
-    difference: Difference
+    difference: LogitDifference
 
 
 def accelerated(victim: Victim, how: Acceleration, images: Tensor) -> Accelerated:
@@ -53,14 +53,14 @@ def accelerated(victim: Victim, how: Acceleration, images: Tensor) -> Accelerate
         ValueError: if a change that should be exact up to rounding is not.
     """
     if how == _OFF:
-        return Accelerated(victim, (), Difference())
+        return Accelerated(victim, (), LogitDifference())
     with torch.inference_mode(False):  # of inference tensors no gradient could be taken
         fast = _frozen_copy(victim)
         reference = _logits(fast, images)
-        told, exact, difference = [], True, Difference()
+        told, exact, difference = [], True, LogitDifference()
         for option, change in _changes(how):
             told.append(change(fast, images))
-            difference = Difference.between(_logits(fast, images), reference)
+            difference = LogitDifference.between(_logits(fast, images), reference)
             exact &= option != "precision"
             if exact:
                 _require_equal(option, difference)
@@ -130,7 +130,7 @@ def _logits(victim: Victim, images: Tensor) -> Tensor:
     return logits
 
 
-def _require_equal(option: str, difference: Difference) -> None:
+def _require_equal(option: str, difference: LogitDifference) -> None:
     if not difference.relative <= _TOLERANCE:  # NaN is not
         raise InputError(
             f"option {option} must leave the logits as they are up to rounding, {_TOLERANCE} of "
@@ -138,7 +138,7 @@ def _require_equal(option: str, difference: Difference) -> None:
         )
 
 
-class Difference(NamedTuple):
+class LogitDifference(NamedTuple):
     """How far the logits of a copy are from those of the victim.
 
     Attributes:
