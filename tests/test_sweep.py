@@ -11,7 +11,7 @@ from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 from project.callbacks import RunFolder
 from project.cli import attack_main, train_main
 from project.evaluation import Pass
-from project.evaluation.classification import ClassificationSummary
+from project.evaluation.classification import ClassificationMetrics
 from project.evaluation.segmentation import SegmentationSummary
 from project.evaluation.transfer import measure_name
 
@@ -111,7 +111,7 @@ def measures(step: Pass, victim: str, data: dict[str, Any]) -> list[Any]:
     """Return what a pass logs of a victim."""
     device = torch.device("cpu")
     if data["init_args"].get("task") == "classification":
-        return ClassificationSummary(step, victim, device).measures()
+        return ClassificationMetrics(step, victim, device).measures()
     return SegmentationSummary(step, victim, device, 11).measures()
 
 

@@ -1,7 +1,7 @@
 """Evaluating attacks × sources × victims."""
 
 from project.evaluation.plan import CLEAN, Pass, plan_passes
-from project.evaluation.shared_networks import kin
+from project.evaluation.shared_networks import victims_sharing_networks
 from project.evaluation.transfer import TransferEvaluation
 
-__all__ = ["CLEAN", "Pass", "TransferEvaluation", "kin", "plan_passes"]
+__all__ = ["CLEAN", "Pass", "TransferEvaluation", "plan_passes", "victims_sharing_networks"]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from project.attacks.flow.ssta import PAPER_AREA
 from project.evaluation.plan import Pass
-from project.evaluation.victim_metrics import Facts, Summary, column
+from project.evaluation.victim_metrics import Facts, VictimMetrics, column
 from project.metrics import PerImageMean, Rate
 from project.storage.rows import Measure
 
@@ -51,7 +51,7 @@ class ClassificationJudge:
         return rows
 
 
-class ClassificationSummary(Summary):
+class ClassificationMetrics(VictimMetrics):
     """Rates of one victim in one pass."""
 
     def __init__(self, step: Pass, victim: str, device: torch.device) -> None:

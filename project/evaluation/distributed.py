@@ -1,4 +1,4 @@
-"""What every process has a part of."""
+"""Gather Python objects from all ranks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch.distributed as dist
 Found = TypeVar("Found")
 
 
-def gathered(found: list[Found]) -> list[Found]:
-    """Return what all processes have found, on the first one."""
+def gather(found: list[Found]) -> list[Found]:
+    """Concatenate the lists of all ranks on rank 0; any other rank gets its own back."""
     if not (dist.is_available() and dist.is_initialized()):
         return found
     everyone: list[list[Found]] | None = None
@@ -20,8 +20,8 @@ def gathered(found: list[Found]) -> list[Found]:
     return [one for part in everyone for one in part] if everyone else found
 
 
-def from_all(found: Found) -> list[Found]:
-    """Return what each process has found, on every process."""
+def all_gather(found: Found) -> list[Found]:
+    """Return the objects of all ranks, in the order of the ranks, on every rank."""
     if not (dist.is_available() and dist.is_initialized()):
         return [found]
     everyone = [found] * dist.get_world_size()

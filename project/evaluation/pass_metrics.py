@@ -7,19 +7,19 @@ from collections.abc import Collection, Iterable
 import torch
 
 from project.data import SampleSet
-from project.evaluation.classification import ClassificationJudge, ClassificationSummary
+from project.evaluation.classification import ClassificationJudge, ClassificationMetrics
 from project.evaluation.plan import Pass
 from project.evaluation.quality import Quality
-from project.evaluation.segmentation import SegmentationJudge, SegmentationSummary
-from project.evaluation.victim_metrics import Summary
+from project.evaluation.segmentation import SegmentationJudge, SegmentationMetrics
+from project.evaluation.victim_metrics import VictimMetrics
 from project.metrics import Ledger
 from project.storage.rows import Measure
 
 Judge = ClassificationJudge | SegmentationJudge
 
 
-class PassMeter:
-    """What one pass counts: a summary per victim, the images' quality, and who was seen.
+class PassMetrics:
+    """Metric states of one pass: those of each victim, the images' quality, and who was seen.
 
     Args:
         step: the pass.
@@ -35,12 +35,12 @@ class PassMeter:
         samples: SampleSet,
         device: torch.device,
     ) -> None:
-        def summary(victim: str) -> Summary:
+        def metrics_of(victim: str) -> VictimMetrics:
             if samples.task == "segmentation":
-                return SegmentationSummary(step, victim, device, samples.num_classes)
-            return ClassificationSummary(step, victim, device)
+                return SegmentationMetrics(step, victim, device, samples.num_classes)
+            return ClassificationMetrics(step, victim, device)
 
-        self.summaries = {victim: summary(victim) for victim in victims}
+        self.by_victim = {victim: metrics_of(victim) for victim in victims}
         self.quality = Quality(step, device)
         self.ledger = Ledger().to(device)
 
@@ -54,7 +54,7 @@ class PassMeter:
             LedgerError: if any was not, or any other was.
         """
         self.ledger.check(expected)
-        judged = [measure for one in self.summaries.values() for measure in one.measures()]
+        judged = [measure for one in self.by_victim.values() for measure in one.measures()]
         return judged + self.quality.measures()
 
 

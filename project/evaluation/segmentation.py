@@ -9,7 +9,7 @@ from torch import Tensor
 
 from project.core.losses import VOID
 from project.evaluation.plan import Pass
-from project.evaluation.victim_metrics import Facts, Summary
+from project.evaluation.victim_metrics import Facts, VictimMetrics
 from project.metrics import Confusion, CountedRate, class_counts, mean_iou, pixel_accuracy
 from project.storage.rows import Measure
 
@@ -72,7 +72,7 @@ def _by_class(counts: NDArray[np.int64], clean: NDArray[np.int64]) -> Facts:
     }
 
 
-class SegmentationSummary(Summary):
+class SegmentationMetrics(VictimMetrics):
     """Confusion matrix and pixel rates of one victim in one pass.
 
     Pixels of an image are no independent trials, so their rates have no interval here; intervals

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from project.victims import Victim
 
 
-def kin(victims: Mapping[str, Victim]) -> dict[str, list[str]]:
+def victims_sharing_networks(victims: Mapping[str, Victim]) -> dict[str, list[str]]:
     """Return for each victim the others that share a network with it; without any, it is left out.
 
-    An ensemble is kin to its members, and to another ensemble with one of them. Networks are told
-    by their weights, since a config makes a member anew.
+    An ensemble shares them with its members, and with another ensemble of one of them. Networks are
+    compared by their weights, since a config makes a member anew.
     """
     networks = {name: _networks(victim) for name, victim in victims.items()}
     found = {

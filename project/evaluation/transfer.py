@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from project.core.errors import InputError
 from project.data import AttackDataModule
 from project.data.loader import first_images
-from project.evaluation.distributed import gathered
+from project.evaluation.distributed import gather
 from project.evaluation.feature_distances import FeatureDistances
 from project.evaluation.intervals import with_intervals
-from project.evaluation.pass_metrics import Judge, PassMeter, judges
+from project.evaluation.pass_metrics import Judge, PassMetrics, judges
 from project.evaluation.plan import CLEAN, Pass
 from project.evaluation.quality import visibility
 from project.evaluation.victim_metrics import Facts, column
@@ -99,7 +99,7 @@ class TransferEvaluation(L.LightningModule):
         self.measures: list[Measure] = []
         self.traces: list[Trace] = []
         self._judges: dict[str, Judge] = {}
-        self._meters: list[PassMeter] = []
+        self._counts: list[PassMetrics] = []
         self._distances = FeatureDistances({}, self.plan, self.device)
         self._comparison = PanelComparison(self._panel, memory=0)
 
@@ -109,7 +109,7 @@ class TransferEvaluation(L.LightningModule):
         images = first_images(samples, _PROBED)
         check_victims(self.victims, images.to(self.device), samples.task, samples.num_classes)
         self._judges = judges(self.victims, samples)
-        self._meters = [PassMeter(step, self.victims, samples, self.device) for step in self.plan]
+        self._counts = [PassMetrics(step, self.victims, samples, self.device) for step in self.plan]
         self._distances = FeatureDistances(self._extractors, self.plan, self.device)
         again = sum(not step.clean for step in self.plan) > 1
         memory = int(self.clean_memory * 2**30) if again else 0
@@ -129,7 +129,7 @@ class TransferEvaluation(L.LightningModule):
         Returns:
             The classes that each victim predicts, (N, …), by the victim's name.
         """
-        step, meter = self.plan[dataloader_idx], self._meters[dataloader_idx]
+        step, counts = self.plan[dataloader_idx], self._counts[dataloader_idx]
         images = batch["image"] if step.clean else batch["adversarial"]
         known = self._known(step, batch)
         predictions = {}
@@ -139,23 +139,25 @@ class TransferEvaluation(L.LightningModule):
             verdicts = self._judges[name].rows(logits, batch["target"], batch["index"], step.clean)
             rows = [known[place] | {"victim": name} | row for place, row in enumerate(verdicts)]
             predictions[name] = logits.argmax(1)
-            meter.summaries[name].update(rows, predictions[name], batch["target"])
+            counts.by_victim[name].update(rows, predictions[name], batch["target"])
             if not step.clean:
                 self.rows += rows
             if name == step.source:
-                meter.quality.update(rows)
+                counts.quality.update(rows)
                 fooled = column(rows, "fooled") if "fooled" in rows[0] else None
         self.traces += _traces(step, batch)
         self._distances.update(step, images, batch["index"], fooled)
-        meter.ledger.update(batch["index"])
+        counts.ledger.update(batch["index"])
         return predictions
 
     def on_test_epoch_end(self) -> None:
         """Check that every sample was judged once, and sum up over all processes."""
         expected = self._data.samples.indices
-        self.measures = [measure for meter in self._meters for measure in meter.measures(expected)]
+        self.measures = [
+            measure for counts in self._counts for measure in counts.measures(expected)
+        ]
         self.measures += self._distances.measures()
-        self.rows, self.traces = gathered(self.rows), gathered(self.traces)
+        self.rows, self.traces = gather(self.rows), gather(self.traces)
         if self._data.samples.task == "segmentation" and self.trainer.is_global_zero:
             self.measures = with_intervals(self.measures, self.rows)
         for measure in self.measures:

@@ -15,7 +15,7 @@ from project.storage.rows import Measure
 Facts = dict[str, Any]
 
 
-class Summary(ABC):
+class VictimMetrics(ABC):
     """Metric states of one victim in one pass; they add up over batches and processes.
 
     Args:

@@ -1,4 +1,4 @@
-"""What is computed once and kept while there is room."""
+"""A cache of tensors without eviction."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from torch import Tensor
 
 
-class Kept:
-    """Keep what comes first and fits: passes over data ask for everything in the same order again.
+class Cache:
+    """Keep what comes first and fits; what does not fit is made again each time.
 
-    Of what is asked for in turns, whatever is thrown out for the newest is thrown out just before
-    it is asked for. What does not fit is made again each time, to the same values.
+    Nothing is evicted: passes over the data ask for the same entries in the same order, and under
+    cyclic access LRU would drop each entry just before its next use.
 
     Args:
         room: bytes, on whatever device the tensors are.

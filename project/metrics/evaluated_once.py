@@ -1,4 +1,4 @@
-"""The ledger: every sample was evaluated exactly once, or there is no report."""
+"""Check that every sample was evaluated exactly once: otherwise no numbers are reported."""
 
 from __future__ import annotations
 

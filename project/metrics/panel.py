@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from project.metrics.cache import Kept
+from project.metrics.cache import Cache
 from project.metrics.learned import BACKBONE_URLS, DISTS, LPIPS
 from project.metrics.perceptual_metric import PerceptualMetric
 from project.metrics.scc import SCC
@@ -112,7 +112,7 @@ class PanelComparison:
 
     def __init__(self, metrics: Sequence[PerceptualMetric[Any]], memory: int) -> None:
         self.metrics = metrics
-        self._kept = Kept(memory)
+        self._clean = Cache(memory)
 
     @torch.no_grad()
     def __call__(self, clean: Tensor, adversarial: Tensor, index: Tensor) -> dict[str, Tensor]:
@@ -132,7 +132,7 @@ class PanelComparison:
         batch = tuple(index.tolist())
         found = []
         for place, (x, y) in enumerate(zip(in_parts(clean), in_parts(adversarial), strict=True)):
-            sides = self._kept.get((batch, place), partial(_sides, metrics, x))
+            sides = self._clean.get((batch, place), partial(_sides, metrics, x))
             levels = eight_bit(y)
             compared = zip(metrics, sides, strict=True)
             found.append([metric.compare(side, levels) for metric, side in compared])

@@ -15,7 +15,7 @@ from project.callbacks.experiment.console import aligned
 from project.callbacks.experiment.images_of_a_pass import Crafting
 from project.callbacks.experiment.time_left import Share, loaded_batch, shares, told_duration
 from project.evaluation import Pass, TransferEvaluation
-from project.evaluation.distributed import from_all
+from project.evaluation.distributed import all_gather
 
 
 class Cost(NamedTuple):
@@ -105,7 +105,7 @@ class CostEstimate(L.Callback):
         self.seconds_per_image = {
             step: cost.seconds for step, cost in costs.items() if cost.seconds is not None
         }
-        everyone = from_all(costs)
+        everyone = all_gather(costs)
         if trainer.is_global_zero:
             print("\n" + estimate_table(everyone))
         if self.only:

@@ -17,7 +17,7 @@ from project.callbacks.common import callbacks_of, require_folder, versions
 from project.callbacks.experiment.adversarial_set import write_adversarial_set
 from project.callbacks.experiment.attack import AttackCallback
 from project.callbacks.experiment.console import summary_table
-from project.evaluation import CLEAN, TransferEvaluation, kin
+from project.evaluation import CLEAN, TransferEvaluation, victims_sharing_networks
 from project.report import build_report
 from project.report.gallery import Attacked, GalleryKeeper
 from project.report.masking import flagged_sentences
@@ -150,7 +150,7 @@ class RunFolder(L.Callback):
             "copies": {n: told for one in attacking for n, told in one.copies.items()},
             "versions": versions(*_PACKAGES),
             "weights": {name: victim.fingerprint() for name, victim in module.victims.items()},
-            "kin": kin(module.victims),
+            "kin": victims_sharing_networks(module.victims),
             "attacks": _traits(trainer),
         }
 

@@ -9,7 +9,7 @@ import time
 
 import lightning as L
 
-from project.evaluation.distributed import from_all
+from project.evaluation.distributed import all_gather
 
 _LOOK = 1.0  # seconds between two looks at the parent
 
@@ -18,11 +18,11 @@ class EndingAtOnce(L.Callback):
     """Let SIGTERM and SIGUSR1 end an experiment as they end any program.
 
     Lightning's own handlers finish the batch first, which may take longer than the system grants,
-    and exit with status 0, as if all were done; a process that waits for the others never comes to
-    them; and under SLURM they ignore SIGTERM and answer SIGUSR1 with a checkpoint of the victims.
-    An experiment needs none of it: the store is whole at every instant, and the same command goes
-    on from there. So the system's default is restored: the process is gone, and its exit status,
-    128 + 15 or 128 + 10 as shells count, tells whoever requeues that it was stopped.
+    and exit with status 0, as if all were done; a rank blocked in a collective never reaches the
+    handler; and under SLURM they ignore SIGTERM and answer SIGUSR1 with a checkpoint of the
+    victims. An experiment needs none of it: the store is whole at every instant, and the same
+    command goes on from there. So the system's default is restored: the process is gone, and its
+    exit status, 128 + 15 or 128 + 10 as shells count, tells whoever requeues that it was stopped.
 
     A process that another one of the run has started ends with it.
     """
@@ -30,7 +30,7 @@ class EndingAtOnce(L.Callback):
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Watch the parent, if it is one of the run's processes."""
         parent = os.getppid()
-        if parent in from_all(os.getpid()):
+        if parent in all_gather(os.getpid()):
             threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
