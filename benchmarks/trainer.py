@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from project.attacks import FGSM
 from project.callbacks import AttackCallback
-from project.callbacks.experiment.images_of_a_pass import Crafting
+from project.callbacks.experiment.images_of_a_pass import PassImages
 from project.data import ShapesData
 from project.evaluation import TransferEvaluation
 from project.victims import ClassificationVictim
@@ -105,7 +105,7 @@ def main() -> None:
     watch = Stopwatch()
     samples = type(ShapesData("classification", size=SIZE).samples)
     for owner, name in (
-        (Crafting, "__call__"),
+        (PassImages, "__call__"),
         (TransferEvaluation, "test_step"),
         (TransferEvaluation, "on_test_epoch_end"),
         (samples, "__getitem__"),

@@ -108,7 +108,7 @@ class _Witness(L.Callback):
     def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Find the stored image, before a long attack is for nothing."""
         (attacking,) = callbacks_of(trainer, AttackCallback)
-        own = attacking.craftings[self.step].store
+        own = attacking.pass_images[self.step].store
         self.seen["stored"] = _stored(Store(self.root, own.label, own.description), self.index)
 
     def on_test_batch_end(

@@ -8,10 +8,10 @@ from typing import Any, Literal
 from lightning.pytorch.loggers import Logger
 
 from project.tracking.experiments import experiments
-from project.tracking.never_fatal import harmless
+from project.tracking.never_fatal import never_fatal
 
 
-@harmless()
+@never_fatal()
 def refuse_victims(loggers: Iterable[Logger], reasons: str) -> None:
     """Say that the victim check has ended the run before it began.
 

@@ -10,7 +10,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
 from project.tracking.login import Mode, resolved
-from project.tracking.never_fatal import harmless
+from project.tracking.never_fatal import never_fatal
 
 _TO_START, _TO_FINISH = 20, 300  # seconds
 _INSTEAD = {"online": "offline", "offline": "disabled"}
@@ -65,19 +65,19 @@ class MirageWandbLogger(WandbLogger):
                 self._ask_for_less(error)
 
     @rank_zero_only
-    @harmless()
+    @never_fatal()
     def log_hyperparams(self, params: Any) -> None:
         """Log the config."""
         super().log_hyperparams(params)
 
     @rank_zero_only
-    @harmless()
+    @never_fatal()
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log the metrics of a step."""
         super().log_metrics(metrics, step)
 
     @rank_zero_only
-    @harmless()
+    @never_fatal()
     def finalize(self, status: str) -> None:
         """Close the run, so that its files are whole and the next run does not end up in it."""
         super().finalize(status)

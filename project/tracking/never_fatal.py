@@ -1,4 +1,4 @@
-"""What keeps a run alive when its tracking is not."""
+"""Keep a run alive when its tracking fails."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 
 @contextmanager
-def harmless() -> Iterator[None]:
+def never_fatal() -> Iterator[None]:
     """Turn any error of W&B's into a warning: a full disk, a lost helper process, a bad answer.
 
     Everything that is tracked lies in the run's folder too, or will.

@@ -17,13 +17,13 @@ from project.tracking.alerts import warn_of_masking
 from project.tracking.contact_sheets import contact_sheets
 from project.tracking.experiments import experiments, log_files
 from project.tracking.gallery import gallery_table
-from project.tracking.never_fatal import harmless
+from project.tracking.never_fatal import never_fatal
 
 _FILES = (layout.CONFIG, *layout.RECORDS, *layout.SUMMARIES)
 _SET = (layout.ADVERSARIAL_SET,)
 
 
-@harmless()
+@never_fatal()
 def track_run(loggers: Iterable[Logger], folder: Path) -> None:
     """Log a finished run's folder: facts, tables, pictures, checks and files.
 

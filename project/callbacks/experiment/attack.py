@@ -15,7 +15,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from project.attacks import ATTACKS_VERSION, Attack
 from project.callbacks.common import require_folder
 from project.callbacks.experiment.fast_sources import FastSources
-from project.callbacks.experiment.images_of_a_pass import Crafting, stacked_images
+from project.callbacks.experiment.images_of_a_pass import PassImages, stacked_images
 from project.core.errors import InputError
 from project.core.identity import IDENTITY_VERSION, describe
 from project.core.yaml_keys import require_text_keys
@@ -37,7 +37,7 @@ class AttackCallback(L.Callback):
     Attributes:
         stores: of each pass, during a test.
         copies: what is attacked instead of the sources, in words by the source's name.
-        craftings: what makes the images of each pass, from the start of the test on.
+        pass_images: of each pass, from the start of the test on.
 
     Args:
         attacks: by name.
@@ -79,7 +79,7 @@ class AttackCallback(L.Callback):
         self._lacking: set[str] = set()  # sources that are still to be attacked
         self._victims: dict[str, Any] = {}
         self.copies: dict[str, str] = {}
-        self.craftings: dict[Pass, Crafting] = {}
+        self.pass_images: dict[Pass, PassImages] = {}
         self._threads_before = 0
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -117,8 +117,8 @@ class AttackCallback(L.Callback):
         self.copies = fast.told
         for source in sorted(self._lacking):
             fast.copy_of(source)  # a wrong one is refused before anything is attacked
-        self.craftings = {
-            step: Crafting(
+        self.pass_images = {
+            step: PassImages(
                 self.attacks[step.attack],
                 partial(fast.copy_of, step.source),
                 store,
@@ -129,7 +129,7 @@ class AttackCallback(L.Callback):
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Let go of the copies."""
-        self.craftings = {}
+        self.pass_images = {}
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Give the process its number of threads back."""
@@ -155,7 +155,7 @@ class AttackCallback(L.Callback):
         if step.clean:
             return
         with trainer.precision_plugin.forward_context():
-            crafted = self.craftings[step](batch)
+            crafted = self.pass_images[step](batch)
         batch["crafted"] = crafted
         batch["adversarial"] = stacked_images(crafted).to(batch["image"])
 

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities.exceptions import _TunerExitException
 from project.callbacks.common import first_callback
 from project.callbacks.experiment.attack import AttackCallback
 from project.callbacks.experiment.console import aligned
-from project.callbacks.experiment.images_of_a_pass import Crafting
+from project.callbacks.experiment.images_of_a_pass import PassImages
 from project.callbacks.experiment.time_left import Share, loaded_batch, shares, told_duration
 from project.evaluation import Pass, TransferEvaluation
 from project.evaluation.distributed import all_gather
@@ -99,8 +99,8 @@ class CostEstimate(L.Callback):
         assert attacking is not None
         found = shares(trainer, pl_module)
         costs = {
-            step: _cost(trainer, found[step], crafting)
-            for step, crafting in attacking.craftings.items()
+            step: _cost(trainer, found[step], of_pass)
+            for step, of_pass in attacking.pass_images.items()
         }
         self.seconds_per_image = {
             step: cost.seconds for step, cost in costs.items() if cost.seconds is not None
@@ -113,7 +113,7 @@ class CostEstimate(L.Callback):
             raise _TunerExitException
 
 
-def _cost(trainer: L.Trainer, share: Share, crafting: Crafting) -> Cost:
+def _cost(trainer: L.Trainer, share: Share, of_pass: PassImages) -> Cost:
     """Attack the first batch that is lacking, and return what the pass costs from then on."""
     stored, lacking = share.images(False), share.images(True)
     if not lacking:
@@ -122,6 +122,6 @@ def _cost(trainer: L.Trainer, share: Share, crafting: Crafting) -> Cost:
     images = len(batch["index"])
     start = time.perf_counter()
     with trainer.precision_plugin.forward_context():
-        crafting(batch)  # its images are on the CPU and stored afterwards, so nothing is pending
+        of_pass(batch)  # its images are on the CPU and stored afterwards, so nothing is pending
     seconds = time.perf_counter() - start
     return Cost(stored + images, lacking - images, seconds / images)

@@ -15,7 +15,7 @@ from project.attacks import Attack, AttackResult
 from project.storage.store import Store, StoredSample
 
 
-class Crafting:
+class PassImages:
     """One attack on one source, batch by batch.
 
     Attributes:

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
 from project.callbacks.common import first_callback
 from project.callbacks.experiment.attack import AttackCallback
 from project.callbacks.experiment.cost_estimate import CostEstimate
-from project.callbacks.experiment.time_left import Done, Pace, shares, told_duration
+from project.callbacks.experiment.time_left import Pace, Throughput, shares, told_duration
 from project.evaluation import Pass, TransferEvaluation
 
 
@@ -31,7 +31,7 @@ class PassClock:
         estimate = first_callback(trainer, CostEstimate)
         self.passes: list[Pass] = list(module.plan)
         self.pace = Pace(shares(trainer, module), estimate.seconds_per_image if estimate else {})
-        self._craftings = attacking.craftings if attacking else {}
+        self._pass_images = attacking.pass_images if attacking else {}
         self._made = self._attacked_so_far()
         self._since = time.perf_counter()
 
@@ -53,13 +53,13 @@ class PassClock:
         """Return how long the run still takes after so many batches of the pass."""
         return told_duration(self.pace.left_of_run(self.passes[place], batches))
 
-    def done(self, place: int) -> tuple[Done, Done]:
+    def done(self, place: int) -> tuple[Throughput, Throughput]:
         """Return the images of a pass that were attacked, and the others."""
         step = self.passes[place]
         return self.pace.done(step, True), self.pace.done(step, False)
 
     def _attacked_so_far(self) -> int:
-        return sum(crafting.made for crafting in self._craftings.values())
+        return sum(one.made for one in self._pass_images.values())
 
 
 class PassProgressBar(TQDMProgressBar):

@@ -33,14 +33,14 @@ class Share(NamedTuple):
 def shares(trainer: L.Trainer, module: TransferEvaluation) -> dict[Pass, Share]:
     """Return this process's share of each pass, as the store is now."""
     attacking = first_callback(trainer, AttackCallback)
-    craftings = attacking.craftings if attacking else {}
+    pass_images = attacking.pass_images if attacking else {}
     loaders: Any = trainer.test_dataloaders
     found = {}
     for step, loader in zip(module.plan, loaders, strict=True):
         positions = list(loader.batch_sampler)
         indices = [[loader.dataset.indices[place] for place in batch] for batch in positions]
-        crafting = craftings.get(step)
-        lacking = [crafting is not None and crafting.lacks(batch) for batch in indices]
+        of_pass = pass_images.get(step)
+        lacking = [of_pass is not None and of_pass.lacks(batch) for batch in indices]
         found[step] = Share(positions, lacking)
     return found
 
@@ -54,7 +54,7 @@ def loaded_batch(trainer: L.Trainer, positions: Sequence[int]) -> dict[str, Any]
     return moved
 
 
-class Done(NamedTuple):
+class Throughput(NamedTuple):
     """Images of one kind, and the seconds that they took."""
 
     images: int
@@ -85,7 +85,7 @@ class Pace:
     def __init__(self, shares: Mapping[Pass, Share], expected: Mapping[Pass, float]) -> None:
         self.shares = shares
         self.expected = expected
-        self._done: dict[tuple[Pass, bool], Done] = {}
+        self._done: dict[tuple[Pass, bool], Throughput] = {}
 
     def finished(self, step: Pass, images: int, attacked: bool, seconds: float) -> None:
         """Count a batch that is done.
@@ -96,12 +96,12 @@ class Pace:
             attacked: whether they were attacked, and neither clean nor stored.
             seconds: from the end of the batch before.
         """
-        before = self._done.get((step, attacked), Done(0, 0.0))
-        self._done[step, attacked] = Done(before.images + images, before.seconds + seconds)
+        before = self._done.get((step, attacked), Throughput(0, 0.0))
+        self._done[step, attacked] = Throughput(before.images + images, before.seconds + seconds)
 
-    def done(self, step: Pass, attacked: bool) -> Done:
+    def done(self, step: Pass, attacked: bool) -> Throughput:
         """Return what is done of a pass: the images that were attacked, or the others."""
-        return self._done.get((step, attacked), Done(0, 0.0))
+        return self._done.get((step, attacked), Throughput(0, 0.0))
 
     def left_of_pass(self, step: Pass, batches: int = 0) -> float:
         """Return the seconds that a pass still takes after so many batches, NaN while unknown."""
@@ -129,7 +129,7 @@ class Pace:
         return own or _per_image([self.done(one, True) for one in self.shares]) or math.nan
 
 
-def _per_image(done: Sequence[Done]) -> float | None:
+def _per_image(done: Sequence[Throughput]) -> float | None:
     images = sum(one.images for one in done)
     return sum(one.seconds for one in done) / images if images else None
 

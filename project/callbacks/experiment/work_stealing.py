@@ -50,16 +50,16 @@ def _fill(trainer: L.Trainer) -> None:
     loader = trainer.test_dataloaders[0]  # type: ignore[index]
     dealt = loader.batch_sampler
     batches = list(DealtBatchSampler(dealt.num_samples, dealt.batch_size))
-    work = [(crafting, batch) for crafting in attacking.craftings.values() for batch in batches]
+    work = [(of_pass, batch) for of_pass in attacking.pass_images.values() for batch in batches]
     with _bar(trainer, len(work)) as bar:
         for number in _numbers():
             bar.update(min(number, len(work)) - bar.n)  # handed out so far, to all processes
             if number >= len(work):
                 break
-            crafting, positions = work[number]
-            if crafting.lacks([loader.dataset.indices[place] for place in positions]):
+            of_pass, positions = work[number]
+            if of_pass.lacks([loader.dataset.indices[place] for place in positions]):
                 with trainer.precision_plugin.forward_context():
-                    crafting(loaded_batch(trainer, positions))
+                    of_pass(loaded_batch(trainer, positions))
 
 
 def _bar(trainer: L.Trainer, batches: int) -> tqdm[Any]:

@@ -30,7 +30,7 @@ from project.storage.files import replace_file
 from project.storage.history import History
 from project.storage.rows import remove_path
 from project.tracking.experiments import experiments, log_files
-from project.tracking.never_fatal import harmless
+from project.tracking.never_fatal import never_fatal
 from project.training import VictimTraining
 
 _PACKAGES = ("mirage-attacks", "torch", "lightning", "torchmetrics", "timm")
@@ -227,7 +227,7 @@ def _picture(image: Tensor) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-@harmless()
+@never_fatal()
 def track_config(loggers: Iterable[Logger], folder: Path) -> None:
     """Log the config of a run, which Lightning saves as a file and tells no logger."""
     facts = TrainingRun.read(folder).facts
@@ -235,7 +235,7 @@ def track_config(loggers: Iterable[Logger], folder: Path) -> None:
         experiment.config.update(yaml.safe_load(facts["config"]) or {}, allow_val_change=True)
 
 
-@harmless()
+@never_fatal()
 def track_samples(loggers: Iterable[Logger], folder: Path, epoch: int) -> None:
     """Log the samples of one epoch, a strip of pictures each."""
     found = experiments(loggers)
@@ -244,7 +244,7 @@ def track_samples(loggers: Iterable[Logger], folder: Path, epoch: int) -> None:
         experiment.log({"samples": [_strip(sample, epoch) for sample in kept.values()]})
 
 
-@harmless()
+@never_fatal()
 def track_training(loggers: Iterable[Logger], folder: Path) -> None:
     """Log the files of a run."""
     slices = [str(p.relative_to(folder)) for p in sorted(folder.glob(f"{layout.SLICES}/*.npz"))]
