@@ -16,6 +16,12 @@ class HistoryLogger(Logger):
 
     A logger is where they all meet, a callback's and a module's alike, with their steps.
 
+    Lightning's ``CSVLogger``, the default of train.py, cannot take its place: the history is kept
+    whichever loggers a user has chosen, goes on in one file when a run is resumed, without the
+    steps that come again, and has the epoch of every number. Nor can this one be the default:
+    the other's versioned folders hold the config and the checkpoints of trainings without a
+    ``TrainingFolder``.
+
     Args:
         folder: where the trainer may put files, if it is the trainer's first logger.
     """
