@@ -1,4 +1,4 @@
-"""What a tree's modules import, read from their syntax: nothing is run."""
+"""What a tree's modules import and define, read from their syntax: nothing is run."""
 
 import ast
 from collections.abc import Mapping
@@ -33,6 +33,12 @@ def imported_names(path: Path) -> list[str]:
             assert node.level == 0, f"{path}: imports are absolute"
             names += [f"{node.module}.{alias.name}" for alias in node.names]
     return names
+
+
+def class_names(path: Path) -> list[str]:
+    """Return the names of all classes that a file defines, wherever in it."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return [node.name for node in nodes if isinstance(node, ast.ClassDef)]
 
 
 def import_graph(root: Path) -> Graph:

@@ -7,6 +7,7 @@ import pytest
 
 from tests.imports import (
     circles,
+    class_names,
     import_graph,
     imported_names,
     module_files,
@@ -31,8 +32,8 @@ LAYERS = (
 so none that stands beside it."""
 
 ATTACK_LAYERS = (
-    {"core", "rows", "smallest"},
-    {"gradient.objectives", "gradient.transforms", "gradient.schedules", "found"},
+    {"core"},
+    {"gradient.objectives", "gradient.transforms", "gradient.schedules"},
     {"gradient.landscape", "flow"},
     {"gradient.rules"},
     {"gradient.loop"},
@@ -99,6 +100,19 @@ def long_files(root: Path) -> list[str]:
     ]
 
 
+def names_of_several(root: Path) -> list[str]:
+    """Return the names that classes of several files have, with the files."""
+    files: dict[str, set[str]] = {}
+    for path in module_files(root).values():
+        for name in class_names(path):
+            files.setdefault(name, set()).add(str(path.relative_to(root)))
+    return [
+        f"{name}: {', '.join(sorted(found))}"
+        for name, found in sorted(files.items())
+        if len(found) > 1
+    ]
+
+
 def test_imports_go_down_only():
     assert upward_imports(import_graph(ROOT), LAYERS, room) == []
 
@@ -134,6 +148,10 @@ def test_no_modules_import_each_other_in_a_circle():
 
 def test_no_file_is_too_long():
     assert long_files(ROOT) == []
+
+
+def test_no_class_name_has_two_meanings():
+    assert names_of_several(ROOT) == []
 
 
 def test_report_reads_files_and_needs_no_model():
@@ -266,3 +284,11 @@ def test_file_that_is_too_long_is_found(tmp_path):
     assert long_files(root) == []
     plant(root, {"project/data/long.py": "x = 1\n" * (MOST_LINES + 1)})
     assert long_files(root) == [f"project/data/long.py: {MOST_LINES + 1} lines"]
+
+
+def test_class_name_of_two_files_is_found_wherever_it_is_defined(tmp_path):
+    root = plant(tmp_path, {"project/data/one.py": "class Cell:\n    class Wall:\n        pass\n"})
+    plant(root, {"project/data/two.py": "def build():\n    class Cell(Other): ...\n"})
+    assert names_of_several(root) == ["Cell: project/data/one.py, project/data/two.py"]
+    plant(root, {"project/data/two.py": "Cell = tuple\n\n\nclass Prison: ...\n"})
+    assert names_of_several(root) == []
