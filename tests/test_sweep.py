@@ -12,7 +12,7 @@ from project.callbacks import RunFolder
 from project.cli import attack_main, train_main
 from project.evaluation import Pass
 from project.evaluation.classification import ClassificationMetrics
-from project.evaluation.segmentation import SegmentationSummary
+from project.evaluation.segmentation import SegmentationMetrics
 from project.evaluation.transfer import measure_name
 
 ROOT = Path(__file__).parents[1]
@@ -112,7 +112,7 @@ def measures(step: Pass, victim: str, data: dict[str, Any]) -> list[Any]:
     device = torch.device("cpu")
     if data["init_args"].get("task") == "classification":
         return ClassificationMetrics(step, victim, device).measures()
-    return SegmentationSummary(step, victim, device, 11).measures()
+    return SegmentationMetrics(step, victim, device, 11).measures()
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
