@@ -36,17 +36,20 @@ from project.metrics.segmentation import (
     pixel_accuracy,
 )
 from project.metrics.size_of_change import (
-    L0,
-    L2,
     MSE,
     PSNR,
-    Linf,
+    L0Norm,
+    L2Norm,
+    LinfNorm,
     split_by_mask,
 )
 from project.metrics.ssim import MSSSIM, SSIM
 from project.metrics.states import Mean, PerImageMean
 from project.metrics.uqi import UQI, UQISewar
 from project.metrics.vif import VIFp
+
+L0, L2, Linf = L0Norm, L2Norm, LinfNorm
+"""The same by their names of old, which the threat models have too."""
 
 __all__ = [
     "BIASED_BELOW",
@@ -68,9 +71,12 @@ __all__ = [
     "Features",
     "InceptionFeatures",
     "Interval",
+    "L0Norm",
+    "L2Norm",
     "Ledger",
     "LedgerError",
     "Linf",
+    "LinfNorm",
     "Mean",
     "PanelComparison",
     "PerImageMean",

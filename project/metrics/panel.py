@@ -13,7 +13,7 @@ from project.metrics.cache import Cache
 from project.metrics.learned import BACKBONE_URLS, DISTS, LPIPS
 from project.metrics.perceptual_metric import PerceptualMetric
 from project.metrics.scc import SCC
-from project.metrics.size_of_change import L0, L2, MSE, PSNR, Linf
+from project.metrics.size_of_change import MSE, PSNR, L0Norm, L2Norm, LinfNorm
 from project.metrics.sliding_windows import checked_pair, eight_bit, in_parts
 from project.metrics.ssim import MSSSIM, SSIM
 from project.metrics.uqi import UQI, UQISewar
@@ -41,7 +41,7 @@ PERCEPTUAL_NAMES: tuple[str, ...] = get_args(PerceptualName)
 
 _PLAIN: dict[str, Callable[[], PerceptualMetric[Any]]] = {
     metric.name: metric
-    for metric in (L0, L2, Linf, MSE, PSNR, SSIM, MSSSIM, UQI, UQISewar, SCC, VIFp)
+    for metric in (L0Norm, L2Norm, LinfNorm, MSE, PSNR, SSIM, MSSSIM, UQI, UQISewar, SCC, VIFp)
 }
 _LEARNED: dict[str, tuple[str, Callable[[], PerceptualMetric[Any]]]] = {
     "lpips_squeeze": (BACKBONE_URLS["squeeze"], partial(LPIPS, "squeeze")),

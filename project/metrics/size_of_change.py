@@ -36,7 +36,7 @@ class SizeOfChange(PerceptualMetric[Tensor]):
         """Return the size of changes, (N,) float64."""
 
 
-class L0(SizeOfChange):
+class L0Norm(SizeOfChange):
     """How many pixels change, in any channel, ‖x' − x‖₀: a count, as sparse attacks report it.
 
     Source: Su, Vargas, Sakurai, "One pixel attack for fooling deep neural networks", IEEE
@@ -51,7 +51,7 @@ class L0(SizeOfChange):
         return change.any(1).flatten(1).sum(1).double()
 
 
-class L2(SizeOfChange):
+class L2Norm(SizeOfChange):
     """Euclidean length of the change in [0, 1] units, ‖x' − x‖₂ over all pixels and channels."""
 
     name = "l2"
@@ -61,7 +61,7 @@ class L2(SizeOfChange):
         return _squared(change).sqrt() / 255
 
 
-class Linf(SizeOfChange):
+class LinfNorm(SizeOfChange):
     """Largest change of any channel of any pixel in [0, 1] units, ‖x' − x‖∞; × 255 in grey levels.
 
     It is a multiple of 1/255, so a budget of 8/255 is met exactly.

@@ -6,7 +6,7 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from project.metrics import L0, L2, LPIPS, MSE, PSNR, SSIM, Linf, split_by_mask
+from project.metrics import LPIPS, MSE, PSNR, SSIM, L0Norm, L2Norm, LinfNorm, split_by_mask
 from tests.metrics.pairs import as_arrays, pair, scenes
 
 
@@ -14,9 +14,9 @@ def test_sizes_of_one_grey_level_at_one_pixel():
     clean = torch.zeros(1, 3, 11, 11)
     adversarial = clean.clone()
     adversarial[0, 1, 4, 5] = 3 / 255
-    assert L0()(clean, adversarial).item() == 1
-    assert L2()(clean, adversarial).item() == pytest.approx(3 / 255, abs=1e-15)
-    assert Linf()(clean, adversarial).item() == 3 / 255
+    assert L0Norm()(clean, adversarial).item() == 1
+    assert L2Norm()(clean, adversarial).item() == pytest.approx(3 / 255, abs=1e-15)
+    assert LinfNorm()(clean, adversarial).item() == 3 / 255
     assert MSE()(clean, adversarial).item() == 9 / 363
     assert PSNR()(clean, adversarial).item() == pytest.approx(10 * math.log10(255**2 * 363 / 9))
 
@@ -30,7 +30,7 @@ def test_ssim_of_two_constant_images_is_its_luminance_term():
 def test_identical_images_are_identical():
     clean, _ = pair()
     zeros, ones = torch.zeros(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
-    for metric in (L0(), L2(), Linf(), MSE()):
+    for metric in (L0Norm(), L2Norm(), LinfNorm(), MSE()):
         assert torch.equal(metric(clean, clean), zeros)
     assert torch.equal(PSNR()(clean, clean), zeros + math.inf)
     assert torch.equal(SSIM()(clean, clean), ones)
@@ -104,14 +104,14 @@ def test_ssim_inside_the_border_is_that_of_torchmetrics():
 def test_l2_and_linf_are_those_of_numpy_and_a_budget_is_met_exactly():
     clean, adversarial = pair()
     change = (adversarial.double() - clean.double()).flatten(1).numpy()
-    assert L2()(clean, adversarial).tolist() == pytest.approx(np.linalg.norm(change, axis=1))
-    assert Linf()(clean, adversarial).tolist() == pytest.approx(np.abs(change).max(1))
-    assert (Linf()(torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 8 / 255)) == 8 / 255).all()
+    assert L2Norm()(clean, adversarial).tolist() == pytest.approx(np.linalg.norm(change, axis=1))
+    assert LinfNorm()(clean, adversarial).tolist() == pytest.approx(np.abs(change).max(1))
+    assert (LinfNorm()(torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 8 / 255)) == 8 / 255).all()
 
 
 def test_an_images_value_does_not_depend_on_its_batch_mates(random_backbone):
     clean, adversarial = pair(height=40, width=48)
-    for metric in (L0(), L2(), Linf(), MSE(), PSNR(), SSIM(), LPIPS("squeeze")):
+    for metric in (L0Norm(), L2Norm(), LinfNorm(), MSE(), PSNR(), SSIM(), LPIPS("squeeze")):
         together = metric(clean, adversarial)
         alone = torch.cat([metric(clean[n : n + 1], adversarial[n : n + 1]) for n in range(3)])
         assert together.shape == (3,)
@@ -120,7 +120,7 @@ def test_an_images_value_does_not_depend_on_its_batch_mates(random_backbone):
 
 def test_changes_that_8_bits_cannot_hold_do_not_count(random_backbone):
     clean, _ = pair(height=40, width=48)
-    for metric in (L0(), L2(), Linf(), MSE(), LPIPS("squeeze")):
+    for metric in (L0Norm(), L2Norm(), LinfNorm(), MSE(), LPIPS("squeeze")):
         assert metric(clean, (clean + 0.4 / 255).clamp(0, 1)).abs().max() == 0
 
 
@@ -128,7 +128,7 @@ def test_l0_counts_pixels_and_not_their_channels():
     clean, adversarial = pair(change=1)
     changed = (as_arrays(clean)[0] != as_arrays(adversarial)[0]).any(-1)
     assert 0 < changed.sum() < changed.size
-    assert L0()(clean, adversarial)[0].item() == changed.sum()
+    assert L0Norm()(clean, adversarial)[0].item() == changed.sum()
 
 
 def test_change_inside_and_outside_a_mask_is_that_of_either_part():
@@ -170,7 +170,7 @@ def test_side_without_any_pixel_has_no_change_to_tell(empty, whole):
 
 def test_unequal_shapes_are_refused():
     with pytest.raises(ValueError, match=r"must both be \(N, 3, H, W\)"):
-        L2()(torch.zeros(2, 3, 4, 4), torch.zeros(3, 4, 4))
+        L2Norm()(torch.zeros(2, 3, 4, 4), torch.zeros(3, 4, 4))
 
 
 def test_images_smaller_than_the_window_are_refused_by_ssim():

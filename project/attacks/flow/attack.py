@@ -68,7 +68,7 @@ class FlowIterate:
         return smoothness(self.flow)
 
 
-class Judgement(NamedTuple):
+class FlowVerdict(NamedTuple):
     """Which iterates fool the victim as 8-bit images, and which in float only; (n,) bool each."""
 
     success: Tensor
@@ -183,7 +183,7 @@ class FlowAttack(Attack):
 
     def _judge(
         self, victim: nn.Module, active: ActiveSet, iterate: FlowIterate, best: Best
-    ) -> Judgement | None:
+    ) -> FlowVerdict | None:
         """Judge the iterates that fool in float; None where none does.
 
         Asking again after rounding costs a forward pass, so only iterates smoother than what is
@@ -202,7 +202,7 @@ class FlowAttack(Attack):
             logits = query(victim, to_8bit(iterate.adversarial[places]), target)
         success = candidate.clone()
         success[places] = fooled_share(logits, target, self.targeted) == 1
-        return Judgement(success, candidate & ~success)
+        return FlowVerdict(success, candidate & ~success)
 
     def _step(
         self, active: ActiveSet, logits: Tensor, number: int, clean: Callable[[], Tensor]
@@ -213,7 +213,7 @@ class FlowAttack(Attack):
         return Step(number, steps, logits, target, self.targeted, lambda: clean()[rows], memory)
 
     def _descend(
-        self, active: ActiveSet, step: Step, iterate: FlowIterate, judged: Judgement | None
+        self, active: ActiveSet, step: Step, iterate: FlowIterate, judged: FlowVerdict | None
     ) -> None:
         """Take one step down, and into the budget."""
         solver = active.solver
@@ -224,7 +224,7 @@ class FlowAttack(Attack):
         with torch.no_grad():
             solver.point.clamp_(-bound, bound)
 
-    def _losses(self, step: Step, iterate: FlowIterate, judged: Judgement | None) -> Tensor:
+    def _losses(self, step: Step, iterate: FlowIterate, judged: FlowVerdict | None) -> Tensor:
         """Return what each image descends, (n,)."""
         search = self.search
         if search.objective is None:
@@ -236,7 +236,7 @@ class FlowAttack(Attack):
             losses = losses + search.smoothness * iterate.unsmoothness
         return losses
 
-    def _margin(self, step: Step, judged: Judgement | None) -> Tensor:
+    def _margin(self, step: Step, judged: FlowVerdict | None) -> Tensor:
         lead = margin(step.logits, step.target)
         lead = -lead if self.targeted else lead
         losses = lead.clamp(min=0)
@@ -278,7 +278,7 @@ def _nothing(images: Tensor, mask: Tensor | None) -> Best:
 
 
 def _offer(
-    best: Best, rows: Tensor, step: int, iterate: FlowIterate, judged: Judgement | None
+    best: Best, rows: Tensor, step: int, iterate: FlowIterate, judged: FlowVerdict | None
 ) -> None:
     """Keep the smoothest iterates that succeed; of images without success, those that fool most.
 
