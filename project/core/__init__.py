@@ -1,1 +1,1 @@
-"""What every other room stands on: errors, choices, draws, losses, samples, what an object is."""
+"""Foundations of every other package: errors, choices, random draws, losses, samples, identity."""

@@ -1,4 +1,4 @@
-"""One of several names, or an error that lists them."""
+"""Look up one of several named options, with an error that lists them all."""
 
 from collections.abc import Iterable, Mapping
 from typing import TypeVar, overload
@@ -18,15 +18,15 @@ def choose(name: str, options: Iterable[object], value: Name) -> Name: ...
 
 
 def choose(name: str, options: Iterable[object], value: object) -> object:
-    """Return what a value stands for among the options.
+    """Return the option that a value names, or refuse the value.
 
-    The CLI checks a ``Literal`` by itself; who calls a constructor in Python is checked here.
+    The CLI checks a ``Literal`` by itself; constructors called from Python are checked here.
 
     Args:
-        name: of the parameter, as the error writes it.
+        name: the parameter's name, as the error writes it.
         options: a mapping from the accepted values to what they stand for, or the accepted values
             themselves, such as ``get_args`` of a ``Literal``.
-        value: what came.
+        value: the value given.
 
     Returns:
         The option of a mapping; the value itself otherwise.

@@ -1,4 +1,4 @@
-"""The error of bad input, and how scripts show it."""
+"""The error raised for bad input, and how scripts print it."""
 
 import sys
 from collections.abc import Iterator
@@ -6,15 +6,15 @@ from contextlib import contextmanager
 
 
 class InputError(ValueError):
-    """What the user gave cannot be used.
+    """The user's input cannot be used.
 
-    The message says what must hold, what came, and what to do.
+    The message says what must hold, what was given, and what to do.
     """
 
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """End a script with the message alone where the input or the machine is at fault."""
+    """End a script with the message alone, no traceback, where the input or machine is at fault."""
     try:
         yield
     except Exception as error:
@@ -25,7 +25,7 @@ def plain_errors() -> Iterator[None]:
 
 
 def _told(error: BaseException) -> str | None:
-    """Return what is said of an error that is not the code's; None of one that may be."""
+    """Return the message for an error that the code did not cause; None for one it may have."""
     if isinstance(error, FileNotFoundError):
         return str(error)
     if "DataLoader worker (pid" in str(error):

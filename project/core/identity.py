@@ -1,6 +1,6 @@
-"""What an object is, as plain data: the ground of store keys and of reproducible configs.
+"""Describe objects as plain data, for store keys and reproducible configs.
 
-Convention: an object's fields are its settings (of a frozen dataclass), or its constructor keeps
+Convention: an object is a frozen dataclass, whose fields are its settings, or its constructor keeps
 every argument in an attribute of the same name (as scikit-learn's ``get_params``). So one function
 can describe every attack, part, saliency provider and data set.
 """
@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 IDENTITY_VERSION = 2
-"""Part of every store key: raised whenever equal things come to be described otherwise."""
+"""Part of every store key: raised whenever the description of an unchanged object changes."""
 
 _PACKAGE = __name__.partition(".")[0]
 
@@ -59,11 +59,11 @@ def describe(thing: Any) -> Any:
 
 
 def public_name(thing: type | FunctionType) -> str:
-    """Return the name that a class or function is known by, whatever file it lives in.
+    """Return the public name of a class or function, whatever file it is defined in.
 
-    Of the package's own it is the room's and its own, ``project.attacks.PGD``, as configs write it:
-    in one room a name stands for one thing (a test sees to it), so that moving a file loses no
-    stored image. Anything else is known by where Python finds it.
+    For the package's own classes and functions it is the subpackage and the name, such as
+    ``project.attacks.PGD``, as configs write it. Names are unique within a subpackage (a test sees
+    to it), so moving a file loses no stored image. Anything else has its full module path.
     """
     package, *inside = thing.__module__.split(".")
     home = f"{package}.{inside[0]}" if package == _PACKAGE and inside else thing.__module__
@@ -79,6 +79,7 @@ def digest(description: Any) -> str:
 def weights_hash(module: nn.Module) -> str:
     """Return the SHA-256 of all parameters and buffers, with their names, types and shapes."""
     sha = hashlib.sha256()
+    # Sorted, so that the order in which a network registers its layers does not change the hash.
     for name, value in sorted([*module.named_parameters(), *module.named_buffers()]):
         array = value.detach().cpu().contiguous()
         sha.update(f"{name} {array.dtype} {tuple(array.shape)}".encode())

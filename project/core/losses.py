@@ -1,4 +1,4 @@
-"""Element-wise losses and the valid elements: for classes (N) and for pixels (N, H, W) alike.
+"""Element-wise losses, for classification (N,) and segmentation (N, H, W) alike.
 
 Convention
     logits  (N, K) or (N, K, H, W)
@@ -16,7 +16,7 @@ VOID = 255
 
 
 def valid_elements(target: Tensor) -> Tensor:
-    """Return where the target is not void; a class target is always valid, even class 255.
+    """Return the mask of elements that are not void; image labels are always valid, even 255.
 
     Args:
         target: (N,) classes or (N, H, W) pixel classes with 255 = void.
@@ -28,7 +28,7 @@ def valid_elements(target: Tensor) -> Tensor:
 
 
 def predicted_classes(logits: Tensor) -> Tensor:
-    """Return the class of the largest logit, the first of equals: ``logits.argmax(1)``, quickly.
+    """Return the class of the largest logit, the first of ties: a faster ``logits.argmax(1)``.
 
     On a CPU, torch's argmax over any but the last axis takes twice as long as the forward and
     backward pass of the cross-entropy; comparing with the maximum takes a third of that.
@@ -40,7 +40,8 @@ def predicted_classes(logits: Tensor) -> Tensor:
         int16 (N, ...); K where a logit is NaN.
     """
     count = logits.shape[1]
-    # The first class has the highest rank, so that of equals it is the one that is found.
+    # The first class has the highest rank, so that it wins among equal logits. A NaN equals no
+    # maximum: then no rank counts, and the result is K, which is no class.
     rank = torch.arange(count, 0, -1, dtype=torch.int16, device=logits.device)
     rank = rank.view(1, -1, *[1] * (logits.ndim - 2))
     leading = logits == logits.amax(1, keepdim=True)
@@ -49,6 +50,7 @@ def predicted_classes(logits: Tensor) -> Tensor:
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     """Return -log softmax(logits)[target], element by element, 0 where the target is void."""
+    # Class targets have no void: 255 may be a class there, so another value is ignored.
     ignored = VOID if target.ndim > 1 else -100
     return F.cross_entropy(logits, target, reduction="none", ignore_index=ignored)
 
@@ -72,7 +74,8 @@ def margin(logits: Tensor, target: Tensor) -> Tensor:
 def kl_divergence(logits: Tensor, reference: Tensor) -> Tensor:
     r"""Return $$KL(p \| q)$$ of p = softmax(logits), q = softmax(reference) over the class axis.
 
-    Without gradient: what is compared with a threshold needs none, and half the memory traffic.
+    Computed without gradient, in place, which halves the memory traffic; it serves comparisons with
+    a threshold, which need no gradient.
 
     Args:
         logits: (N, K, ...).
@@ -89,7 +92,7 @@ def kl_divergence(logits: Tensor, reference: Tensor) -> Tensor:
 def differentiable_kl(logits: Tensor, reference: Tensor) -> Tensor:
     r"""Return $$KL(p \| q)$$ like :func:`kl_divergence`, with gradient to both, in full precision.
 
-    Of equal logits value and gradient are 0; half precision would leave noise of either.
+    For equal logits, value and gradient are 0; half precision would leave noise in both.
     """
     log_p = F.log_softmax(full_precision(logits), 1)
     log_q = F.log_softmax(full_precision(reference), 1)
@@ -97,7 +100,7 @@ def differentiable_kl(logits: Tensor, reference: Tensor) -> Tensor:
 
 
 def full_precision(logits: Tensor) -> Tensor:
-    """Return logits as float32 where autocast made them less, for what cancels in few digits."""
+    """Return half-precision logits as float32, for differences that cancel leading digits."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 

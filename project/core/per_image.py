@@ -1,8 +1,8 @@
-"""Tensors that belong to the images of a batch, indexed as a whole.
+"""Containers of per-image tensors, which are indexed by image as a whole.
 
-Images leave a batch when they are done with, and what is known of them leaves with them. So that no
-tensor is forgotten, whatever an algorithm knows of its images is an attribute of one container, and
-one line cuts all of them to the images that stay.
+Attacks drop finished images from a batch, and with them every tensor about these images. So that no
+tensor is forgotten, all per-image state of an algorithm is kept in attributes of one container, and
+one line reduces all of them to the remaining images.
 """
 
 from __future__ import annotations
@@ -18,36 +18,36 @@ Values = TypeVar("Values")
 
 
 class PerImage:
-    """What is known of each image of a batch: every tensor's first axis counts the images.
+    """Base of containers whose tensors all have the images of a batch along their first axis.
 
     Attributes that hold no tensors (numbers, settings, networks) belong to all images alike and
-    stay as they are. A class whose tensors are not all of that kind overrides ``shrink_to``.
+    are not indexed. A class that holds other tensors as well overrides ``shrink_to``.
     """
 
     def at(self, rows: Tensor) -> Self:
-        """Return the same of some images only.
+        """Return a copy for some of the images only.
 
         Args:
-            rows: their places, int64 (n,), or a mask, bool (N,).
+            rows: indices of the images, int64 (n,), or a mask, bool (N,).
         """
         part = copy.copy(self)
         part.shrink_to(rows)
         return part
 
     def shrink_to(self, rows: Tensor) -> None:
-        """Let all other images leave; ``rows`` as for :meth:`at`."""
+        """Keep only some of the images, in place; ``rows`` as for :meth:`at`."""
         for name, value in vars(self).items():
-            # Frozen dataclasses are copied by ``at``, and only such copies are changed.
+            # Frozen dataclasses (masked threat models) refuse setattr; ``at`` has copied them.
             object.__setattr__(self, name, rows_of(value, rows))
 
 
 def rows_of(values: Values, rows: Tensor) -> Values:
-    """Return the rows of a tensor, or of every tensor inside of a container.
+    """Return some rows of a tensor, or of every tensor inside a container.
 
     Args:
         values: a tensor (N, …); a :class:`PerImage`; a dictionary, list or tuple of such. Anything
-            else is returned as it is.
-        rows: places, int64 (n,), or a mask, bool (N,).
+            else is returned unchanged.
+        rows: indices, int64 (n,), or a mask, bool (N,).
     """
 
     def cut(values: Tensor | PerImage) -> Tensor | PerImage:
@@ -63,10 +63,12 @@ def chosen(better: Tensor, new: Values, old: Values) -> Values:
     Args:
         better: (N,) bool.
         new: tensors (N, …), or containers of such as for :func:`rows_of`.
-        old: the like; of dictionaries, what only one side knows is left out.
+        old: tensors or containers of the same structure; of two dictionaries, only the common keys
+            are returned.
     """
 
     def select(new: Tensor, old: Tensor) -> Tensor:
+        # Indexing by a mask would make the host wait for the device to count the rows.
         return torch.where(per_image(better, old), new, old)
 
     kept: Values = _mapped(select, new, old)
@@ -74,12 +76,12 @@ def chosen(better: Tensor, new: Values, old: Values) -> Values:
 
 
 def put_rows(values: Values, rows: Tensor, new: Values) -> Values:
-    """Return the values with new ones at some rows, which are written in place.
+    """Write new values into some rows, in place, and return the result.
 
     Args:
         values: tensors (N, …), or containers of such as for :func:`rows_of`.
-        rows: places, int64 (n,).
-        new: the like, of n rows.
+        rows: indices, int64 (n,).
+        new: tensors or containers of the same structure, of n rows.
     """
 
     def put(values: Tensor, new: Tensor) -> Tensor:
@@ -91,14 +93,14 @@ def put_rows(values: Values, rows: Tensor, new: Values) -> Values:
 
 
 def per_image(factors: Tensor, like: Tensor) -> Tensor:
-    """Return one value for each image, (N,), in a shape that broadcasts over (N, …)."""
+    """Return per-image factors, (N,), in a shape that broadcasts over ``like``, (N, …)."""
     return factors.view(-1, *[1] * (like.ndim - 1))
 
 
 def _mapped(
     change: Callable[..., Any], first: Any, *others: Any, leaves: tuple[type, ...] = (Tensor,)
 ) -> Any:
-    """Return the change of all leaves inside of one container, or of several alike."""
+    """Apply a function to all leaves of one container, or of several of the same structure."""
     if isinstance(first, leaves):
         return change(first, *others)
     if isinstance(first, PerImage):

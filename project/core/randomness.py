@@ -1,7 +1,7 @@
-"""Randomness that belongs to a sample, never to a batch, a process or a global state.
+"""Random draws keyed by sample, independent of batch, process, device and global state.
 
-Every draw comes from a generator keyed by what it is for (seed, attack, sample index, step …), so
-it does not change with batch mates, the order of batches, the number of processes or the device.
+Every draw comes from a generator keyed by its purpose (seed, attack, sample index, step …), so it
+does not change with batch mates, the order of batches, the number of processes or the device.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from project.core.per_image import PerImage
 
 def derived_seed(*key: int | str) -> int:
     """Return a seed, 0 … 2^63 - 1, that is a hash of ``key``."""
+    # Types are part of the text, so that 1 and "1" differ; hash() of text differs between runs.
     text = "\x1f".join(f"{type(part).__name__}:{part}" for part in key)
     seed = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
     return seed & (2**63 - 1)
@@ -35,14 +36,15 @@ def uniform(
     Args:
         shape: shape of one sample's draw.
         index: (N,) int64, the samples' stable ids.
-        key: what the draw is for, for example (seed, attack name, step).
+        key: the purpose of the draw, for example (seed, attack name, step).
         low: the least value.
-        high: the greatest.
+        high: the upper bound, not reached.
 
     Returns:
         (N, *shape) float32 in [low, high) on the CPU.
     """
     draws = torch.empty(len(index), *shape)
+    # Drawn on the CPU, whatever the device: CUDA's generators give other numbers.
     for own, sample in zip(draws, index.tolist(), strict=True):
         own.uniform_(low, high, generator=generator(*key, sample))
     return draws
@@ -57,11 +59,11 @@ def normal(shape: Sequence[int], index: Tensor, *key: int | str) -> Tensor:
 
 
 class Draws(PerImage):
-    """The draws of a batch's samples for one purpose; narrower purposes lengthen the key.
+    """Random draws for the samples of a batch, for one purpose; narrower purposes extend the key.
 
     Args:
         index: (N,) int64, the samples' stable ids.
-        key: what the draws are for, for example (seed, attack name).
+        key: the purpose of the draws, for example (seed, attack name).
     """
 
     def __init__(self, index: Tensor, *key: int | str) -> None:
@@ -69,7 +71,7 @@ class Draws(PerImage):
         self.key = key
 
     def keyed(self, *key: int | str) -> Draws:
-        """Return the draws for a part of the purpose."""
+        """Return draws for a narrower purpose, the key extended by ``key``."""
         return Draws(self.index, *self.key, *key)
 
     def uniform(self, *shape: int) -> Tensor:
@@ -81,5 +83,5 @@ class Draws(PerImage):
         return normal(shape, self.index, *self.key)
 
     def shared(self, count: int) -> int:
-        """Draw one of 0 … count - 1 for all samples alike, so that it couples none of them."""
+        """Draw one of 0 … count - 1, the same for all samples and independent of which they are."""
         return int(torch.randint(count, (), generator=generator(*self.key)))

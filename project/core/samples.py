@@ -1,4 +1,4 @@
-"""What a sample is known by beside its pixels, for those who hold no data set."""
+"""Interface to a data set's names, labels and masks by sample index, without its loading."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class Samples(Protocol):
-    """A data set, as far as attacks and reports need one."""
+    """The part of a data set's interface that attacks and reports need."""
 
     @property
     def names(self) -> Sequence[str]:
@@ -45,17 +45,18 @@ class Samples(Protocol):
 
 
 class KnowsSamples:
-    """Remembers the data set that it is attached to, which is state and no setting.
+    """Mixin that remembers the attached data set, which is state and not a setting.
 
-    So a frozen dataclass may, too: neither its fields nor its ``repr`` change.
+    It suits frozen dataclasses too: neither their fields nor their ``repr`` change.
     """
 
     @property
     def samples(self) -> Samples | None:
-        """The data set; None while attached to none."""
+        """The attached data set, or None."""
         known: Samples | None = vars(self).get("_samples")
         return known
 
     def remember(self, samples: Samples) -> None:
-        """Keep a data set."""
+        """Remember a data set."""
+        # Written past __setattr__, which frozen dataclasses refuse.
         vars(self)["_samples"] = samples

@@ -1,4 +1,4 @@
-"""The keys of YAML: each there once, since of two PyYAML keeps the last in silence, and text."""
+"""Checks of YAML keys: none may be repeated (PyYAML silently keeps the last), and all are text."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _MERGE = "tag:yaml.org,2002:merge"
 def refuse_repeated_keys(loader: Any) -> None:
     """Make a loader class refuse a mapping that has a key twice.
 
-    What ``<<`` merges may be overridden, so this looks before PyYAML merges, which writes the
-    merged keys into its nodes while it builds.
+    Keys merged by ``<<`` may be overridden. PyYAML writes merged keys into its nodes while it
+    constructs, so the check comes before.
     """
     construct = loader.construct_document
 
@@ -28,7 +28,7 @@ def refuse_repeated_keys(loader: Any) -> None:
 
 
 def require_text_keys(where: str, content: Mapping[Any, Any]) -> None:
-    """Refuse names that are no text, as YAML reads 1 and yes, or empty ones."""
+    """Refuse names that are empty or not text; YAML reads 1 and yes as other types."""
     wrong = [name for name in content if not (isinstance(name, str) and name)]
     if wrong:
         raise InputError(
@@ -40,7 +40,7 @@ def require_text_keys(where: str, content: Mapping[Any, Any]) -> None:
 def _require_single_keys(node: yaml.Node, seen: set[int]) -> None:
     if id(node) in seen or not isinstance(node, yaml.CollectionNode):
         return
-    seen.add(id(node))  # an alias is the node itself, even inside of it
+    seen.add(id(node))  # an alias is the same node object, and may lie inside itself
     parts = node.value
     if isinstance(node, yaml.MappingNode):
         known = set()
