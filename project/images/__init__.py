@@ -1,1 +1,1 @@
-"""What is done to images as such: rounding, colours, frequencies, warps."""
+"""Image operations: 8-bit rounding, colour spaces, cosine transforms, warps."""

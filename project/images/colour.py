@@ -1,4 +1,4 @@
-"""Brightness and colour apart: RGB and YUV.
+"""Conversion between RGB and YUV, which separates brightness from colour; colourfulness.
 
 Convention
     images  (N, 3, H, W), R'G'B' in [0, 1]
@@ -28,7 +28,8 @@ def chroma(images: Tensor) -> Tensor:
 
 
 def chroma_to_rgb(uv: Tensor) -> Tensor:
-    """Return the RGB of luma 0, (N, 3, H, W), that is what chroma (N, 2, H, W) adds to a grey."""
+    """Return the RGB of luma 0, (N, 3, H, W), that chroma (N, 2, H, W) adds to a grey."""
+    # Green follows from 0 = 0.299 R + 0.587 G + 0.114 B.
     red, blue = uv[:, 1:] / _V_SCALE, uv[:, :1] / _U_SCALE
     green = (red * (-_RED / _GREEN)).sub_(blue, alpha=_BLUE / _GREEN)
     return torch.cat([red, green, blue], 1)

@@ -1,4 +1,4 @@
-r"""The cosine transform, of whole axes and, as JPEG has it, of the 8×8 blocks of an image.
+r"""Discrete cosine transform of the 8×8 blocks of an image, as in JPEG, and of whole axes.
 
 Convention
     images        (N, C, H, W) in any unit
@@ -23,8 +23,8 @@ def block_dct(images: Tensor) -> Tensor:
     r"""Transform the 8×8 blocks of images.
 
     $$X_{uv} = \sum_{yx} A_{uy} A_{vx}\, x_{yx},\quad A_{uy} = c_u \cos\frac{(2y+1) u \pi}{16}$$,
-    $$c_0 = \sqrt{1/8}$$, all other $$c_u = 1/2$$. Sides that 8 does not divide are filled up with
-    the last row and column repeated.
+    $$c_0 = \sqrt{1/8}$$, all other $$c_u = 1/2$$. Sides that 8 does not divide are padded by
+    repeating the last row and column.
 
     Source: Ahmed, Natarajan & Rao, "Discrete Cosine Transform", IEEE Trans. Computers, 1974
     [paper].
@@ -44,11 +44,11 @@ def block_dct(images: Tensor) -> Tensor:
 
 
 def block_idct(coefficients: Tensor, size: Sequence[int]) -> Tensor:
-    """Undo :func:`block_dct`.
+    """Invert :func:`block_dct`.
 
     Args:
         coefficients: (N, C, ⌈H/8⌉, ⌈W/8⌉, 8, 8).
-        size: (H, W) of the images; what they were filled up with is cut off.
+        size: (H, W) of the images; the padding is cut off.
 
     Returns:
         (N, C, H, W), differentiable.
@@ -61,10 +61,10 @@ def block_idct(coefficients: Tensor, size: Sequence[int]) -> Tensor:
 
 @cache
 def _block_waves(dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return what takes a block, 64 values row by row, to its coefficients: (64, 64).
+    """Return the 2-D transform of a block, flattened row by row, as one matrix (64, 64).
 
-    One large product is faster than two by the 8×8 matrix for each of many blocks, though it
-    multiplies four times as often.
+    One large product is faster than two products by the 8×8 matrix for each of many blocks, though
+    it takes four times as many multiplications.
     """
     waves = cosines(BLOCK)
     return torch.kron(waves, waves).to(device, dtype)

@@ -1,4 +1,4 @@
-"""Eight bits: what an image file can hold, and gradients through it."""
+"""Rounding to 8 bits, as image files do, and gradients through rounding and clipping."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 
 
 def to_8bit(images: Tensor) -> Tensor:
-    """Round images to the nearest k/255, bit for bit what ``uint8 / 255`` gives when read back.
+    """Round images to the nearest k/255, bit for bit as ``uint8 / 255`` when read back from a file.
 
     Args:
         images: any shape, in [0, 1].
@@ -25,7 +25,8 @@ def to_8bit(images: Tensor) -> Tensor:
 def from_levels_(levels: Tensor) -> Tensor:
     """Turn levels 0 … 255 into values k/255, in place.
 
-    On CUDA, dividing by a Python number multiplies by its reciprocal, which misses k/255 by a bit.
+    On CUDA, dividing by a Python number multiplies by its reciprocal, which misses k/255 by a bit;
+    so the divisor is a tensor.
     """
     return levels.div_(levels.new_full((), 255))
 
@@ -34,7 +35,7 @@ def clip(values: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
     """Clip to [low, high]; the gradient passes inside and on the bounds, and is 0 outside.
 
     On the bounds, torch's own ``clamp`` has gradient 0 in version 2.14 (1 in older ones): an attack
-    would never move a black or a white pixel, however much it gains by that.
+    would never move a black or a white pixel, however much that would raise its objective.
 
     Args:
         values: of any shape.
@@ -48,19 +49,20 @@ def clip(values: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
 
 
 class _Clipping(Function):
-    """Clipping that remembers where nothing was cut, and nothing else."""
+    """Clipping that saves only a bool mask of the unclipped values for the backward pass."""
 
     @staticmethod
     def forward(context: Any, values: Tensor, low: float, high: float) -> Tensor:
         """Return the clipped values."""
         cut = values.clamp(low, high)
+        # A value exactly on a bound equals its clipped self, so its gradient passes.
         context.save_for_backward(values == cut)
         return cut
 
     @staticmethod
     @once_differentiable
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        """Return the gradient of what was not cut."""
+        """Return the gradient where nothing was clipped, 0 elsewhere."""
         (inside,) = context.saved_tensors
         return torch.where(inside, gradient, 0), None, None
 
@@ -68,13 +70,15 @@ class _Clipping(Function):
 def as_saved(images: Tensor, perturbation: Tensor) -> Tensor:
     """Return the perturbed images rounded to 8 bits, with the gradient of the unrounded ones.
 
-    So a search for small perturbations sees what rounding leaves of them: of half a level nothing.
+    So a search for small perturbations sees what survives rounding: less than half a level does
+    not.
 
     Source: [ours], the straight-through estimator.
 
     Args:
         images: (N, 3, H, W) in [0, 1].
-        perturbation: of the same shape; what leaves [0, 1] is cut.
+        perturbation: of the same shape; the sum is clipped to [0, 1].
     """
     floats = clip(images + perturbation)
+    # The bracket is 0 in value, exactly, and carries the gradient of the unrounded images.
     return to_8bit(floats.detach()) + (floats - floats.detach())

@@ -1,9 +1,9 @@
-"""Linear maps of images that act along columns and rows separately, as two matrix products.
+"""Separable linear maps of images: one matrix along the height, one along the width.
 
 Convention
     images  (N, C, H, W)
-    rows    (N or 1, H', H), what becomes of each column of pixels
-    columns (N or 1, W', W), what becomes of each row of pixels
+    rows    (N or 1, H', H), maps each column of pixels
+    columns (N or 1, W', W), maps each row of pixels
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 def along_axes(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     r"""Return $$R\,X\,C^\top$$ for each channel X of each image.
 
-    Each image is a product of its own: batched products round otherwise in other batches.
+    Images are multiplied one by one: batched products round differently in batches of other sizes.
 
     Args:
         images: (N, C, H, W).

@@ -24,8 +24,8 @@ def warp(images: Tensor, flow: Tensor) -> Tensor:
 
     $$o(u, v) = x(u + \Delta u, v + \Delta v)$$, coordinates clamped to the image.
 
-    Built on gathers, not on ``grid_sample``: that one is not exact at zero flow, where every flow
-    attack starts, and normalises its coordinates, which loses bits.
+    Built on ``gather`` and ``lerp``, not on ``grid_sample``: the latter normalises its coordinates,
+    which loses bits, so that zero flow, where every flow attack starts, would not be the identity.
 
     Source: Xiao et al., "Spatially Transformed Adversarial Examples", ICLR 2018, eq. (1) [paper].
 
@@ -45,14 +45,15 @@ def warp(images: Tensor, flow: Tensor) -> Tensor:
             f"flow must be (N, 2, H, W) = {(batch, 2, height, width)} to fit the images, "
             f"got {tuple(flow.shape)}."
         )
-    # Of images one column and one row larger, all four neighbours are at fixed distances.
+    # With one more column and row, the right and lower neighbours are at fixed distances even for
+    # pixels on the border; the values repeated there get weight 0.
     larger = F.pad(images, (0, 1, 0, 1), mode="replicate")
     moved: Tensor = _Sampling.apply(larger, flow)
     return moved
 
 
 def smoothness(flow: Tensor) -> Tensor:
-    r"""Measure how unsmooth a flow is: the flow loss of stAdv.
+    r"""Measure how unsmooth a flow is, by the flow loss of stAdv.
 
     $$\sum_p \sum_{q \in N_4(p)} \sqrt{\|\Delta u_p - \Delta u_q\|^2 + \|\Delta v_p -
     \Delta v_q\|^2 + 10^{-8}}$$, so each pair of neighbours counts twice. Without the 1e-8 the
@@ -71,10 +72,10 @@ def smoothness(flow: Tensor) -> Tensor:
 
 
 class _Sampling(Function):
-    """Bilinear samples, with the gradient in closed form.
+    """Bilinear sampling with its gradient in closed form.
 
-    Built of torch's own functions alone, it would keep six tensors of the images' size for the
-    gradient instead of two.
+    Composed of torch's own functions, it would save six tensors of the images' size for the
+    backward pass instead of two.
     """
 
     @staticmethod
@@ -87,8 +88,10 @@ class _Sampling(Function):
             larger.flatten(2)[..., far:].gather(2, place).view(shape) for far in _far(shape[3])
         )
         x_part, y_part = parts.unsqueeze(2).unbind(1)
+        # lerp with weight 0 returns its first argument exactly: zero flow is the identity.
         top, bottom = torch.lerp(here, right, x_part), torch.lerp(below, beyond, x_part)
         moved = torch.lerp(top, bottom, y_part)
+        # Derivatives by dx and dy; the gathered tensors are not needed any more and overwritten.
         slope_x = right.sub_(here).lerp_(beyond.sub_(below), y_part)
         kept = (place, parts) if context.needs_input_grad[0] else ()
         context.save_for_backward(slope_x, bottom.sub_(top), inside, *kept)
@@ -97,17 +100,18 @@ class _Sampling(Function):
     @staticmethod
     @once_differentiable
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """Return the gradients of images and flow, as far as they are wanted."""
+        """Return the gradients with respect to images and flow, None where not required."""
         slope_x, slope_y, inside, *kept = context.saved_tensors
         of_images = _spread(gradient, *kept) if kept else None
         if not context.needs_input_grad[1]:
             return of_images, None
+        # A clamped coordinate does not follow the flow, so its gradient is 0.
         slopes = [torch.linalg.vecdot(gradient, slope, dim=1) for slope in (slope_x, slope_y)]
         return of_images, torch.stack(slopes, 1).mul_(inside)
 
 
 class _Unsmoothness(Function):
-    """The flow loss, with the gradient in closed form: of flow's size, and computed at once."""
+    """The flow loss, with its gradient in closed form, computed in the forward pass."""
 
     @staticmethod
     def forward(context: Any, flow: Tensor) -> Tensor:
@@ -115,6 +119,7 @@ class _Unsmoothness(Function):
         across, down = flow.diff(dim=3), flow.diff(dim=2)
         widths, heights = _lengths(across), _lengths(down)
         if context.needs_input_grad[0]:
+            # Saves one tensor of the flow's size, instead of differences and lengths.
             slope = torch.zeros_like(flow)
             across /= widths
             down /= heights
@@ -128,27 +133,30 @@ class _Unsmoothness(Function):
     @staticmethod
     @once_differentiable
     def backward(context: Any, gradient: Tensor) -> Tensor:
-        """Return the gradient of the flow."""
+        """Return the gradient with respect to the flow."""
         (slope,) = context.saved_tensors
         found: Tensor = slope * (2 * gradient).view(-1, 1, 1, 1)
         return found
 
 
 def _split(flow: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Split coordinates, clamped to the image, into a whole pixel and the way to the next.
+    """Split coordinates, clamped to the image, into a pixel index and a fractional part.
 
     The offset is split before the position is added, so that no bit of it is lost on large images.
 
     Returns:
-        The whole pixels' places (N, H, W), int64, in images of width W + 1; the parts of the way
-        to the next column and row, (N, 2, H, W) in [0, 1); where nothing was clamped, bool.
+        The pixels' flat indices (N, H, W), int64, in images of width W + 1; the fractions of the
+        way to the next column and row, (N, 2, H, W) in [0, 1); where nothing was clamped, bool
+        (N, 2, H, W).
     """
     height, width = flow.shape[2:]
     columns, rows = (
         torch.arange(side, dtype=torch.int32, device=flow.device) for side in (width, height)
     )
     position = torch.stack(torch.meshgrid(columns, rows, indexing="xy"))
-    # From the first pixel to the last: W - 1 - column is the column of the mirrored image.
+    # The offset is clamped, not the coordinate, to [-column, W - 1 - column] (likewise for rows):
+    # both bounds are whole numbers, so that a clamped sample is a border pixel exactly.
+    # W - 1 - column is the column of the mirrored image.
     offset = flow.clamp(-position.to(flow.dtype), position.flip(1, 2).to(flow.dtype))
     inside = offset == flow
     whole = offset.floor()
@@ -157,12 +165,15 @@ def _split(flow: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _far(width: int) -> tuple[int, int, int, int]:
-    """Return how far a pixel's neighbours are in images of that width + 1: itself, right, below."""
+    """Return a pixel's four neighbours (itself, right, below, both) as offsets of the flat index.
+
+    The images are one column wider than ``width``.
+    """
     return 0, 1, width + 1, width + 2
 
 
 def _spread(gradient: Tensor, place: Tensor, parts: Tensor) -> Tensor:
-    """Return the gradient of the larger images: each sample gives to its four neighbours."""
+    """Return the gradient of the padded images: each sample's, shared among its four neighbours."""
     count, channels, height, width = gradient.shape
     x_part, y_part = parts.unsqueeze(2).unbind(1)
     above, below = gradient * (1 - y_part), gradient * y_part
