@@ -1,4 +1,4 @@
-"""What a perturbation is, how it meets an image, and which ones are allowed.
+"""Threat models: kinds of perturbation, how they apply to an image, and which are allowed.
 
 One gradient loop serves every threat model: noise in a ball, a flow field of the image or of its
 colours, any of them inside a mask.

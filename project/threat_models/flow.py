@@ -1,4 +1,4 @@
-"""Displacements of an image, or of its colours."""
+"""Threat models of flow: bounded displacements of an image, or of its colours alone."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -17,7 +17,7 @@ class Flow(ThreatModel):
     r"""A displacement of at most ``bound`` pixels along each axis: $$\|f\|_\infty \le \xi$$."""
 
     bound: float = float("inf")
-    """The budget in pixels; ``inf`` is no budget."""
+    """Budget ξ, the largest displacement along an axis in pixels; ``inf`` is no budget."""
 
     def __post_init__(self) -> None:
         require_positive(self.bound)
@@ -55,10 +55,10 @@ class Flow(ThreatModel):
 
 @dataclass(frozen=True)
 class ChromaFlow(Flow):
-    """A displacement of the colours only: U and V move along one flow, the luma Y stays.
+    """A displacement of the colours only: U and V move along one flow, the luma Y does not move.
 
-    What the moved chroma differs by is added to the image, so that no flow is the identity, bit
-    for bit. Luma changes only where the sum leaves [0, 1] and is cut.
+    The change of the chroma is added to the image, so that zero flow is the identity, bit for bit.
+    Luma changes only where the sum exceeds [0, 1] and is clipped.
 
     Source: Aydin et al., "Imperceptible Adversarial Examples by Spatial Chroma-Shift", ADVM 2021,
     section 3 [paper].
@@ -66,5 +66,7 @@ class ChromaFlow(Flow):
 
     def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
         """Warp the images' chroma along the flow."""
+        # The image's own RGB stays as it is and only a difference is added: converting all of it to
+        # YUV and back would round, and zero flow would not be the identity.
         still = chroma(images)
         return clip(images + chroma_to_rgb(warp(still, perturbation) - still))

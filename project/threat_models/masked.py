@@ -1,4 +1,4 @@
-"""Any threat model inside a mask."""
+"""Threat model that confines another one to a mask."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from project.threat_models.model import Projection, Pullback, ThreatModel
 
 @dataclass(frozen=True, eq=False)
 class Masked(ThreatModel):
-    """Another threat model inside a mask only: pixels outside never change, bit for bit."""
+    """Another threat model, confined to a mask: pixels outside never change, bit for bit."""
 
     inner: ThreatModel
     """The threat model inside the mask."""
@@ -25,7 +25,7 @@ class Masked(ThreatModel):
         return self.inner.noise(images, index, *key) * self.mask
 
     def within_range(self, images: Tensor, perturbation: Tensor) -> Tensor:
-        """Cut off as the inner model does."""
+        """Clip as the inner model does."""
         return self.inner.within_range(images, perturbation)
 
     def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
@@ -33,7 +33,7 @@ class Masked(ThreatModel):
         return self.inner.apply(images, perturbation * self.mask)
 
     def perturb_and_pullback(self, images: Tensor, perturbation: Tensor) -> tuple[Tensor, Pullback]:
-        """Apply the part inside the mask, which cuts the gradient likewise."""
+        """Apply the part inside the mask; the gradient is masked likewise."""
         adversarial, pull_back = self.inner.perturb_and_pullback(images, perturbation * self.mask)
         return adversarial, lambda gradient: pull_back(gradient) * self.mask
 
@@ -46,7 +46,7 @@ class Masked(ThreatModel):
         return self.inner.ascent_(gradient.mul_(self.mask))
 
     def step_value(self, images: Tensor) -> float:
-        """Return what the inner model does."""
+        """Return the inner model's value."""
         return self.inner.step_value(images)
 
     def scaled(self, factor: float) -> "Masked":

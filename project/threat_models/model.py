@@ -1,4 +1,4 @@
-"""What every threat model tells of its perturbations, and where a loop stands in one."""
+"""The interface of threat models, and the iterates that loops move inside them in place."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from project.core.per_image import PerImage
 from project.images.eight_bit import to_8bit
 
 Pullback = Callable[[Tensor], Tensor]
-"""From the gradient with respect to perturbed images to that with respect to the perturbation."""
+"""Maps the gradient with respect to perturbed images to that with respect to the perturbation."""
 
 Projection = Callable[[Tensor], Tensor]
-"""From any perturbation of certain images to an allowed one close to it, in place."""
+"""Maps any perturbation of certain images to an allowed one close to it, in place."""
 
 
 class ThreatModel(PerImage, ABC):
@@ -28,10 +28,12 @@ class ThreatModel(PerImage, ABC):
 
     @abstractmethod
     def noise(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
-        """Draw from the budget, image by image, keyed by (key, sample index); may leave [0, 1].
+        """Draw from the budget, image by image, keyed by (key, sample index).
+
+        Perturbed images may exceed [0, 1]; :meth:`random` projects.
 
         Returns:
-            A new tensor, as of :meth:`ascent`, so that a loop may go on in its place.
+            A new tensor, which a loop may overwrite; likewise for :meth:`ascent`.
         """
 
     def random(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
@@ -43,12 +45,12 @@ class ThreatModel(PerImage, ABC):
         """Return the perturbed images, (N, 3, H, W) in [0, 1]."""
 
     def perturb_and_pullback(self, images: Tensor, perturbation: Tensor) -> tuple[Tensor, Pullback]:
-        """Return what ``apply`` does, detached, and how a gradient gets back from there.
+        """Return the perturbed images, detached, and the pullback of their gradient.
 
         Args:
             images: (N, 3, H, W).
-            perturbation: inside the range of an image, as ``project``, ``random`` and
-                ``within_range`` leave it; there noise is never cut.
+            perturbation: such that the perturbed images lie in [0, 1], as ``project``, ``random``
+                and ``within_range`` return it; noise is then never clipped.
         """
         with torch.enable_grad():
             leaf = perturbation.detach().requires_grad_()
@@ -66,10 +68,10 @@ class ThreatModel(PerImage, ABC):
 
     @abstractmethod
     def projection(self, images: Tensor) -> Projection:
-        """Return the projection for these images, made once for all steps of a loop."""
+        """Return the projection for these images, which is made once for all steps of a loop."""
 
     def iterate_from(self, images: Tensor, start: Tensor) -> Iterate:
-        """Return where a loop stands at first; its steps move it in place.
+        """Return the first iterate of a loop, whose steps move it in place.
 
         Args:
             images: (N, 3, H, W), the clean images.
@@ -78,7 +80,7 @@ class ThreatModel(PerImage, ABC):
         return PerturbationIterate(self, images, self.projection(images)(start))
 
     def within_range(self, images: Tensor, perturbation: Tensor) -> Tensor:
-        """Cut off what would leave [0, 1], whatever the budget; a flow never does."""
+        """Clip so that perturbed images lie in [0, 1], whatever the budget; flows always do."""
         return perturbation
 
     def ascent(self, gradient: Tensor) -> Tensor:
@@ -87,10 +89,10 @@ class ThreatModel(PerImage, ABC):
 
     @abstractmethod
     def ascent_(self, gradient: Tensor) -> Tensor:
-        """Turn a gradient into the direction of steepest ascent, in place."""
+        """Turn a gradient into the direction of steepest ascent of unit ``size``, in place."""
 
     def step_value(self, images: Tensor) -> float:
-        """Return how much each value changes on average in a step of unit size."""
+        """Return how much a value changes on average in a step of unit ``size``."""
         return 1.0
 
     @abstractmethod
@@ -122,16 +124,17 @@ def require_positive(budget: float) -> None:
 
 
 class Iterate(PerImage, ABC):
-    """Where a loop stands in a threat model: a batch's allowed perturbations, moved in place.
+    """The current iterate of a loop: a batch's allowed perturbations, moved in place.
 
-    Beside a network's passes a loop's time is that of its own passes over memory, so an iterate
-    holds whatever makes a step cheapest, and gives away views of it instead of copies.
+    Apart from the network's passes, a loop spends its time on its own passes over memory. So an
+    iterate stores the representation that makes a step cheapest, and returns views instead of
+    copies: whatever must outlive the next step has to be cloned.
     """
 
     @property
     @abstractmethod
     def perturbation(self) -> Tensor:
-        """Where it stands, (N, C, H, W); the next step may overwrite it."""
+        """The current perturbation, (N, C, H, W); the next step may overwrite it."""
 
     @abstractmethod
     def perturbed(self) -> Tensor:
@@ -139,7 +142,7 @@ class Iterate(PerImage, ABC):
 
     @abstractmethod
     def perturb_and_pullback(self) -> tuple[Tensor, Pullback]:
-        """Return the perturbed images and how a gradient gets back; the next step overwrites them.
+        """Return the perturbed images and the pullback; the next step may overwrite the images.
 
         See :meth:`~project.threat_models.ThreatModel.perturb_and_pullback`.
         """
@@ -155,10 +158,10 @@ class Iterate(PerImage, ABC):
 
 
 class PerturbationIterate(Iterate):
-    """The iterate of any threat model: it holds the perturbation.
+    """The iterate for any threat model, which stores the perturbation.
 
     Args:
-        threat_model: what the perturbation is.
+        threat_model: the threat model.
         images: (N, 3, H, W), the clean images.
         perturbation: (N, C, H, W), allowed; overwritten by the first step.
     """
@@ -171,7 +174,7 @@ class PerturbationIterate(Iterate):
 
     @property
     def perturbation(self) -> Tensor:
-        """What it holds."""
+        """The stored perturbation."""
         return self._perturbation
 
     def perturbed(self) -> Tensor:
@@ -179,14 +182,16 @@ class PerturbationIterate(Iterate):
         return self.threat_model.apply(self.images, self._perturbation)
 
     def perturb_and_pullback(self) -> tuple[Tensor, Pullback]:
-        """Let the perturbation meet the images."""
+        """Apply the perturbation, and return the pullback."""
         return self.threat_model.perturb_and_pullback(self.images, self._perturbation)
 
     def step(self, direction: Tensor, length: Tensor) -> None:
         """Step and project."""
+        # Safe although the last graph's leaf shares this memory: its backward pass is over.
         self._project(self._perturbation.addcmul_(direction, length))
 
     def shrink_to(self, rows: Tensor) -> None:
-        """Let all other images leave, with what the projection knows of them."""
+        """Keep only some of the images, and remake the projection for them."""
+        # The projection closes over per-image bounds, which the base class cannot index.
         super().shrink_to(rows)
         self._project = self.threat_model.projection(self.images)

@@ -1,4 +1,4 @@
-"""Noise in the ball of a norm."""
+"""Threat models of additive noise: L∞ and L2 balls."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -21,7 +21,8 @@ from project.threat_models.model import (
 
 Norm = Literal["linf", "l2"]
 
-# Lattice bounds may be off by float rounding; this part of 1/255 is far below one 8-bit step.
+# eps · 255 and x · 255 may be off an integer by float rounding, which ceil and floor would turn
+# into a whole level; this tolerance, as a part of 1/255, is far below one level.
 _LATTICE_TOLERANCE = 1e-3
 
 
@@ -37,7 +38,7 @@ class Noise(ThreatModel):
         return clip(images + perturbation)
 
     def perturb_and_pullback(self, images: Tensor, perturbation: Tensor) -> tuple[Tensor, Pullback]:
-        """Add the noise; the gradient stays as it is.
+        """Add the noise; the pullback is the identity.
 
         There is nothing to clip: noise inside the range is at least −x and at most 1 − x, rounded.
         Rounding is monotonic, so x + p is at least x − x = 0, and at most what x + (1 − x) is
@@ -51,11 +52,11 @@ class Linf(Noise):
     r"""Noise of at most ``eps`` in every value: $$\|\delta\|_\infty \le \epsilon$$.
 
     Raises:
-        InputError: if it is not above 0, or above 1.
+        InputError: if ``eps`` is not greater than 0, or is greater than 1.
     """
 
     eps: float
-    """The budget, in units of the [0, 1] range."""
+    """Budget ε of each value, in units of the [0, 1] range."""
 
     def __post_init__(self) -> None:
         if self.eps > 1:
@@ -71,12 +72,13 @@ class Linf(Noise):
         return noise.to(images, non_blocking=True)
 
     def projection(self, images: Tensor) -> Projection:
-        """Clip to the ball and to the range of an image, which is one box."""
+        """Clip to the ball and to the range of an image; their intersection is one box."""
         low, high = (-images).clamp_(min=-self.eps), (1 - images).clamp_(max=self.eps)
         return lambda perturbation: perturbation.clamp_(low, high)
 
     def iterate_from(self, images: Tensor, start: Tensor) -> Iterate:
-        """Return an iterate that holds the perturbed images."""
+        """Return an iterate that stores the perturbed images."""
+        # Both constraints are bounds of each value, so one clamp of the images is the projection.
         low, high = (images - self.eps).clamp_(min=0), (images + self.eps).clamp_(max=1)
         return BoxIterate(images, low, high, start.add_(images).clamp_(low, high))
 
@@ -95,6 +97,8 @@ class Linf(Noise):
     def round(self, images: Tensor, adversarial: Tensor) -> Tensor:
         """Round to the nearest 8-bit value inside the ball."""
         clean, reach = images * 255, self.eps * 255 + _LATTICE_TOLERANCE
+        # Rounding to the nearest level may leave the ball; the bounds are the outermost levels in
+        # it, ceil and floor of the ball's ends, so clamping to them cannot.
         low, high = (clean - reach).ceil_(), clean.add_(reach).floor_()
         level = (adversarial * 255).round_().clamp_(low, high)
         if 2 * self.eps * 255 < 1:  # then a ball may hold no 8-bit value at all: keep the clean one
@@ -103,12 +107,15 @@ class Linf(Noise):
 
 
 class BoxIterate(Iterate):
-    """The iterate of noise with bounds of each value: it holds the perturbed images.
+    """The iterate for noise with bounds of each value, which stores the perturbed images.
+
+    Storing images instead of noise saves the addition before each forward pass: the victim sees
+    the stored tensor itself.
 
     Args:
         images: (N, 3, H, W), the clean images.
-        low: the least values allowed, of the same shape.
-        high: the greatest.
+        low: the smallest values allowed, of the same shape.
+        high: the greatest values allowed, of the same shape.
         found: the perturbed images, between them; overwritten by the first step.
     """
 
@@ -120,15 +127,16 @@ class BoxIterate(Iterate):
 
     @property
     def perturbation(self) -> Tensor:
-        """Return by how much the images are changed."""
+        """The perturbed images less the clean ones, a new tensor."""
         return self._found - self.images
 
     def perturbed(self) -> Tensor:
-        """Return what it holds."""
+        """Return the stored images."""
         return self._found
 
     def perturb_and_pullback(self) -> tuple[Tensor, Pullback]:
-        """Return what it holds, for a graph of its own."""
+        """Return the stored images; the pullback of added noise is the identity."""
+        # Shares memory with the iterate: the gradient is taken before the step overwrites it.
         return self._found.detach(), lambda gradient: gradient
 
     def step(self, direction: Tensor, length: Tensor) -> None:
@@ -154,7 +162,10 @@ class L2(Noise):
         return noise.to(images, non_blocking=True) * self.eps
 
     def projection(self, images: Tensor) -> Projection:
-        """Shrink into the ball, then clip to the range of an image (which shrinks it further)."""
+        """Shrink into the ball, then clip to the range of an image.
+
+        Clipping moves values towards 0 only, so it cannot leave the ball again.
+        """
         low, high = -images, 1 - images
 
         def projected(perturbation: Tensor) -> Tensor:
@@ -166,7 +177,8 @@ class L2(Noise):
     def ascent_(self, gradient: Tensor) -> Tensor:
         """Divide by the norm (0 stays 0)."""
         largest = gradient.flatten(1).abs().amax(1).clamp(min=torch.finfo(gradient.dtype).tiny)
-        # Squares of tiny values would vanish; of these, the norm is at least 1, or 0.
+        # Squares of tiny values underflow to 0. Divided by the largest value first, a gradient has
+        # a norm of at least 1, unless it is 0 everywhere.
         scaled = gradient.div_(per_image(largest, gradient))
         return scaled.div_(per_image(self.size(scaled).clamp(min=1), gradient))
 
@@ -191,10 +203,12 @@ class L2(Noise):
         """
         perturbation = adversarial - images
         low = images.new_zeros(len(images))
+        # Factor 1 is tried first, so that a perturbation which fits is not shrunk at all. low is
+        # always a factor that fits; torch.where keeps the host from waiting for the device.
         high = tried = images.new_ones(len(images))
         for _ in range(12):
             rounded = to_8bit(images + perturbation * per_image(tried, images))
-            inside = self.size(rounded - images) <= self.eps * (1 + 1e-6)
+            inside = self.size(rounded - images) <= self.eps * (1 + 1e-6)  # the norm is rounded too
             low, high = torch.where(inside, tried, low), torch.where(inside, high, tried)
             tried = (low + high) / 2
         return to_8bit(images + perturbation * per_image(low, images))
