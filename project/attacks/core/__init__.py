@@ -1,1 +1,1 @@
-"""What every attack is: guarantees, questions to the victim, who still resists."""
+"""Base class of attacks, queries to the victim, and bookkeeping of best and surviving images."""

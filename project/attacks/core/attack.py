@@ -1,4 +1,4 @@
-"""What every attack guarantees."""
+"""Base class of attacks with the guarantees that all share; batching, freezing, presets."""
 
 import copy
 from abc import ABC, abstractmethod
@@ -25,18 +25,18 @@ Settings = TypeVar("Settings")
 
 @dataclass(frozen=True)
 class Perturbed:
-    """What the search of an attack found.
+    """The result of an attack's search, before it is judged.
 
     Attributes:
         images: (N, 3, H, W), rounded to 8 bits inside the threat model.
         float_images: (N, 3, H, W) in [0, 1], before rounding.
         perturbation: noise (N, 3, H, W) or flow (N, 2, H, W) in pixels.
-        steps: (N,) int64, how many updates made each image.
-        facts: (N,) each; what rows should tell about an image (mask area, steps of a stage).
-        traces: (N, T) each; what happened step by step.
+        steps: (N,) int64, the number of updates that led to each image.
+        facts: (N,) each; further columns of the image's row (mask area, steps of a stage).
+        traces: (N, T) each; values recorded step by step.
         mask: (N, 1, H, W) in [0, 1], where the image was allowed to change; None: everywhere.
-        threat_model: what the perturbation is one of, so that less of it can be tried; None where
-            there is no one such thing.
+        threat_model: the threat model of the perturbation, with which smaller ones can be tried;
+            None where there is no single one.
     """
 
     images: Tensor
@@ -51,7 +51,7 @@ class Perturbed:
 
 @dataclass(frozen=True)
 class AttackResult(Perturbed):
-    """What was found, and whether it fools the victim it was made on.
+    """The result of an attack, and whether it fools the victim that it was made on.
 
     Attributes:
         success: (N,) bool, judged on the 8-bit images: every valid element (the class, or each
@@ -66,10 +66,10 @@ class AttackResult(Perturbed):
 
 
 class Attack(ABC):
-    """An attack: from a victim, images and targets to adversarial images.
+    """Base class of attacks, which turn a victim, images and targets into adversarial images.
 
-    An attack is a frozen dataclass: its fields are its knobs, ``repr`` tells them, and whatever
-    else it consists of is derived from them when it runs, so that two truths cannot come apart.
+    An attack is a frozen dataclass: its fields are its settings, ``repr`` shows them, and all its
+    other parts are derived from them when it runs, so that settings and parts cannot disagree.
 
     Whatever the method, the base class sees to it that images are checked; that the victim is
     frozen, in eval mode, and afterwards as it was before; that it works inside
@@ -78,11 +78,11 @@ class Attack(ABC):
     batch mates.
 
     Attributes:
-        kind: how it searches: along noise's gradients, by asking only, along a flow's gradients,
-            by several attacks, or otherwise.
-        lengths: its fields that are measured in the budget's unit, and scale with it.
-        targeted: whether the target is wanted.
-        seed: the key of all draws.
+        kind: how it searches: along gradients of noise, by queries only (black box), along
+            gradients of a flow, by several attacks (ensemble), or otherwise.
+        lengths: names of the fields that are measured in the budget's unit, and scale with it.
+        targeted: whether the victim shall predict the target; else anything but the target.
+        seed: seed from which all random draws derive.
     """
 
     kind: ClassVar[Kind] = "other"
@@ -107,9 +107,9 @@ class Attack(ABC):
                 attack the wanted classes.
             index: (N,) int64, the samples' stable ids, to which randomness belongs; by default
                 0 … N-1, so pass it where a data set is attacked in batches.
-            max_batch: the most images attacked at a time, where a batch needs more memory than
-                there is; None is the whole batch. The result is the same, up to the last bits of a
-                victim whose sums depend on the size of its batch.
+            max_batch: the most images attacked at a time, for batches that do not fit into memory;
+                None is the whole batch. The result is the same, up to the last bits of a victim
+                whose sums depend on the size of its batch.
 
         Returns:
             (N, 3, H, W) adversarial images, detached, every value k/255.
@@ -141,17 +141,20 @@ class Attack(ABC):
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
     ) -> Perturbed:
-        """Search, given checked arguments and a frozen victim; returns detached tensors."""
+        """Search for adversarial images, given checked arguments and a frozen victim.
+
+        All tensors of the result are detached.
+        """
 
     def attach(self, samples: Samples) -> None:
-        """Let parts that need more than the images (mask files) look samples up by index."""
+        """Give parts that need more than the images (mask files) access to samples by index."""
 
     def reseeded(self, seed: int) -> Self:
-        """Return the same attack with other draws, as training wants in each epoch."""
+        """Return the same attack with another seed, as training needs in each epoch."""
         return self._replaced(seed=seed) if "seed" in vars(self) else self
 
     def scaled(self, factor: float) -> Self:
-        """Return the same attack with ``factor`` times its budget, and steps as much shorter.
+        """Return the same attack with its budget and its step size multiplied by ``factor``.
 
         Raises:
             ValueError: if it has no budget that can be scaled.
@@ -174,21 +177,24 @@ class Attack(ABC):
         return changed
 
     def traits(self) -> Traits:
-        """Tell in a few words what the attack is, so that attacks can be compared.
+        """Return a short description of the attack, by which reports compare attacks.
 
         Returns:
-            ``kind``, ``method`` (the class; of a wrapper, what it wraps in brackets) and, as far
-            as the attack has them, ``norm`` and ``eps`` of its ball and ``steps``.
+            ``kind``, ``method`` (the class; for a wrapper with the wrapped method in brackets) and,
+            as far as the attack has them, ``norm`` and ``eps`` of its ball and ``steps``.
         """
         names = [name for name in ("norm", "eps", "steps") if hasattr(self, name)]
         return {"kind": self.kind, "method": self.name} | {n: getattr(self, n) for n in names}
 
     def derived(self) -> Any:
-        """Return what the fields lead to where they do not say it: a preset's values, parts."""
+        """Return settings that follow from the fields but are not among them, as a preset's values.
+
+        They enter the fingerprint.
+        """
         return None
 
     def fingerprint(self) -> str:
-        """Return a hash of what is derived: a preset that changes makes other images."""
+        """Return a hash of the derived settings: if a preset changes, so do the images."""
         return digest(describe(self.derived()))
 
     @property
@@ -223,7 +229,7 @@ class Attack(ABC):
 
 
 def filled_in(settings: Settings, attack: Attack) -> Settings:
-    """Return a preset's settings, with what the fields of the same names give instead of None."""
+    """Return a preset's settings, overridden by the attack's fields of these names if not None."""
     names = vars(settings)
     given = {name: getattr(attack, name) for name in names if getattr(attack, name) is not None}
     return replace(settings, **given)  # type: ignore[type-var]  # settings are dataclasses
@@ -264,7 +270,7 @@ def _check_target(target: Tensor, images: Tensor, num_classes: int | None) -> No
 
 @contextmanager
 def frozen(victim: nn.Module) -> Iterator[None]:
-    """Hold a victim in eval mode with frozen parameters; give every flag back as it was.
+    """Hold a victim in eval mode with frozen parameters, and restore every flag afterwards.
 
     Flags are set on each module directly. ``victim.eval()`` would call overridden ``train``
     methods (frozen BatchNorm), and restoring through them would not give the same flags back.
@@ -287,11 +293,11 @@ def frozen(victim: nn.Module) -> Iterator[None]:
 
 Result = TypeVar("Result", bound="Perturbed")
 Part = tuple[Tensor, Tensor, Tensor]
-"""Images, targets and sample ids of a part."""
+"""Images, targets and sample ids of a part of a batch."""
 
 
 def parts(images: Tensor, target: Tensor, index: Tensor, most: int | None) -> Iterator[Part]:
-    """Yield a batch in parts of at most so many images, or as a whole.
+    """Yield a batch in parts of at most ``most`` images, or as a whole.
 
     Args:
         images: (N, 3, H, W).
@@ -311,14 +317,14 @@ def parts(images: Tensor, target: Tensor, index: Tensor, most: int | None) -> It
 
 
 def _ordinary(values: Tensor) -> Tensor:
-    """Return what a gradient may pass through; never so a tensor made in inference mode."""
+    """Return a tensor that autograd accepts: tensors made in inference mode must be copied."""
     return values.clone() if values.is_inference() else values
 
 
 def joined(results: Sequence[Result]) -> Result:
-    """Return the results of parts as that of the whole batch.
+    """Join the results of a batch's parts into one.
 
-    Traces of fewer steps than others end in NaN, as do those of images that leave a batch early.
+    Shorter traces are padded with NaN, as are those of images that stop early.
     """
     first = results[0]
     if len(results) == 1:
@@ -344,7 +350,7 @@ def _joined_traces(results: Sequence[Perturbed]) -> dict[str, Tensor]:
 
 
 def _joined_spaces(spaces: Sequence[ThreatModel | None]) -> ThreatModel | None:
-    """Return the threat model of all parts: from part to part only a mask differs."""
+    """Join the threat models of a batch's parts, which differ in their masks only."""
     first = spaces[0]
     if not isinstance(first, Masked):
         return first

@@ -1,4 +1,4 @@
-"""The best of every image so far, whatever a search calls better."""
+"""The best result so far for each image of a batch, by rank and cost."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from project.core.per_image import chosen, put_rows, rows_of
 Found = TypeVar("Found")
 
 REACHED = float("inf")
-"""The rank of what does all that is asked for: among such, cost decides alone."""
+"""Rank of a result that meets the whole aim; among such results the cost alone decides."""
 
 
 class BestSoFar(Generic[Found]):
-    """Of each image what was found with the greatest rank and, among equals, the least cost.
+    """For each image the result of the greatest rank and, among equal ranks, the least cost.
 
-    Every image decides for itself, and of full equals the first stays.
+    Images are compared independently; among results of equal rank and cost the first is kept.
 
     Args:
-        found: what there is before the search, of a rank below any: tensors (N, …) in a container
+        found: the result before the search, which any offer replaces: tensors (N, …) in a container
             as of :mod:`project.core.per_image`.
-        like: (N,), a tensor of the type and on the device of ranks and costs.
+        like: (N,), a tensor whose dtype and device ranks and costs shall have.
 
     Attributes:
         found: the best so far, in the same container.
-        rank: (N,); -∞ where nothing was offered yet.
-        cost: (N,).
+        rank: (N,), of the best result; -∞ where nothing was offered yet.
+        cost: (N,), of the best result.
     """
 
     def __init__(self, found: Found, like: Tensor) -> None:
@@ -49,17 +49,17 @@ class BestSoFar(Generic[Found]):
         rows: Tensor | None = None,
         wait: bool = False,
     ) -> Tensor:
-        """Keep what is better.
+        """Keep new results where they are better than the best so far.
 
         Args:
-            found: of n images; nobody may change its tensors afterwards.
-            rank: (n,).
-            cost: (n,); None: equals of rank are equal.
-            rows: (n,) int64, their places in the batch, rising; None: all images.
+            found: the new results of n images; its tensors must not be changed afterwards.
+            rank: (n,), the greater the better.
+            cost: (n,), decides among equal ranks, the less the better; None: rank alone decides.
+            rows: (n,) int64, the images' indices in the batch, rising; None: all images.
             wait: whether the host may wait for the device, to spare copies where all are better.
 
         Returns:
-            Which are better, (n,) bool.
+            Where the new results are better, (n,) bool.
         """
         rank = rank.to(self.rank)
         cost = torch.zeros_like(rank) if cost is None else cost.to(self.cost)
@@ -68,6 +68,7 @@ class BestSoFar(Generic[Found]):
         known = before if rows is None or everyone else rows_of(before, rows)
         better = (rank > known[1]) | ((rank == known[1]) & (cost < known[2]))
         if everyone and wait and bool(better.all()):
+            # The offered tensors themselves are kept, which is why nobody may change them.
             self.found, self.rank, self.cost = found, rank, cost
             return better
         kept = chosen(better, (found, rank, cost), known)
@@ -78,14 +79,17 @@ class BestSoFar(Generic[Found]):
 
 
 def smallest(fooled: Tensor, share: float, size: Tensor) -> tuple[Tensor, Tensor]:
-    """Return rank and cost where the smallest perturbation is wanted that fools a share.
+    """Return rank and cost that prefer the smallest perturbation among those that fool enough.
 
-    Where the share is not reached, what fools most ranks first.
+    Where the share is not reached, perturbations that fool more rank higher, whatever their size.
 
     Args:
         fooled: (N,), the share of valid elements that is fooled.
-        share: to be reached, in (0, 1].
-        size: (N,), of the perturbation.
+        share: the share to be reached, in (0, 1].
+        size: (N,), the perturbation's size.
+
+    Returns:
+        Rank and cost for :meth:`BestSoFar.offer`, (N,) each.
     """
     reached = fooled >= share
     return fooled.masked_fill(reached, REACHED), size.masked_fill(~reached, 0)

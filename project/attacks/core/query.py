@@ -1,4 +1,4 @@
-"""Asking a victim, for logits and for features inside of it, and judging its answer."""
+"""Querying a victim for logits and inner features, and judging its predictions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def query(victim: nn.Module, images: Tensor, target: Tensor) -> Tensor:
     """Return a victim's logits, of a shape that fits the target.
 
     Args:
-        victim: from images to logits.
+        victim: maps images to logits.
         images: (N, 3, H, W) in [0, 1].
         target: (N,) or (N, H, W).
 
@@ -42,7 +42,7 @@ def resisting(logits: Tensor, target: Tensor, targeted: bool) -> Tensor:
     Args:
         logits: (N, K, ...).
         target: (N, ...), the labels, or the wanted classes where ``targeted``.
-        targeted: whether the attack wants the target predicted.
+        targeted: whether the victim shall predict the target.
 
     Returns:
         bool, of the target's shape, False where the target is void.
@@ -62,11 +62,11 @@ def fooled_share(logits: Tensor, target: Tensor, targeted: bool) -> Tensor:
 
 
 class Answer(NamedTuple):
-    """What a victim says of a batch.
+    """A victim's logits for a batch and, if a layer was named, its features.
 
     Attributes:
         logits: (N, K, ...).
-        features: the output of the layer that was asked for, (N, C, h, w); None without one.
+        features: the output of the named layer, (N, C, h, w); None if no layer was named.
     """
 
     logits: Tensor
@@ -74,13 +74,13 @@ class Answer(NamedTuple):
 
 
 def ask(victim: nn.Module, images: Tensor, target: Tensor, layer: str | None) -> Answer:
-    """Return a victim's answer.
+    """Return a victim's logits and, if a layer is named, that layer's output.
 
     Args:
-        victim: from images to logits.
+        victim: maps images to logits.
         images: (N, 3, H, W) in [0, 1].
         target: (N,) or (N, H, W), which the logits must fit.
-        layer: dotted name of a submodule whose output is wanted, with a place or key in brackets
+        layer: dotted name of a submodule whose output to return, with an index or key in brackets
             where it gives several: ``network.encoder[-2]``, ``network.backbone[out]``; or None.
 
     Raises:
@@ -106,7 +106,7 @@ def ask(victim: nn.Module, images: Tensor, target: Tensor, layer: str | None) ->
 
 
 def _feature_maps(output: Any, layer: str, key: str) -> Tensor:
-    """Return a layer's output or, where there is a key, the one of several that it names."""
+    """Return a layer's output or, if there is a key, the one of several outputs that it names."""
     try:
         several = isinstance(output, Sequence)
         maps = output[int(key) if several else key] if key else output

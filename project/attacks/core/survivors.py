@@ -1,4 +1,4 @@
-"""The images of a batch that still resist, attack after attack."""
+"""Run several attacks in turn, each only on the images that resisted all before it."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from project.core.per_image import rows_of
 from project.images.eight_bit import to_8bit
 
 Search = Callable[[Tensor, Tensor, Tensor], Perturbed]
-"""From images, targets and sample ids to what was found, such as a victim's ``perturb``."""
+"""Maps images, targets and sample ids to a result, such as an attack's ``perturb`` of a victim."""
 
 
 class Survivors:
     """For each image the best of several attacks, each run only where all before it have failed.
 
-    Better is what fools more of an image's valid elements, as an 8-bit image; of equals the first
-    is kept. Images of which nothing resists from the start are left alone. An image's result does
-    not depend on who else survives.
+    The better result is the one that fools more of an image's valid elements, as an 8-bit image;
+    among equals the first is kept. Images of which no element resists from the start are not
+    attacked. An image's result does not depend on which others survive.
 
     Args:
-        victim: whom to fool.
+        victim: the victim under attack.
         images: (N, 3, H, W).
         target: (N,) or (N, H, W).
         index: (N,), the samples' stable ids.
-        targeted: whether the target is wanted.
+        targeted: whether the victim shall predict the target.
 
     Attributes:
-        logits: (N, K, ...), the victim's answer to the images as they are.
-        rows: (n,) int64, places of those that resist.
+        logits: (N, K, ...), the victim's logits of the clean images, rounded to 8 bits.
+        rows: (n,) int64, indices of the images that still resist.
     """
 
     def __init__(
@@ -58,11 +58,11 @@ class Survivors:
         self._best = BestSoFar(nothing, share)
 
     def face(self, search: Search, number: int) -> None:
-        """Run a search on those that resist, and keep what is better.
+        """Run a search on the images that still resist, and keep its results where they are better.
 
         Args:
-            search: what runs.
-            number: by which it is told afterwards.
+            search: the search to run.
+            number: identifies the search in :meth:`result`.
         """
         rows = self.rows
         if not len(rows):
@@ -78,11 +78,11 @@ class Survivors:
         self.rows = rows[share < 1]
 
     def result(self, name: str) -> Perturbed:
-        """Return the best of each image.
+        """Return the best result of each image.
 
         Args:
-            name: of the fact that tells whose it is: the search's number, -1 where none fools any
-                of the image, or the image was wrong from the start.
+            name: name of the fact that holds the number of the search which found it: -1 where
+                none fools any of the image, or the image was wrong from the start.
         """
         found = self._best.found
         return Perturbed(
