@@ -1,1 +1,1 @@
-"""The gradient loop, and the parts that it takes: objectives, rules, transforms, schedules."""
+"""The loop of gradient attacks and its parts: objectives, rules, transforms, schedules."""

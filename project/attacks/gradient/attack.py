@@ -1,4 +1,4 @@
-"""Iterative gradient attacks: a loop that takes its ideas as parts, and recipes of such parts."""
+"""Iterative gradient attacks composed of parts, and the base class of named recipes."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -37,39 +37,40 @@ class GradientAttack(Attack):
     $$g_t$$ is the gradient of the objective after all rules, s the threat model's ascent, Π its
     projection. The last iterate is returned.
 
-    With ``early_stop`` the first iterate is returned whose 8-bit image fools the victim (of a
-    segmenter: at every valid pixel), and the image costs nothing from there on. Such an image is
-    just across the boundary: it transfers worse than one that goes on. A step whose answer is of
-    the image itself tells who may have fallen, and only of those the 8-bit image is asked about;
-    with transforms, rules that look ahead, or an ensemble asked member by member, every step asks
-    once more.
+    With ``early_stop`` the first iterate is returned whose 8-bit image fools the victim (for a
+    segmenter: at every valid pixel), and the image costs no further passes. Such an image is just
+    across the boundary: it transfers worse than one that goes on. Where the victim sees the image
+    itself in a step, these logits show which images may have succeeded, and only their 8-bit images
+    are queried; with transforms, rules that look ahead, or an ensemble asked member by member,
+    every step needs one more query.
     """
 
     kind = "gradient"
 
     threat_model: ThreatModel
-    """What a perturbation is."""
+    """Threat model: the kind of perturbation and its budget."""
     objective: Objective
-    """What to climb (to descend, where targeted)."""
+    """Objective to maximise (to minimise, where targeted)."""
     step_size: float
-    """α, in the threat model's units, greater than 0."""
+    """Step size α, in the threat model's units, greater than 0."""
     steps: int
-    """T, at least 1."""
+    """Number of steps T, at least 1."""
     step_schedule: StepSchedule = "constant"
-    """How α_t follows from α; see :func:`~project.attacks.gradient.schedules.step_factor`."""
+    """Schedule of the step size, from α to α_t; see
+    :func:`~project.attacks.gradient.schedules.step_factor`."""
     rules: Sequence[GradientRule] = ()
-    """Applied to each gradient in this order."""
+    """Gradient rules, applied to each gradient in this order."""
     transforms: Sequence[InputTransform] = ()
-    """What the victim is shown instead of the images, one applied after another; the gradient is
-    the mean over all views."""
+    """Input transforms, applied one after another: the victim sees their views instead of the
+    images, and the gradient is the mean over all views."""
     random_start: bool = True
-    """Start anywhere in the threat model instead of at zero."""
+    """Whether to start at a random perturbation in the threat model instead of at zero."""
     targeted: bool = False
-    """Whether the target is wanted."""
+    """Whether the attack is targeted: the victim shall predict the target."""
     seed: int = 0
-    """The key of all draws."""
+    """Seed from which all random draws derive."""
     early_stop: bool = False
-    """Let each image leave at its first success."""
+    """Whether to stop each image at its first success."""
 
     def __post_init__(self) -> None:
         if self.steps < 1 or not self.step_size > 0:
@@ -86,7 +87,7 @@ class GradientAttack(Attack):
         return self.climb(victim, images, target, Draws(index, self.seed, self.name))
 
     def climb(self, victim: nn.Module, images: Tensor, target: Tensor, draws: Draws) -> Perturbed:
-        """Run all steps with the draws of whoever is made of these parts."""
+        """Run all steps with the given draws, which are keyed by the name of the recipe."""
         landscape = self.landscape(victim, images, target, draws)
         rules = RuleChain(self.rules, self.step_size)
         factors = step_factors(self.step_schedule, self.steps, draws)
@@ -97,7 +98,7 @@ class GradientAttack(Attack):
     def landscape(
         self, victim: nn.Module, images: Tensor, target: Tensor, draws: Draws
     ) -> Landscape:
-        """Return what this attack climbs."""
+        """Return the objective of a batch as a function of the perturbation."""
         return Landscape(
             victim,
             images,
@@ -111,16 +112,16 @@ class GradientAttack(Attack):
         )
 
     def traits(self) -> Traits:
-        """Tell what the attack is; norm and eps are the threat model's."""
+        """Describe the attack; norm and eps are the threat model's."""
         return super().traits() | _ball(self.threat_model)
 
     def attach(self, samples: Samples) -> None:
-        """Let the transforms look samples up."""
+        """Give the transforms access to the samples."""
         for transform in self.transforms:
             transform.attach(samples)
 
     def scaled(self, factor: float) -> Self:
-        """Return the same attack with ``factor`` times its budget, and steps as much shorter."""
+        """Return the same attack with its budget and its step size multiplied by ``factor``."""
         shorter = factor * self.step_size
         return replace(self, threat_model=self.threat_model.scaled(factor), step_size=shorter)
 
@@ -135,6 +136,7 @@ class GradientAttack(Attack):
         landscape = loop.landscape
         members = asked(landscape.victim, landscape.draws)
         if self.transforms or loop.rules.look_ahead or list(members) != [landscape.victim]:
+            # The steps' logits are not those of the victim for the images themselves.
             return until_fooled(loop, by_asking)
         landscape.objective = WithFooledShare(self.objective)
         return until_fooled(loop, by_the_step)
@@ -153,7 +155,7 @@ class GradientAttack(Attack):
 
 
 class GradientRecipe(Attack):
-    """A gradient attack that the field has a name for: which parts it is made of."""
+    """Base class of named gradient attacks, which choose the parts of a :class:`GradientAttack`."""
 
     kind = "gradient"
     lengths: ClassVar[tuple[str, ...]] = ("eps", "step_size")
@@ -162,14 +164,16 @@ class GradientRecipe(Attack):
 
     @abstractmethod
     def built(self) -> GradientAttack:
-        """Return the parts that the fields mean, put together."""
+        """Return the gradient attack that the fields describe."""
 
     def with_parts(self, objective: Objective, **different: Any) -> GradientAttack:
-        """Return an objective in the ball of ``norm`` and ``eps``, and whatever else fields tell.
+        """Return a gradient attack on an objective in the ball of ``norm`` and ``eps``.
+
+        All other parts are the recipe's fields of the same names.
 
         Args:
-            objective: what to climb.
-            different: what is not as the field of its name says, or has no field.
+            objective: the objective to maximise.
+            different: parts that differ from the field of their name, or have no field.
         """
         parts = {field.name for field in fields(GradientAttack)}
         told = {field.name for field in fields(self)} & parts  # type: ignore[arg-type]
@@ -178,7 +182,7 @@ class GradientRecipe(Attack):
         return GradientAttack(**same | {"threat_model": ball, "objective": objective} | different)
 
     def __post_init__(self) -> None:
-        _ = self._attack  # refuses what cannot be meant, before anything is attacked
+        _ = self._attack  # refuses invalid settings, before anything is attacked
 
     @cached_property
     def _attack(self) -> GradientAttack:
@@ -187,15 +191,15 @@ class GradientRecipe(Attack):
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
     ) -> Perturbed:
-        """Run all steps, with draws of its own name; see :class:`~project.attacks.Attack`."""
+        """Run all steps, with draws keyed by its own name; see :class:`~project.attacks.Attack`."""
         return self._attack.climb(victim, images, target, Draws(index, self.seed, self.name))
 
     def derived(self) -> Any:
-        """Return what the fields lead to; see :class:`~project.attacks.Attack`."""
+        """Return the settings that follow from the fields; see :class:`~project.attacks.Attack`."""
         return self._attack
 
     def attach(self, samples: Samples) -> None:
-        """Let the transforms look samples up."""
+        """Give the transforms access to the samples."""
         self._attack.attach(samples)
 
 

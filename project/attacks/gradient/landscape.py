@@ -1,4 +1,4 @@
-"""What an attack climbs: the objective as a function of the perturbation."""
+"""The objective of an attack and its gradient, as functions of the perturbation."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from project.victims.ensemble import asked
 
 
 class ValueAndGradient(NamedTuple):
-    """The objective around one perturbation.
+    """Value and gradient of the objective at one perturbation.
 
     Attributes:
-        value: (N,), to be climbed also by targeted attacks: theirs is the negated objective.
+        value: (N,), to be maximised, also by targeted attacks, where it is the negated objective.
         gradient: of ``value`` with respect to the perturbation, in its shape, finite; a tensor of
-            its own.
-        traces: (N,) each, what the objective tells, and whether there is a slope; see
-            :mod:`project.attacks.gradient.landscape`.
+            its own, which may be overwritten.
+        traces: (N,) each: the objective's own, its value as ``objective``, and
+            :data:`STEEPNESS`, whether the gradient is 0 or not finite.
     """
 
     value: Tensor
@@ -37,20 +37,21 @@ class ValueAndGradient(NamedTuple):
 
 
 class Landscape(PerImage):
-    """The objective of one batch, averaged over the sources asked and the views shown to them.
+    """The objective of one batch, averaged over the queried victims and the views of the images.
 
-    Views and sources are taken one after another, so memory does not grow with their number.
+    Views and victims are taken one after another, each with a backward pass of its own, so memory
+    does not grow with their number.
 
     Args:
-        victim: whom to ask; an ensemble says itself which of its members.
+        victim: the victim; an ensemble chooses which of its members to query.
         images: (N, 3, H, W), the clean images.
         target: (N,) or (N, H, W).
-        threat_model: what a perturbation is.
-        objective: what to climb (to descend, where targeted).
-        transforms: what the victim is shown instead of the images.
-        targeted: whether the target is wanted.
+        threat_model: the kind of perturbation.
+        objective: the objective to maximise (to minimise, where targeted).
+        transforms: the input transforms, whose views the victim sees instead of the images.
+        targeted: whether the victim shall predict the target.
         total: T, the number of steps.
-        draws: of the samples, for this attack.
+        draws: random draws of the samples, for this attack.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Landscape(PerImage):
         """Return the objective and its gradient at step ``number``.
 
         Args:
-            perturbation: inside the range of an image; see
+            perturbation: such that the perturbed images lie in [0, 1]; see
                 :meth:`~project.threat_models.ThreatModel.perturb_and_pullback`.
             number: t, from 1 on.
         """
@@ -93,14 +94,18 @@ class Landscape(PerImage):
     def value_and_gradient_of(
         self, images: Tensor, pull_back: Pullback, number: int
     ) -> ValueAndGradient:
-        """Return the same of images that a perturbation has met already."""
+        """Return the same for images that are perturbed already, with the pullback."""
         return self._value_and_gradient(
             images, pull_back, number, self.draws.keyed(number), self._memories
         )
 
     def gradient_beside(self, perturbation: Tensor, number: int, look: int) -> Tensor:
-        """Return the gradient at another place than where the attack stands; nothing is kept."""
+        """Return the gradient at another perturbation than the current iterate.
+
+        The objective's memory is not changed.
+        """
         draws = self.draws.keyed(number, "beside", look)
+        # A copy, so that what the objective remembers belongs to the iterates alone.
         memories = {member: dict(memory) for member, memory in self._memories.items()}
         met = self.threat_model.perturb_and_pullback(self.images, perturbation)
         return self._value_and_gradient(*met, number, draws, memories).gradient
@@ -124,7 +129,7 @@ class Landscape(PerImage):
     def _look(
         self, images: Tensor, member: nn.Module, view: View, number: int, memory: Memory
     ) -> ValueAndGradient:
-        """Return one member's answer to one view; the gradient is that of the images."""
+        """Return value and gradient for one member and one view, with respect to the images."""
         images = images.detach().requires_grad_()
         target = self._followed(view, self.target, VOID)
         answer = ask(member, view.change(images), target, self.objective.layer)
@@ -141,6 +146,8 @@ class Landscape(PerImage):
         )
         value = self.objective(step)
         value = -value if self.targeted else value
+        # Of the sum: images do not interact, so each gets the gradient of its own value. It ends at
+        # the images; the pullback to the perturbation is shared by all members and views.
         (gradient,) = torch.autograd.grad(value.sum(), images)
         if 0 in gradient.stride():  # one number in memory for many pixels could not be written to
             gradient = gradient.contiguous()
@@ -148,11 +155,11 @@ class Landscape(PerImage):
         return ValueAndGradient(value, gradient, {"objective": value, **step.traces})
 
     def _followed(self, view: View, values: Tensor, outside: int) -> Tensor:
-        """Bring labels or logits of pixels into the view's frame; those of images stay."""
+        """Bring pixel labels or logits into the view's frame; image labels do not change."""
         return view.follow(values, outside) if self.target.ndim > 1 else values
 
     def _clean(self, member: nn.Module) -> Answer:
-        """Return a member's answer to the clean images, asked for when first needed."""
+        """Return a member's answer to the clean images, queried when first needed."""
         if member not in self._answers:
             with torch.no_grad():
                 answer = ask(member, self.images, self.target, self.objective.layer)
@@ -160,7 +167,7 @@ class Landscape(PerImage):
         return self._answers[member]
 
     def _clean_features(self, member: nn.Module, view: View, target: Tensor) -> Tensor:
-        """Return the clean images' features, seen in the same view."""
+        """Return the features of the clean images in the same view."""
         answer = self._clean(member)
         if self.transforms:
             with torch.no_grad():
@@ -170,27 +177,27 @@ class Landscape(PerImage):
 
 
 def _average(slopes: Iterator[ValueAndGradient]) -> ValueAndGradient:
-    """Average value, gradient and traces; of a single slope they stay as they are, bit for bit."""
+    """Average value, gradient and traces; a single input is returned unchanged, bit for bit."""
     total, count = next(slopes), 1
-    for slope in slopes:
+    for slope in slopes:  # one at a time: no more than a sum and a summand are in memory
         traces = {name: total.traces[name] + slope.traces[name] for name in total.traces}
         total = ValueAndGradient(total.value + slope.value, total.gradient + slope.gradient, traces)
         count += 1
-    if count == 1:
+    if count == 1:  # no passes over memory for a division by 1
         return total
     traces = {name: values / count for name, values in total.traces.items()}
     return ValueAndGradient(total.value / count, total.gradient / count, traces)
 
 
 STEEPNESS = "slope"
-"""The trace that tells of flaws: (N,), 0 where the gradient is 0 everywhere, ∞ where a value of it
-is no number, and else any number between."""
+"""Name of the trace for unusable gradients: (N,), 0 where the gradient is 0 everywhere, ∞ where a
+value of it is NaN or infinite, and any number between otherwise."""
 
 
 def finite(gradient: Tensor) -> tuple[Tensor, Tensor]:
-    """Take a gradient as 0 where it is NaN or infinite, and tell whether there is any slope.
+    """Replace NaN and infinite values of a gradient by 0, and report where it was 0 or not finite.
 
-    Image by image, one such value would else spread over the whole perturbation.
+    Otherwise one such value would spread over its image's whole perturbation.
 
     Args:
         gradient: (N, C, H, W).
@@ -199,20 +206,22 @@ def finite(gradient: Tensor) -> tuple[Tensor, Tensor]:
         The gradient, finite, and :data:`STEEPNESS`.
     """
     flat = gradient.flatten(1)
-    if gradient.is_cpu:  # a GPU would have to be waited for
-        sums = flat.sum(1).abs()  # one pass rules out both flaws, but where a sum happens to be 0
+    if gradient.is_cpu:  # on a GPU, looking at the sums would make the host wait for it
+        # A sum that is finite and not 0 rules out both NaN or infinity and zeros everywhere, in one
+        # pass over memory. A sum may cancel to 0 or overflow by chance: then look closely.
+        sums = flat.sum(1).abs()
         if sums.amin() > 0 and sums.amax() < math.inf:
             return gradient, sums
-    largest = torch.maximum(-flat.amin(1), flat.amax(1))  # NaN where a value is
+    largest = torch.maximum(-flat.amin(1), flat.amax(1))  # NaN where any value is NaN
     return gradient.nan_to_num(0.0, 0.0, 0.0), largest.nan_to_num(torch.inf, torch.inf)
 
 
 def nonfinite_facts(traces: dict[str, Tensor], target: Tensor) -> dict[str, Tensor]:
-    """Take :data:`STEEPNESS` out of a run's traces, (N, T) each, and count the flaws in it.
+    """Remove :data:`STEEPNESS` from a run's traces, and count zero and non-finite gradients in it.
 
     Args:
-        traces: NaN where an image made no step.
-        target: (N,) or (N, H, W); of an image that is void everywhere a gradient of 0 is right.
+        traces: (N, T) each; NaN where an image made no step.
+        target: (N,) or (N, H, W); for an image that is void everywhere a gradient of 0 is right.
 
     Returns:
         (N,) in [0, 1] each, shares of an image's steps: ``zero_gradient``, exactly 0 everywhere;

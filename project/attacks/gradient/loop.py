@@ -1,4 +1,4 @@
-"""The loop of gradient attacks: projected steps, to the end or until an image fools."""
+"""The loop of gradient attacks: projected steps, all of them or until an image fools the victim."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from project.core.per_image import PerImage, rows_of
 
 
 class LoopResult(NamedTuple):
-    """Where a loop has led.
+    """The result of a loop.
 
     Attributes:
         images: (N, 3, H, W) in [0, 1], perturbed.
         perturbation: (N, C, H, W), allowed.
-        steps: (N,) int64, how many updates made each.
-        traces: (N, T) each, by name; NaN where there was no update or nothing to tell.
+        steps: (N,) int64, the number of updates that led to each image.
+        traces: (N, T) each, by name; NaN where there was no update or no value.
     """
 
     images: Tensor
@@ -34,14 +34,14 @@ class GradientLoop(PerImage):
     r"""Steps $$\delta \leftarrow \Pi(\delta + \alpha_t\, s(g_t))$$, one at a time.
 
     Args:
-        landscape: what to loop.
+        landscape: the objective of the batch.
         rules: applied to each gradient.
         start: (N, C, H, W), perturbations to start from; overwritten.
-        lengths: (N, T), α_t of each image, on its device.
+        lengths: (N, T), the step sizes α_t of each image, on the images' device.
 
     Attributes:
-        rows: (n,) int64, the places in the full batch of those that still take part.
-        iterate: where they are.
+        rows: (n,) int64, the indices in the full batch of the images that still take part.
+        iterate: their current perturbations.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class GradientLoop(PerImage):
         self.iterate = landscape.threat_model.iterate_from(landscape.images, start)
 
     def look(self, number: int) -> ValueAndGradient:
-        """Return what step ``number`` goes by, from 1 on, with the step's length."""
+        """Return value, gradient and traces (with ``step_size``) for step ``number``, from 1 on."""
         if self.rules.look_ahead:
             ahead = self.rules.ahead(self.landscape, self.iterate.perturbation, number)
             found = self.landscape.value_and_gradient(ahead, number)
@@ -65,9 +65,9 @@ class GradientLoop(PerImage):
         return found._replace(traces=found.traces | {"step_size": self.lengths[:, number - 1]})
 
     def move(self, found: ValueAndGradient, number: int) -> None:
-        """Make the step; the gradient is used up."""
+        """Make the step; the gradient is overwritten."""
         threat_model = self.landscape.threat_model
-        if self.rules.rules:  # which may remember what they return
+        if self.rules.rules:  # rules may remember the tensor that they return, as momentum does
             gradient = self.rules(self.landscape, found.gradient, self.iterate.perturbation, number)
             direction = threat_model.ascent(gradient)
         else:
@@ -75,14 +75,17 @@ class GradientLoop(PerImage):
         self.iterate.step(direction, self.lengths[:, number - 1].view(-1, 1, 1, 1))
 
     def advance(self, number: int) -> dict[str, Tensor]:
-        """Look and move; returns the traces, and frees the gradient before the next one is made."""
+        """Make one step, and return its traces; frees the gradient before the next is computed."""
         found = self.look(number)
         self.move(found, number)
         return found.traces
 
 
 def to_the_end(loop: GradientLoop) -> LoopResult:
-    """Make all steps with all images; the host never waits for the device."""
+    """Make all steps with all images.
+
+    Nothing here reads a value from the device, so the host can queue the steps ahead of it.
+    """
     total = loop.lengths.shape[1]
     traces = [loop.advance(number) for number in range(1, total + 1)]
     iterate, steps = loop.iterate, torch.full_like(loop.rows, total)
@@ -96,14 +99,14 @@ def _stacked(traces: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 Verdict = Callable[[GradientLoop, ValueAndGradient], Tensor]
-"""Which images that take part fool the victim as 8-bit images, (n,) bool."""
+"""Tells which of the remaining images fool the victim as 8-bit images, (n,) bool."""
 
 
 def until_fooled(loop: GradientLoop, verdict: Verdict) -> LoopResult:
-    """Make steps, with fewer and fewer images.
+    """Make steps until every image fools the victim or the steps are spent.
 
-    Each image is judged where it stands before a step; if it fools the victim, it stays there. An
-    image's result is that of a loop of its own.
+    Each image is judged before a step; if it fools the victim, it is stored and removed from the
+    batch. An image's result is that of a loop of its own.
     """
     count, total = loop.lengths.shape
     images = torch.empty_like(loop.iterate.perturbed())
@@ -114,6 +117,7 @@ def until_fooled(loop: GradientLoop, verdict: Verdict) -> LoopResult:
         fooled = verdict(loop, found)
         traces.tell(loop.rows, number, found.traces)
         if bool(fooled.any()):
+            # Stored now, since the next step overwrites the iterate in place.
             left, there = loop.rows[fooled], loop.iterate.at(fooled)
             images[left], perturbation[left] = there.perturbed(), there.perturbation
             steps[left] = number - 1
@@ -127,9 +131,9 @@ def until_fooled(loop: GradientLoop, verdict: Verdict) -> LoopResult:
 
 
 def by_the_step(loop: GradientLoop, found: ValueAndGradient) -> Tensor:
-    """Judge by the step's own answer, and ask again only about the 8-bit images it speaks for.
+    """Judge by the step's own logits, and query again only the 8-bit images that fool in float.
 
-    The objective must tell ``fooled`` of the images themselves.
+    The objective's traces must hold ``fooled``, computed on the images themselves.
     """
     fooled = found.traces.pop("fooled") == 1
     if bool(fooled.any()):
@@ -138,7 +142,7 @@ def by_the_step(loop: GradientLoop, found: ValueAndGradient) -> Tensor:
 
 
 def by_asking(loop: GradientLoop, found: ValueAndGradient) -> Tensor:
-    """Ask about the 8-bit images, where a step shows the victim something else than the images."""
+    """Query all 8-bit images, for loops whose steps show the victim other views than the images."""
     return _fool(loop, torch.ones_like(loop.rows, dtype=torch.bool))
 
 
@@ -154,7 +158,7 @@ def _fool(loop: GradientLoop, rows: Tensor) -> Tensor:
 
 
 class _Traces:
-    """Traces of which not every step tells of every image: (N, T) each, else NaN."""
+    """Traces of loops with fewer and fewer images: (N, T) each, NaN where nothing was recorded."""
 
     def __init__(self, count: int, total: int) -> None:
         self._shape = (count, total)
@@ -167,6 +171,6 @@ class _Traces:
             self._values[name][rows, number - 1] = told.float()
 
     def up_to(self, steps: Tensor) -> dict[str, Tensor]:
-        """Return what was told of steps that were made; (N,) ``steps`` by each image."""
+        """Return the traces of the steps that were made; ``steps`` (N,) is each image's number."""
         after = torch.arange(self._shape[1], device=steps.device) >= steps[:, None]
         return {name: told.masked_fill(after, torch.nan) for name, told in self._values.items()}

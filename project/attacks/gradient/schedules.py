@@ -1,4 +1,4 @@
-"""How the step size changes over a run."""
+"""Step-size schedules: how the step size changes over a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PERIOD = 5
 
 
 def check_schedule(schedule: StepSchedule) -> StepSchedule:
-    """Return a known schedule's name; raise ValueError for any other."""
+    """Return the name of a known schedule; raise ``ValueError`` for any other."""
     return choose("step_schedule", get_args(StepSchedule), schedule)
 
 
@@ -35,7 +35,7 @@ def step_factor(schedule: StepSchedule, number: int, total: int, draws: Draws) -
         schedule: its name.
         number: t = 1 … T.
         total: T.
-        draws: of the samples, for this attack.
+        draws: random draws of the samples, for this attack.
 
     Returns:
         (N,) float64 on the CPU.

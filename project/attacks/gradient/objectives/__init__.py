@@ -1,4 +1,4 @@
-"""What gradient attacks climb."""
+"""Objectives: the losses that gradient attacks maximise."""
 
 from project.attacks.gradient.objectives.cross_entropies import (
     BalancedCrossEntropy,

@@ -1,4 +1,4 @@
-"""Cross-entropies that leave pixels out, or weigh classes alike."""
+"""Objectives of SEA: masked cross-entropy, and masked cross-entropy balanced over classes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class MaskedCrossEntropy(Objective):
     r"""Attack only the pixels that still resist: $$\frac{1}{N} \sum_{P_T} CE_i$$.
 
     P_T are the pixels still correct or, where targeted, not yet at their target; N counts all
-    valid pixels, so that the loss falls silent as the aim is reached.
+    valid pixels, so that the loss vanishes as the aim is reached.
 
     Source: Croce et al., "Towards Reliable Evaluation and Fast Training of Robust Semantic
     Segmentation Models", ECCV 2024, "Mask-CE" [code]; targeted [ours].
@@ -43,7 +43,7 @@ class BalancedCrossEntropy(Objective):
     """
 
     class_weights: Sequence[float] | None = None
-    """w, one for each of the K classes, at least 0; None is each image's own."""
+    """Weights w, one for each of the K classes, at least 0; None computes them for each image."""
 
     def __post_init__(self) -> None:
         if self.class_weights is not None and not all(weight >= 0 for weight in self.class_weights):
@@ -56,7 +56,7 @@ class BalancedCrossEntropy(Objective):
         return mean_over_valid(step.cross_entropy * weights * step.resisting, step.valid)
 
     def _weights(self, step: Step, labels: Tensor) -> Tensor:
-        """Return w of every class, (N, K)."""
+        """Return the weight w of every class, (N, K)."""
         images, classes = step.logits.shape[:2]
         if self.class_weights is None:
             counts = labels.new_zeros(images, classes)
@@ -72,7 +72,7 @@ class BalancedCrossEntropy(Objective):
 
 
 def _alike(counts: Tensor) -> Tensor:
-    """Return N / (C · n_c) of the elements counted, (N, K), 0 for classes without any."""
+    """Return weights N / (C · n_c) from the classes' counts n_c, (N, K), 0 for absent classes."""
     present = counts > 0
     weights = counts.sum(1, keepdim=True) / (present.sum(1, keepdim=True) * counts.clamp(min=1))
     return weights.masked_fill(~present, 0)

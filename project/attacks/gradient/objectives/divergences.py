@@ -1,4 +1,4 @@
-"""Divergences between predictions."""
+"""Objectives that are divergences: Jensen-Shannon and Kullback-Leibler."""
 
 import math
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ class JensenShannon(Objective):
 
     $$\frac{1}{N} \sum_i JS(p_i, e_{y_i})$$, in closed form
     $$JS = \log 2 + \tfrac12 \left(p_y \log p_y - (1 + p_y) \log(1 + p_y)\right)$$: from 0 at
-    p_y = 1 to log 2 at p_y = 0. It is bounded and flat at both ends, so neither safe nor long lost
-    pixels take the gradient for themselves; every logit's gradient is that of the cross-entropy
-    times $$\tfrac12 p_y (CE + \log(1 + p_y))$$.
+    p_y = 1 to log 2 at p_y = 0. It is bounded and flat at both ends, so neither confidently correct
+    nor clearly fooled pixels dominate the gradient; every logit's gradient is that of the
+    cross-entropy times $$\tfrac12 p_y (CE + \log(1 + p_y))$$.
 
     Source: Croce et al., "Towards Reliable Evaluation and Fast Training of Robust Semantic
     Segmentation Models", ECCV 2024, "JS" [code]; the closed form [ours].
@@ -36,9 +36,9 @@ class JensenShannon(Objective):
 class KullbackLeibler(Objective):
     r"""Mean divergence from the clean prediction: $$\frac{1}{N} \sum_i KL(f(x)_i \| f(x')_i)$$.
 
-    What the attack of TRADES climbs. It looks at no label, only at which elements are void. At the
-    clean image it has its minimum, with gradient 0: an attack must start elsewhere, at random,
-    else its first step is led by rounding errors.
+    The objective of TRADES' attack. It uses no labels, only which elements are void. At the clean
+    image it has its minimum, with gradient 0: an attack must start elsewhere, at random, else
+    rounding errors decide its first step.
 
     Source: Zhang et al., "Theoretically Principled Trade-off between Robustness and Accuracy",
     ICML 2019, algorithm 1 [paper]. There an attack starts from the image plus 0.001 · N(0, 1);

@@ -1,4 +1,4 @@
-"""The difference of logits ratio, away from the label and towards a class."""
+"""Objectives of difference-of-logits ratio (DLR): away from the label, and towards a class."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ class DLR(Objective):
         """Return the mean ratio, (N,).
 
         Raises:
-            ValueError: if the victim has fewer classes than the ratio looks at.
+            ValueError: if the victim has fewer classes than the ratio needs.
         """
         lead = margin(step.logits, step.target)
         return -mean_over_valid(lead / logit_spread(step.logits, step.targeted), step.valid)
@@ -38,13 +38,13 @@ def logit_spread(logits: Tensor, targeted: bool) -> Tensor:
 
     Args:
         logits: (N, K, ...).
-        targeted: whether the fourth is looked at too.
+        targeted: whether to take the mean of third and fourth.
 
     Returns:
         (N, ...), greater than 0, with gradient.
 
     Raises:
-        ValueError: if there are fewer classes than that.
+        ValueError: if there are fewer classes than the ratio needs.
     """
     needed = 4 if targeted else 3
     if logits.shape[1] < needed:
@@ -61,8 +61,8 @@ class DLRTowards(Objective):
     r"""Mean lead over the label of one wrong class, in units of the logits' spread.
 
     $$\frac{z_t - z_y}{z_{\pi_1} - (z_{\pi_3} + z_{\pi_4}) / 2}$$, z_{π_i} the i-th largest logit,
-    t the rank-th best wrong class of the clean image. The label stays what is led away from: any
-    wrong class counts as success.
+    t the rank-th best wrong class of the clean image. The attack is still untargeted: any wrong
+    class counts as success.
 
     Source: Croce & Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse
     parameter-free attacks", ICML 2020, the targeted ratio [code]. It needs four classes, and that
@@ -71,7 +71,7 @@ class DLRTowards(Objective):
     """
 
     rank: int = 1
-    """Of t: 1 … K - 1; 1 is the best wrong class."""
+    """Rank of class t among the wrong classes, 1 … K - 1; 1 is the best wrong class."""
 
     def __post_init__(self) -> None:
         if self.rank < 1:

@@ -1,4 +1,4 @@
-"""FSPGD's objective."""
+"""Objective of FSPGD: similarity of inner features."""
 
 from dataclasses import dataclass
 
@@ -12,16 +12,15 @@ from project.core.losses import mean_over_valid
 
 @dataclass(frozen=True)
 class FeatureSimilarity(Objective):
-    r"""Make features unlike the clean ones, and unlike those that were like them.
+    r"""Lower the features' similarity to the clean ones, and to each other where it was high.
 
     $$-\lambda_t \frac{1}{M} \sum_i \langle f_i, c_i \rangle - \frac{1-\lambda_t}{2|W|}
     \sum_{(i,j) \in W} \langle f_i, f_j \rangle,\quad \lambda_t = \frac{t-1}{T}$$, f and c the
     adversarial and the clean features at the M places of a layer's map, as unit vectors, and W the
     pairs of different places whose clean features are similar, $$\langle c_i, c_j \rangle > \tau$$.
-    The first steps tear apart what belongs together (the internal similarity), the last ones lead
-    away from the clean features (the external one). Labels are not looked at, so a classifier can
-    be attacked likewise, but nothing can be aimed at. A place under void pixels alone does not
-    count [ours].
+    The first steps lower the similarity within the image (the internal one), the last ones that to
+    the clean features (the external one). Labels are not used, so a classifier can be attacked
+    likewise, but there is no targeted form. A place under void pixels alone does not count [ours].
 
     Source: Park et al., "FSPGD: Rethinking Black-box Attacks on Semantic Segmentation", CVPR
     2025, arXiv 2502.01262; the formula, t from 0 to T − 1 in λ, and the factor ½ [code]; there W is
@@ -31,11 +30,11 @@ class FeatureSimilarity(Objective):
     stationary = False
 
     layer: str = "network.encoder[-2]"
-    """Whose output is looked at: a submodule's dotted name, and in brackets which output where
-    there are several. The default is the last but one stage of smp's encoders [ours]; memory grows
-    with the square of the map's places."""
+    """Layer whose output gives the features: a submodule's dotted name, and in brackets which
+    output where there are several. The default is the last but one stage of smp's encoders [ours];
+    memory grows with the square of the map's places."""
     threshold: float = 0.5
-    """τ, cos(π/3) as in the code."""
+    """Threshold τ of the cosine above which clean features are similar, cos(π/3) as in the code."""
 
     def __post_init__(self) -> None:
         if not -1 <= self.threshold < 1:
@@ -55,7 +54,7 @@ class FeatureSimilarity(Objective):
         return -share * external - (1 - share) * internal
 
     def _internal(self, features: Tensor, clean: Tensor, counted: Tensor) -> Tensor:
-        """Return half the mean similarity of the pairs in W, (N,); 0 without any pair."""
+        """Return half the mean similarity of the pairs in W, (N,); 0 if there is no pair."""
         similar = (clean.mT @ clean > self.threshold) & counted[:, None] & counted[:, :, None]
         similar.diagonal(dim1=1, dim2=2).fill_(False)
         pairs = similar.sum((1, 2)).clamp(min=1)

@@ -1,7 +1,7 @@
-"""What a gradient attack climbs: one value per image, of what a step of the attack shows.
+"""The interface of objectives and the step that they see, with cross-entropy and margin.
 
-Each objective is the loss with respect to ``target``; the loop climbs it, or descends it where the
-attack is targeted. Splits and weights carry no gradient.
+Each objective is a loss per image with respect to ``target``; attacks maximise it, or minimise it
+where they are targeted. Splits and weights carry no gradient.
 """
 
 from abc import ABC, abstractmethod
@@ -16,22 +16,22 @@ from project.attacks.core.query import query, resisting
 from project.core.losses import cross_entropy, margin, mean_over_valid, valid_elements
 
 Memory = dict[str, Tensor]
-"""By name, (N, …) each: what is kept from step to step of one run."""
+"""Tensors (N, …) by name that a part keeps from step to step of one run."""
 
 
 @dataclass
 class Step:
-    """One step of an attack, as its objective sees it; what it derives is computed once, if asked.
+    """One step of an attack, as its objective sees it; derived values are computed once, on demand.
 
     Attributes:
         number: t = 1 … total.
         total: T.
         logits: (N, K, ...), of the current images, with gradient.
         target: (N, ...).
-        targeted: whether the target is wanted.
+        targeted: whether the victim shall predict the target.
         clean_logits: returns the logits of the clean images, (N, K, ...), without gradient.
-        memory: what the objective keeps from step to step of one run.
-        traces: (N,) each, what the objective wants told about this step.
+        memory: tensors that the objective keeps from step to step of one run.
+        traces: (N,) each, values that the objective records for this step.
         features: (N, C, h, w) of the current images in the objective's layer, with gradient; None
             where it names no layer.
         clean_features: returns those of the clean images, without gradient; only where the
@@ -66,7 +66,7 @@ class Step:
 
 
 def clean_answer(victim: nn.Module, images: Tensor, target: Tensor) -> Callable[[], Tensor]:
-    """Return what asks a victim for the clean images' logits when first called, and keeps them."""
+    """Return a function that queries the clean images' logits at its first call, and keeps them."""
 
     @cache
     def clean_logits() -> Tensor:
@@ -77,10 +77,10 @@ def clean_answer(victim: nn.Module, images: Tensor, target: Tensor) -> Callable[
 
 
 class Objective(ABC):
-    """A loss per image.
+    """Base class of objectives: a loss per image.
 
     Attributes:
-        layer: dotted name of the victim's submodule whose output the objective looks at, as
+        layer: dotted name of the victim's submodule whose output the objective needs, as
             ``step.features``; None: it needs the logits only.
         stationary: whether equal images have equal values at all steps, so that values of
             different steps can be compared.
@@ -94,7 +94,7 @@ class Objective(ABC):
         """Return each image's loss, (N,), with gradient."""
 
     def facts(self, traces: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Sum a run's traces, (N, T) each, up to facts for the rows, (N,) each.
+        """Summarise a run's traces, (N, T) each, as facts of the images, (N,) each.
 
         Steps that an image did not make are NaN.
         """
@@ -139,19 +139,20 @@ def weighted_split(step: Step, emphasised: Tensor, low: float | Tensor) -> Tenso
     """
     losses = step.cross_entropy
     if not isinstance(low, Tensor):
-        low = losses.new_full((), low)  # made there: a number's copy would wait for the device
+        # Filled on the device: copying a number to it would make the host wait.
+        low = losses.new_full((), low)
     return mean_over_valid(losses * torch.where(emphasised, 1 - low, low), step.valid)
 
 
 class WithFooledShare(Objective):
-    """Another objective, with one more trace: ``fooled``, the share of valid elements at the aim.
+    """Another objective that also traces ``fooled``, the share of valid elements at the aim.
 
-    So an attack can compare iterates by what counts in the end, without asking the victim again.
+    So an attack can compare iterates by their success, without querying the victim again.
 
     Source: [ours].
 
     Args:
-        objective: what gives the value.
+        objective: the objective whose value is returned.
     """
 
     def __init__(self, objective: Objective) -> None:

@@ -1,4 +1,4 @@
-"""Cross-entropies that weigh pixels: SegPGD's, CosPGD's and TranSegPGD's."""
+"""Objectives that weigh the pixels of a cross-entropy: of SegPGD, CosPGD and TranSegPGD."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -34,8 +34,8 @@ class CosineWeighted(Objective):
     r"""Weigh pixels by how closely the prediction points at the label.
 
     $$\frac{1}{N} \sum_i \cos(p_i, e_{y_i})\, CE_i,\quad \cos(p, e_y) = p_y / \|p\|_2$$, p the
-    softmax. A pixel counts less and less while it is led away from its label. Where targeted, the
-    weight is 1 − cos: what is not yet at its target counts most.
+    softmax. A pixel's weight falls as its prediction moves away from the label. Where targeted, the
+    weight is 1 − cos: pixels that are not yet at their target count most.
 
     Source: Agnihotri et al., "CosPGD: an efficient white-box adversarial attack for pixel-wise
     prediction tasks", ICML 2024 [paper]; the targeted weight [code]; one-hot vectors are never
@@ -71,17 +71,17 @@ class TwoStage(Objective):
     stationary = False
 
     gamma: float = 0.1
-    """Weight of the pixels that stage 1 does not emphasise, in [0, 1]."""
+    """Weight γ of the pixels that stage 1 does not emphasise, in [0, 1]."""
     beta: float = 0.1
-    """Weight of the pixels that stage 2 does not emphasise, in [0, 1]."""
+    """Weight β of the pixels that stage 2 does not emphasise, in [0, 1]."""
     stage_switch: float | Literal["all_fooled"] = 0.5
-    """The share of steps that stage 1 takes, in [0, 1]; or ``all_fooled``: each image enters stage
-    2 once no valid pixel of it resists, and stays there."""
+    """Share of the steps that stage 1 takes, in [0, 1]; or ``all_fooled``: each image enters stage
+    2 once no valid pixel of it resists, and does not return."""
     hard_weight: HardWeight = "correct"
     """Which pixels stage 1 emphasises: the ``correct`` ones, which are hard to attack (the paper's
     abstract), or the ``wrong`` ones (another reading)."""
     divergence: Divergence = "adversarial_clean"
-    """KL(adversarial ‖ clean) or KL(clean ‖ adversarial)."""
+    """Direction of the divergence: KL(adversarial ‖ clean) or KL(clean ‖ adversarial)."""
 
     def __post_init__(self) -> None:
         for name, value in (
@@ -126,7 +126,7 @@ class TwoStage(Objective):
         return torch.full(step.target.shape[:1], self._late(step), device=step.target.device)
 
     def _anyone(self, step: Step, second: Tensor) -> bool:
-        """Tell whether any image is in stage 2; only ``all_fooled`` must look at the device."""
+        """Return whether any image is in stage 2; only ``all_fooled`` waits for the device."""
         return bool(second.any()) if self.stage_switch == "all_fooled" else self._late(step)
 
     def _late(self, step: Step) -> bool:

@@ -1,4 +1,4 @@
-"""What gradient attacks do to a gradient before they step."""
+"""Gradient rules: momentum, variance tuning and smoothing of gradients before a step."""
 
 from project.attacks.gradient.rules.chain import RuleChain
 from project.attacks.gradient.rules.momentum import Momentum, Nesterov

@@ -1,4 +1,4 @@
-"""All rules of one run, with what each remembers."""
+"""The gradient rules of one run, applied in order, with their memories."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class RuleChain(PerImage):
     """Apply rules one after another, each with its own memory and draws.
 
     Args:
-        rules: in their order.
-        step_size: α, in the threat model's units.
+        rules: the rules, in the order in which they are applied.
+        step_size: step size α, in the threat model's units.
     """
 
     def __init__(self, rules: Sequence[GradientRule], step_size: float) -> None:
@@ -28,16 +28,16 @@ class RuleChain(PerImage):
 
     @property
     def look_ahead(self) -> bool:
-        """Whether any rule takes its gradient elsewhere than where the attack stands."""
+        """Whether any rule takes its gradient elsewhere than at the current iterate."""
         return any(type(rule).ahead is not GradientRule.ahead for rule in self.rules)
 
     def ahead(self, landscape: Landscape, perturbation: Tensor, number: int) -> Tensor:
-        """Return where step ``number`` takes its gradient, inside the range of an image."""
+        """Return where step ``number`` takes its gradient, clipped to the range of an image."""
         point = perturbation
         for place, rule in enumerate(self.rules):
             context = self._context(landscape, perturbation, number, place)
             point = rule.ahead(point, self._memories[place], context)
-        if point is perturbation:
+        if point is perturbation:  # unchanged, so inside the range already
             return point
         return landscape.threat_model.within_range(landscape.images, point)
 

@@ -1,4 +1,4 @@
-"""Momentum, and momentum that looks ahead."""
+"""Gradient rules Momentum and Nesterov momentum."""
 
 from dataclasses import dataclass
 
@@ -20,11 +20,13 @@ class Momentum(GradientRule):
     """
 
     decay: float = 1.0
-    """μ, the weight of the past; 0 is no momentum."""
+    """Decay μ, the weight of past gradients; 0 is no momentum."""
 
     def __call__(self, gradient: Tensor, memory: Memory, context: StepContext) -> Tensor:
-        """Return the new sum."""
-        tiny = torch.finfo(gradient.dtype).tiny  # confident victims have tiny gradients, not none
+        """Return the new sum of gradients."""
+        # Normalised, so that steps weigh alike however the gradient's size changes between them.
+        # The clamp is as small as can be: confident victims have tiny gradients, which must count.
+        tiny = torch.finfo(gradient.dtype).tiny
         scale = gradient.abs().mean((1, 2, 3), keepdim=True).clamp(min=tiny)
         past = memory.get("sum")
         memory["sum"] = gradient / scale if past is None else self.decay * past + gradient / scale
@@ -33,7 +35,7 @@ class Momentum(GradientRule):
 
 @dataclass(frozen=True)
 class Nesterov(Momentum):
-    r"""Momentum whose gradient is taken where the past leads: at $$x + \alpha \mu g_t$$.
+    r"""Momentum whose gradient is taken ahead of the iterate: at $$x + \alpha \mu g_t$$.
 
     Source: Lin et al., "Nesterov Accelerated Gradient and Scale Invariance for Adversarial
     Attacks", ICLR 2020, eq. (6) [paper]. As in the authors' code g has a mean absolute value of 1
@@ -41,11 +43,11 @@ class Nesterov(Momentum):
     is shortened by what the values of one of their steps are on average [ours].
 
     Args:
-        decay: μ, the weight of the past; 0 neither looks ahead nor remembers.
+        decay: μ, the weight of past gradients; 0 neither looks ahead nor remembers.
     """
 
     def ahead(self, perturbation: Tensor, memory: Memory, context: StepContext) -> Tensor:
-        """Return the look-ahead point."""
+        """Return the look-ahead perturbation."""
         if "sum" not in memory:
             return perturbation
         length = context.step_size * context.threat_model.step_value(context.images)

@@ -1,4 +1,4 @@
-"""What a gradient attack does to a gradient before it steps."""
+"""The interface of gradient rules, which change a gradient before the step."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -13,18 +13,18 @@ from project.threat_models import ThreatModel
 
 @dataclass(frozen=True)
 class StepContext:
-    """Where an attack stands when it asks its rules, and how they may look around.
+    """The state of an attack at one step, as its gradient rules see it.
 
     Attributes:
         number: t = 1 … total.
         total: T.
         images: (N, 3, H, W), the clean images.
         perturbation: (N, C, H, W), the current iterate, which the next step may overwrite.
-        step_size: α of this step before any schedule, in the threat model's units.
-        threat_model: what the perturbation is.
-        draws: of the samples, for this rule and step.
-        gradient_at: returns the gradient at any perturbation; its second argument tells apart
-            the looks of one step, whose random views differ.
+        step_size: α, without the schedule's factor, in the threat model's units.
+        threat_model: the kind of perturbation.
+        draws: random draws of the samples, for this rule and step.
+        gradient_at: returns the gradient at any perturbation; its second argument numbers the calls
+            of one step, whose random views differ.
     """
 
     number: int
@@ -38,18 +38,18 @@ class StepContext:
 
 
 class GradientRule(ABC):
-    """A rule from gradients to gradients; rules are applied in the order of the attack's list."""
+    """Base class of rules that change a gradient, applied in the order of the attack's list."""
 
     @abstractmethod
     def __call__(self, gradient: Tensor, memory: Memory, context: StepContext) -> Tensor:
-        """Return the gradient to go on with.
+        """Return the changed gradient.
 
         Args:
             gradient: (N, C, H, W) with respect to the perturbation.
-            memory: what this rule keeps from step to step of one run; empty at the first.
-            context: where the attack stands.
+            memory: tensors that this rule keeps from step to step of one run; empty at first.
+            context: the state of the attack.
         """
 
     def ahead(self, perturbation: Tensor, memory: Memory, context: StepContext) -> Tensor:
-        """Return where the gradient is to be taken; by default where the attack stands."""
+        """Return the perturbation at which to take the gradient; by default the current one."""
         return perturbation

@@ -1,4 +1,4 @@
-"""Translation-invariant smoothing."""
+"""Gradient rule TI-FGSM: translation-invariant smoothing."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,10 +25,11 @@ class TranslationInvariant(GradientRule):
     """
 
     kernel_size: int = 15
-    """The kernel's side in pixels, odd; 15 as in the paper, 1 changes nothing. It may exceed the
-    image's."""
+    """Side of the kernel in pixels, odd; 15 as in the paper, 1 changes nothing. It may exceed the
+    image's side."""
     reach: float = 3.0
-    """Where the kernel ends, in σ, greater than 0; 3 makes σ of 15 pixels 7/3 pixels."""
+    """Radius at which the kernel ends, in σ, greater than 0; with 3, a kernel of 15 pixels has
+    σ = 7/3 pixels."""
 
     def __post_init__(self) -> None:
         if self.kernel_size < 1 or self.kernel_size % 2 == 0 or not self.reach > 0:

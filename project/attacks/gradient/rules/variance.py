@@ -1,4 +1,4 @@
-"""Variance tuning."""
+"""Gradient rule variance tuning (VMI-FGSM, VNI-FGSM)."""
 
 from dataclasses import dataclass
 
@@ -25,9 +25,9 @@ class Variance(GradientRule):
     """
 
     samples: int = 20
-    """N, 20 as in the paper."""
+    """Number N of neighbours, 20 as in the paper."""
     radius: float = 1.5
-    """β, in budgets, 1.5 as in the paper."""
+    """Size β of the neighbourhood as a multiple of the budget, 1.5 as in the paper."""
 
     def __post_init__(self) -> None:
         if self.samples < 1 or not self.radius >= 0:
@@ -37,9 +37,9 @@ class Variance(GradientRule):
             )
 
     def __call__(self, gradient: Tensor, memory: Memory, context: StepContext) -> Tensor:
-        """Return the gradient, tuned by the last step's variance."""
+        """Return the gradient, corrected by the last step's variance."""
         past = memory.get("variance")
-        if context.number < context.total:  # nobody would use the last step's
+        if context.number < context.total:  # the last step's would not be used
             memory["variance"] = self._variance(gradient, context)
         return gradient if past is None else gradient + past
 

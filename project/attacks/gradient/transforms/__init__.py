@@ -1,4 +1,4 @@
-"""What gradient attacks show their victims instead of the images themselves."""
+"""Input transforms, whose views gradient attacks show their victims instead of the images."""
 
 from project.attacks.gradient.transforms.admix import Admix
 from project.attacks.gradient.transforms.diversity import Diversity

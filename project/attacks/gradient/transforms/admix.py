@@ -1,4 +1,4 @@
-"""Admix."""
+"""Input transform Admix: a little of another image mixed into each copy."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Admix(InputTransform):
     r"""Show copies with a little of another image in each: $$x + \eta x'$$.
 
     Followed by :class:`ScaleInvariant` it is the paper's attack. The other images are of other
-    classes; on segmentation, which has none for an image, they are any others [ours]. They come
+    classes; in segmentation, where an image has no class, they are any others [ours]. They come
     from the data set instead of the batch, so that no image depends on its batch mates [ours].
 
     Source: Wang et al., "Admix: Enhancing the Transferability of Adversarial Attacks", ICCV 2021,
@@ -28,12 +28,12 @@ class Admix(InputTransform):
     """
 
     partners: int = 3
-    """M2, how many other images at each step, 3 as in the paper."""
+    """Number M2 of other images at each step, 3 as in the paper."""
     weight: float = 0.2
-    """η, 0.2 as in the paper."""
+    """Weight η of the other image, 0.2 as in the paper."""
     pool: int = 64
-    """How many images of the data set they are drawn from; they are kept in memory, one byte a
-    value."""
+    """Number of images of the data set from which the others are drawn; they are kept in memory,
+    one byte a value."""
 
     def __post_init__(self) -> None:
         if self.partners < 1 or self.pool < 2:
@@ -48,16 +48,16 @@ class Admix(InputTransform):
 
     @property
     def _others(self) -> "Partners | None":
-        """The other images: state of an attachment, and no setting."""
+        """The pool of other images; it is state of an attachment and not a setting."""
         known: Partners | None = vars(self).get("_others")
         return known
 
     def fingerprint(self) -> str:
-        """Return a hash of which samples are in the pool."""
+        """Return a hash of the pool's sample ids."""
         return digest(self._others.indices if self._others else [])
 
     def views(self, draws: Draws) -> Iterator[View]:
-        """Yield the copies."""
+        """Yield the mixed copies."""
         if self._others is None:
             raise InputError(
                 "Admix mixes in images of a data set, and knows none. Call "
@@ -77,14 +77,14 @@ class Admix(InputTransform):
 
 
 class Partners:
-    """A pool of images, and who is mixed with which: nobody with itself or with its own class.
+    """A pool of images from which each sample draws a partner, never itself or of its own class.
 
     The pool is spread evenly over the whole data set, whatever part of it is attacked, so that an
     image's partners do not depend on that. Its images are read when first drawn, and kept.
 
     Args:
         samples: the data set.
-        size: of the pool; smaller where the data set is.
+        size: size of the pool; smaller where the data set is smaller.
     """
 
     def __init__(self, samples: Samples, size: int) -> None:
@@ -102,7 +102,7 @@ class Partners:
         return from_levels_(torch.stack(levels).float())
 
     def _first_other(self, sample: int, order: list[int]) -> Tensor:
-        """Return the first of the pool, in an order drawn, that may be mixed into a sample."""
+        """Return the first image of the pool, in drawn order, that may be mixed into a sample."""
         own = self.samples.label(sample)
         for index in (self.indices[place] for place in order):
             kept = self._read(index)
@@ -123,6 +123,6 @@ class Partners:
             try:
                 levels = self.samples.image(index).mul(255).round().byte()
                 self._kept[index] = levels, self.samples.label(index)
-            except InputError:  # whoever verifies the data reports it
+            except InputError:  # the check of the data reports it
                 self._kept[index] = None
         return self._kept[index]

@@ -1,4 +1,4 @@
-"""Diverse inputs."""
+"""Input transform DI-FGSM: diverse inputs by random resizing and padding."""
 
 import math
 from collections.abc import Iterator
@@ -21,8 +21,8 @@ class Diversity(InputTransform):
 
     An image of side S is resized to a side drawn from $$[S, \lceil s S \rceil)$$, zero-padded at
     a random place to $$\lceil s S \rceil$$, and all of it resized back to S; height and width
-    alike. Labels and clean logits follow by the nearest pixel, the frame being void, so that losses
-    and splits of pixels are those of the image that the victim sees.
+    alike. Labels and clean logits are moved likewise, by the nearest pixel and void in the frame,
+    so that losses and splits of pixels are those of the image that the victim sees.
 
     Source: Xie et al., "Improving Transferability of Adversarial Examples with Input Diversity",
     CVPR 2019, section 3.3 [paper]; resizing back, so that any victim takes the image, and bilinear
@@ -30,9 +30,10 @@ class Diversity(InputTransform):
     """
 
     probability: float = 0.5
-    """Of each image, at each step, to be changed; 0.5 as in the paper."""
+    """Probability that an image is changed at a step; 0.5 as in the paper."""
     scale: float = 1.1
-    """s, of the frame, at least 1; the paper's 330 of 299 pixels is 1.1."""
+    """Size s of the frame relative to the image, at least 1; the paper's 330 of 299 pixels is
+    1.1."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.probability <= 1 or not 1 <= self.scale < math.inf:
@@ -60,7 +61,7 @@ class Diversity(InputTransform):
         return moved.masked_fill(beyond if pixels.ndim == 3 else beyond[:, None], outside)
 
     def _axes(self, chances: Tensor, pixels: Tensor) -> "tuple[ResizedAxis, ResizedAxis]":
-        """Return what becomes of the height and of the width."""
+        """Return the change of the height and that of the width."""
         whether, size, top, left = chances.to(pixels.device, non_blocking=True).unbind(1)
         scale = torch.ones_like(whether).masked_fill(whether < self.probability, self.scale)
         height, width = pixels.shape[-2:]
@@ -68,24 +69,24 @@ class Diversity(InputTransform):
 
 
 def _drawn(length: int, scale: Tensor, size: Tensor, place: Tensor) -> "ResizedAxis":
-    """Return an axis by draws from [0, 1); scale 1 leaves the image as it is."""
-    canvas = (scale * length - 1e-9).ceil()  # 1.1 · 50 is a little more than 55
+    """Return the change of an axis from draws in [0, 1); scale 1 leaves the image unchanged."""
+    canvas = (scale * length - 1e-9).ceil()  # in floats, 1.1 · 50 is a little more than 55
     resized = length + (size * (canvas - length)).floor()
     offset = (place * (canvas - resized + 1)).floor()
     return ResizedAxis(length, canvas, resized, offset)
 
 
 class ResizedAxis(NamedTuple):
-    """Resize by linear interpolation, pad with 0 to a canvas, and resize the canvas back.
+    """One axis of an image that is resized linearly, padded with 0 to a canvas, and resized back.
 
     Pixels are squares: the middle of pixel i is at i + 1/2. Where all sizes are equal, this is the
     identity, bit for bit.
 
     Attributes:
-        length: of the axis, in pixels, before and after.
-        canvas: (N,), the size padded to.
-        resized: (N,), the size of the image on its canvas.
-        offset: (N,), where it begins there.
+        length: length of the axis in pixels, before and after.
+        canvas: (N,), the padded length.
+        resized: (N,), the length of the image on its canvas.
+        offset: (N,), the position on the canvas where the image begins.
     """
 
     length: int
@@ -95,13 +96,14 @@ class ResizedAxis(NamedTuple):
 
     def matrices(self, dtype: torch.dtype) -> Tensor:
         """Return the change as linear maps of the axis, (N, length, length)."""
-        place = self._on_canvas() - 0.5  # on it, since no canvas is smaller than its image
+        # Never off the canvas, since no canvas is smaller than its image.
+        place = self._on_canvas() - 0.5
         low = place.floor()
         between = (place - low)[..., None].to(dtype)
         return torch.lerp(self._pixels(low, dtype), self._pixels(low + 1, dtype), between)
 
     def nearest(self) -> tuple[Tensor, Tensor]:
-        """Return which pixel each comes from, int64 (N, length), and where there is one, bool."""
+        """Return each pixel's source pixel, int64 (N, length), and where there is one, bool."""
         source = (self._on_canvas() - self.offset[:, None]) * self._shrink()
         inside = (source >= 0) & (source < self.length)
         return source.floor().long().clamp(0, self.length - 1), inside
@@ -112,7 +114,11 @@ class ResizedAxis(NamedTuple):
         return middle * self.canvas[:, None] / self.length
 
     def _pixels(self, place: Tensor, dtype: torch.dtype) -> Tensor:
-        """Return what pixels of the canvas, (N, length), are made of: (N, length, length)."""
+        """Return the weights of the image's pixels in the canvas pixels ``place``.
+
+        The shapes are (N, length, length) and (N, length); canvas pixels outside of the resized
+        image have weights 0.
+        """
         place = place - self.offset[:, None]
         inside = (place >= 0) & (place < self.resized[:, None])
         source = ((place + 0.5) * self._shrink() - 0.5).clamp(0, self.length - 1)

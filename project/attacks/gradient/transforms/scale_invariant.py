@@ -1,4 +1,4 @@
-"""Scaled copies."""
+"""Input transform SI-FGSM: copies of falling brightness."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class ScaleInvariant(InputTransform):
     """
 
     copies: int = 5
-    """m, 5 as in the paper; 1 is the image alone."""
+    """Number m of copies, 5 as in the paper; 1 is the image alone."""
 
     def __post_init__(self) -> None:
         if self.copies < 1:

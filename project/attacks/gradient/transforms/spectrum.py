@@ -1,4 +1,4 @@
-"""Spectrum simulation."""
+"""Input transform of spectrum simulation: random weights of frequencies."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,11 +27,12 @@ class Spectrum(InputTransform):
     """
 
     copies: int = 20
-    """How many, 20 as in the paper."""
+    """Number of copies, 20 as in the paper."""
     sigma: float = 16 / 255
-    """σ, in units of the [0, 1] range; the paper's is its budget, 16/255."""
+    """Standard deviation σ of the noise, in units of the [0, 1] range; the paper's is its budget,
+    16/255."""
     spread: float = 0.5
-    """ρ, 0.5 as in the paper."""
+    """Half width ρ of the weights' range, 0.5 as in the paper."""
 
     def __post_init__(self) -> None:
         if self.copies < 1 or not (self.sigma >= 0 and self.spread >= 0):
@@ -41,7 +42,7 @@ class Spectrum(InputTransform):
             )
 
     def views(self, draws: Draws) -> Iterator[View]:
-        """Yield the copies."""
+        """Yield the reweighted copies."""
         for number in range(self.copies):
             yield still(partial(self._change, draws.keyed("copy", number)))
 

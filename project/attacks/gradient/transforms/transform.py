@@ -1,4 +1,4 @@
-"""What a gradient attack shows its victim instead of the images themselves."""
+"""The interface of input transforms, and their composition."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from project.core.samples import Samples
 
 
 class View(NamedTuple):
-    """One changed look at a batch of images.
+    """One transformed view of a batch of images.
 
     Attributes:
-        change: from images (N, 3, H, W) to images of the same shape; differentiable, the same
-            whenever it is called.
+        change: maps images (N, 3, H, W) to images of the same shape; differentiable, and the same
+            function at every call.
         follow: brings any map of the images' pixels, (N, H, W) or (N, C, H, W), into the changed
-            frame, without gradient and without blending values; what lies outside of the image
-            becomes the second argument.
+            frame, without gradient and without blending values; pixels outside of the image get
+            the second argument.
     """
 
     change: Callable[[Tensor], Tensor]
@@ -28,22 +28,25 @@ class View(NamedTuple):
 
 
 class InputTransform(ABC):
-    """A change of the images before the victim sees them; the gradient is the mean over views."""
+    """Base class of changes that images go through before the victim sees them.
+
+    The gradient is the mean over all views.
+    """
 
     @abstractmethod
     def views(self, draws: Draws) -> Iterator[View]:
         """Yield the views of one step, one after another.
 
         Args:
-            draws: of the samples, for this transform and step.
+            draws: random draws of the samples, for this transform and step.
         """
 
     def attach(self, samples: Samples) -> None:
-        """Let transforms that need other images (Admix) look them up."""
+        """Give transforms that need other images (Admix) access to the samples."""
 
 
 def still(change: Callable[[Tensor], Tensor]) -> View:
-    """Return the view of a change that leaves every pixel in its place."""
+    """Return the view of a change that moves no pixel, so that labels need not follow."""
     return View(change, _unmoved)
 
 
@@ -51,8 +54,8 @@ def all_views(transforms: Sequence[InputTransform], draws: Draws) -> Iterator[Vi
     """Yield the views of several transforms in turn, each applied to those of the one before.
 
     Args:
-        transforms: none is one view, the images themselves.
-        draws: of the samples, for this step.
+        transforms: the transforms; without any, the one view is the images themselves.
+        draws: random draws of the samples, for this step.
     """
     if not transforms:
         yield still(_same)
