@@ -1,1 +1,1 @@
-"""Attacks that add noise, a file each."""
+"""Attacks that add noise, one file for each method."""

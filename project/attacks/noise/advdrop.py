@@ -26,8 +26,8 @@ class AdvDropSettings:
     """How long AdvDrop searches.
 
     Attributes:
-        steps: the most updates of an image.
-        step_size: how far every q moves in each, in 8-bit levels.
+        steps: the largest number of updates of an image.
+        step_size: change of every q in an update, in 8-bit levels.
     """
 
     steps: int
@@ -59,19 +59,20 @@ class AdvDrop(Attack):
     """
 
     q_size: float = 60.0
-    """The coarsest q, in 8-bit levels; 20, 60 and 100 are the paper's settings."""
+    """Coarsest q, in 8-bit levels; 20, 60 and 100 are the paper's settings."""
     steps: int | None = None
-    """The most updates of an image; None is the preset's."""
+    """Largest number of updates of an image; None is the preset's."""
     step_size: float | None = None
-    """α, how far every q moves in an update, in 8-bit levels; None is the preset's."""
+    """Step size α, the change of every q in an update, in 8-bit levels; None is the preset's."""
     q_min: float = 5.0
-    """The finest q, greater than 0."""
+    """Finest q, in 8-bit levels, greater than 0."""
     preset: Literal["paper", "fast"] = "paper"
-    """``paper``, 50 steps of size 1; or ``fast``, 15 steps of size 3, which get about as far."""
+    """Preset: ``paper``, 50 steps of size 1, or ``fast``, 15 steps of size 3, which get about as
+    far."""
     targeted: bool = False
-    """Whether the target is wanted."""
+    """Whether the attack is targeted: the victim shall predict the target."""
     seed: int = 0
-    """The key of all draws (none is made)."""
+    """Seed of random draws; this attack makes none."""
 
     def __post_init__(self) -> None:
         if not 0 < self.q_min <= self.q_size:
@@ -88,21 +89,21 @@ class AdvDrop(Attack):
 
     @property
     def settings(self) -> AdvDropSettings:
-        """The preset's settings, or what is given instead."""
+        """The preset's settings, overridden by the fields that are not None."""
         return filled_in(choose("preset", PRESETS, self.preset), self)
 
     def derived(self) -> Any:
-        """Return what the fields lead to; see :class:`~project.attacks.Attack`."""
+        """Return the settings that follow from the fields; see :class:`~project.attacks.Attack`."""
         return self.settings
 
     def traits(self) -> Traits:
-        """Tell what the attack is, with the steps of its preset."""
+        """Describe the attack, with the number of steps of its preset."""
         return super().traits() | {"steps": self.settings.steps}
 
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
     ) -> Perturbed:
-        """Search until the steps are spent or all images have left."""
+        """Search until all images are fooled or the steps are spent."""
         coefficients = block_dct(images * 255 - 128)
         table = torch.full_like(coefficients, self.q_size)
         rows = torch.arange(len(images), device=images.device)
@@ -110,6 +111,7 @@ class AdvDrop(Attack):
         most = self.settings.steps
         for step in range(most + 1):
             hard = rendered(coefficients, table, torch.round, images.shape[2:])
+            # Images that succeed are stored and removed; at the last step the rest is stored too.
             ready = self._succeeds(victim, hard, target) | (step == most)
             found[rows[ready]], tables[rows[ready]] = hard[ready], table[ready]
             steps[rows[ready]] = step
@@ -141,7 +143,7 @@ class AdvDrop(Attack):
         step: int,
         size: Sequence[int],
     ) -> Tensor:
-        """Return the tables after an update: against the gradient, inside the bounds."""
+        """Return the tables of q after one update: against the gradient, inside the bounds."""
         table = table.requires_grad_()
         softness = softness_at(step, self.settings.steps)
         images = rendered(coefficients, table, lambda v: soft_round(v, softness), size)
@@ -158,12 +160,12 @@ def rendered(
     rounding: Callable[[Tensor], Tensor],
     size: Sequence[int],
 ) -> Tensor:
-    """Return the images whose coefficients are multiples of a table.
+    """Return the images whose coefficients are quantised: rounded to multiples of a table.
 
     Args:
         coefficients: (N, 3, ⌈H/8⌉, ⌈W/8⌉, 8, 8), of images in levels less 128.
         table: q, of the same shape, greater than 0.
-        rounding: of multiples; hard or soft.
+        rounding: rounds multiples of q to integers, hard or soft.
         size: (H, W).
 
     Returns:
@@ -175,11 +177,11 @@ def rendered(
 
 
 def soft_round(values: Tensor, softness: float) -> Tensor:
-    r"""Round to integers, but with a slope.
+    r"""Round to integers softly, so that there is a gradient.
 
     $$\lfloor v \rfloor + \frac{s \tanh(k (v - \lfloor v \rfloor - 1/2)) + 1}{2},\quad
-    s = \frac{1}{1 - a},\quad k = \log(2 / a - 1)$$: integers stay, and for a → 0 all others go to
-    the nearest.
+    s = \frac{1}{1 - a},\quad k = \log(2 / a - 1)$$: integers are unchanged, and for a → 0 all other
+    values go to the nearest.
 
     Source: Gong et al., "Differentiable Soft Quantization", ICCV 2019, as used by AdvDrop [code].
 

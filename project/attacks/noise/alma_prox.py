@@ -1,4 +1,4 @@
-"""ALMA-prox."""
+"""ALMA-prox: proximal splitting for the smallest noise that fools a segmenter's pixels."""
 
 from dataclasses import dataclass
 
@@ -29,11 +29,11 @@ class ALMAProx(Attack):
     with the metric $$H = \sqrt{\overline{g^2}}$$, g the gradient of
     $$\sum_i P(w c_i, \rho_i, \mu_i)$$; see :class:`~project.attacks.noise.alma_prox.Multipliers`
     and :func:`~project.attacks.noise.alma_prox.shrunk`. The scale w falls while an image succeeds
-    and rises while it does not. Of the constraints the hardest are left out, at last as many as may
+    and rises while it does not. The hardest constraints are left out, in the end as many as may
     fail.
 
     There is no budget. The smallest δ is kept whose 8-bit image fools the share; where none does,
-    the one that fooled most. Rows tell ``reached``, 1 or 0; ``success`` asks for all pixels.
+    the one that fooled most. Rows hold ``reached``, 1 or 0; ``success`` asks for all pixels.
 
     Source: Rony, Pesquet, Ben Ayed, "Proximal Splitting Adversarial Attacks for Semantic
     Segmentation", CVPR 2023 [code]. The victim is asked at the 8-bit image, since on floats
@@ -46,18 +46,18 @@ class ALMAProx(Attack):
     """
 
     share: float = 0.99
-    """Of valid pixels to fool, in (0, 1]; 0.99 as in the code."""
+    """Share of the valid pixels to fool, in (0, 1]; 0.99 as in the code."""
     steps: int = 500
-    """Each a forward and a backward pass; 500 as in the code."""
+    """Number of steps, each a forward and a backward pass; 500 as in the code."""
     step_size: float = 0.001
-    """λ of the first step, 0.001 as in the code."""
+    """Step size λ of the first step, 0.001 as in the code."""
     step_decay: float = 0.1
-    """What is left of λ at the last step, in (0, 1); it falls from an image's first success on, at
-    the latest from half of the steps on."""
+    """Factor of λ at the last step, in (0, 1); λ falls from an image's first success on, at the
+    latest from half of the steps on."""
     targeted: bool = False
-    """Whether the target map is wanted."""
+    """Whether the attack is targeted: the victim shall predict the target map."""
     seed: int = 0
-    """The key of all draws (none is made)."""
+    """Seed of random draws; this attack makes none."""
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1 or not 0 < self.step_decay < 1:
@@ -101,7 +101,7 @@ class ALMAProx(Attack):
         )
 
     def _lagrangian(self, search: "_Search", logits: Tensor, target: Tensor, step: int) -> Tensor:
-        """Return the sum of all penalties; multipliers learn from this step first."""
+        """Return the sum of all penalties, after the multipliers' update from this step."""
         lead = margin(logits, target)
         lead = (-lead if self.targeted else lead) + _TOLERANCE
         ratios = (lead / logit_spread(logits, self.targeted)).reshape(len(target), -1)
@@ -112,7 +112,7 @@ class ALMAProx(Attack):
         return (search.multipliers.penalty(constraints) * counted).sum()
 
     def _counted(self, constraints: Tensor, valid: Tensor, step: int) -> Tensor:
-        """Return all valid constraints but the largest, of which ever more are left out."""
+        """Return the mask of valid constraints, less the largest; ever more are left out."""
         may_fail = (1 - self.share) * valid.sum(1, keepdim=True)
         left_out = (may_fail * step / max(self.steps - 1, 1)).long()
         most = max(1, int((1 - self.share) * valid.shape[1]))
@@ -128,14 +128,15 @@ class ALMAProx(Attack):
 
 
 class _Search:
-    """Where the search for each image of a batch stands.
+    """The state of the search for each image of a batch.
 
     Attributes:
         perturbation: δ, (N, 3, H, W).
         scale: w, (N,).
-        found: (N,), the step from which on λ falls.
+        found: (N,), the step from which on λ falls: the first success, or half of the steps; ∞
+            until then.
         valid: bool (N, E), which of an image's E elements are not void.
-        multipliers: of all constraints.
+        multipliers: the multipliers of all constraints.
     """
 
     def __init__(self, images: Tensor, target: Tensor) -> None:
@@ -145,11 +146,12 @@ class _Search:
         self.found = torch.full_like(self.scale, torch.inf)
         self.multipliers = Multipliers(self.valid)
         self._low, self._high = -images, 1 - images
-        # Squares of what pixels beyond hope weigh do not fit float32.
+        # Penalties of pixels that are never met grow with ρ; the squares of their gradients exceed
+        # float32.
         self._square = torch.zeros_like(images, dtype=torch.float64)
 
     def note(self, reached: Tensor, step: int, latest: int) -> None:
-        """Learn which images (N,) reach their share at this step."""
+        """Record which images (N,) reach their share at this step, and adapt the scale w."""
         self.found = torch.where(reached, self.found.clamp(max=step), self.found)
         self.found = self.found if step < latest else self.found.clamp(max=latest)
         rate = torch.where(reached, 1 + _SCALE_RATE, 1 - _SCALE_RATE)
@@ -158,6 +160,7 @@ class _Search:
     def move(self, gradient: Tensor, size: Tensor, step: int) -> None:
         """Make a proximal gradient step of size λ, (N,)."""
         self._square = _SMOOTHING * self._square + (1 - _SMOOTHING) * gradient.double() ** 2
+        # The average starts at 0; the division removes this bias, as in Adam.
         metric = (self._square / (1 - _SMOOTHING ** (step + 1))).sqrt().clamp(min=1e-8).to(gradient)
         moved = self.perturbation.detach() - size.view(-1, 1, 1, 1) / metric * gradient
         self.perturbation = shrunk(moved, size, metric, self._low, self._high)
@@ -173,18 +176,18 @@ _SMALLEST_MU = 1e-12
 
 
 class Multipliers:
-    r"""An augmented Lagrangian of constraints c ≤ 0.
+    r"""Multipliers and penalty parameters of an augmented Lagrangian of constraints c ≤ 0.
 
-    Each has a multiplier $$\mu \leftarrow 0.8 \mu + 0.2\, P'(c, \rho, \mu)$$ in [1e-12, 1], and a
-    penalty parameter ρ that doubles after every ten steps in which the constraint was never met and
-    did not fall by 5 %.
+    Each constraint has a multiplier $$\mu \leftarrow 0.8 \mu + 0.2\, P'(c, \rho, \mu)$$ in
+    [1e-12, 1], and a penalty parameter ρ that doubles after every ten steps in which the constraint
+    was never met and did not fall by 5 %.
 
     Source: Rony et al., "Augmented Lagrangian Adversarial Attacks", ICCV 2021, and "Proximal
     Splitting Adversarial Attacks for Semantic Segmentation", CVPR 2023 [code]; a
     largest ρ, 1e13 [ours].
 
     Args:
-        met: bool (N, E), whatever its values: there are as many constraints.
+        met: bool (N, E); only its shape and device count: there are as many constraints.
 
     Attributes:
         mu: μ, (N, E) float64.
@@ -198,13 +201,13 @@ class Multipliers:
         self._met = torch.zeros_like(met)
 
     def update(self, step: int, constraints: Tensor, counted: Tensor, met: Tensor) -> None:
-        """Learn from a step.
+        """Update μ and ρ after a step.
 
         Args:
-            step: its number, from 0; the first one only tells what to compare with.
+            step: number of the step, from 0; at the first one only c is stored for comparison.
             constraints: c, (N, E), without gradient.
             counted: bool (N, E), which constraints count at this step.
-            met: bool (N, E), which are met.
+            met: bool (N, E), which constraints are met.
         """
         constraints = constraints.double()
         self._met = self._met | met
@@ -247,8 +250,8 @@ def penalty(constraints: Tensor, rho: Tensor, mu: Tensor) -> Tensor:
 def penalty_slope(constraints: Tensor, rho: Tensor, mu: Tensor) -> Tensor:
     """Return the derivative of :func:`penalty` by the constraint; it is μ at 0.
 
-    The released ALMA-prox has μ·y for its first term above 0, which makes it 0 there; this is the
-    derivative.
+    The released ALMA-prox has μ·y instead of μ as its first term above 0, which makes it 0 at 0;
+    this is the derivative.
     """
     above = mu + 2 * mu * rho * constraints + rho**2 * constraints**2 / 2
     below = mu / (1 - rho.clamp(min=1) * constraints.clamp(max=0)) ** 2
@@ -259,7 +262,7 @@ _HALVINGS = 30
 
 
 def shrunk(values: Tensor, weight: Tensor, metric: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    r"""Return what is nearly the values, but with a smaller maximum norm, image by image.
+    r"""Shrink the maximum norm of values by a proximal step, image by image.
 
     $$\arg\min_{low \le p \le high} \lambda \|p\|_\infty + \frac{1}{2} \sum_i H_i (p_i - v_i)^2$$.
     The solution is v cut to the box and then to [-t, t], where t is the least radius at which
@@ -273,8 +276,8 @@ def shrunk(values: Tensor, weight: Tensor, metric: Tensor, low: Tensor, high: Te
         values: v, (N, ...).
         weight: λ, (N,), greater than 0.
         metric: H, (N, ...), greater than 0.
-        low: the box, (N, ...), at most 0.
-        high: the box, (N, ...), at least 0.
+        low: the box's lower bounds, (N, ...), at most 0.
+        high: the box's upper bounds, (N, ...), at least 0.
 
     Returns:
         p, (N, ...).
@@ -284,6 +287,7 @@ def shrunk(values: Tensor, weight: Tensor, metric: Tensor, low: Tensor, high: Te
     sizes, lengths = inside.abs().flatten(1), values.abs().flatten(1)
     metric = metric.flatten(1)
     least, most = torch.zeros_like(weight), sizes.amax(1)
+    # A fixed number of halvings: no image depends on its batch mates, and the host never waits.
     for _ in range(_HALVINGS):
         middle = (least + most) / 2
         radius = middle[:, None]

@@ -1,4 +1,4 @@
-"""Auto-PGD."""
+"""Auto-PGD: the attack, its ascent, and its step-size rule."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,14 +26,15 @@ class APGD(Attack):
     r"""Auto-PGD: PGD with momentum that chooses its step size by itself, image by image.
 
     The first step is 2ε long; at checkpoints an image's step is halved where the ascent makes no
-    progress, and the image goes on from its best place; see
-    :func:`~project.attacks.noise.apgd.ascend`. The victim is asked once more than there are steps.
+    progress, and the image goes on from its best iterate; see
+    :func:`~project.attacks.noise.apgd.ascend`. The victim is queried once more than there are
+    steps.
 
-    Returned is the iterate that fools most of the image's valid elements and, among equals, has the
-    greatest objective.
+    The result is the iterate that fools most of the image's valid elements and, among equals, has
+    the greatest objective.
 
-    With several phases, each is a run of its own in a ball of its own, from where the last one's
-    best place is projected to. Only the last ball bounds the result.
+    With several phases, each is a run of its own in a ball of its own, started from the last one's
+    best iterate, projected. Only the last ball bounds the result.
 
     Source: Croce & Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse
     parameter-free attacks", ICML 2020, algorithm 1 [code]; for pixels, keeping the least accurate
@@ -48,27 +49,28 @@ class APGD(Attack):
     eps: float = 8 / 255
     """Budget in units of the [0, 1] range; 8/255, the field's usual one."""
     steps: int = 100
-    """T of all phases, 100 as in the code."""
+    """Number of steps T of all phases together, 100 as in the code."""
     norm: Norm = "linf"
-    """``linf`` or ``l2``; an L2 budget is over all values of an image (0.5 or more)."""
+    """Norm of the ball, ``linf`` or ``l2``; an L2 budget is over all values of an image (0.5 or
+    more)."""
     objective: Objective | None = None
-    """What to climb; None is the mean cross-entropy. It must be stationary: an image's value must
-    not depend on the step. With random views or sources values are noisy."""
+    """Objective to maximise; None is the mean cross-entropy. It must be stationary: an image's
+    value must not depend on the step. With random views or sources values are noisy."""
     rho: float = 0.75
-    """ρ, the share of rising steps that saves a step size, 0.75 as in the code."""
+    """Share ρ of rising steps that must be exceeded to keep the step size, 0.75 as in the code."""
     phases: Sequence[tuple[float, float]] = ((1.0, 1.0),)
-    """Of each, the ball's radius in units of eps and its share of the steps; the last radius is 1,
-    the shares sum to 1."""
+    """Phases, each the ball's radius in units of eps and its share of the steps; the last radius is
+    1, the shares sum to 1."""
     random_start: bool = True
-    """Start at a random place in the first ball."""
+    """Whether to start at a random point of the first ball instead of at the clean image."""
     rules: Sequence[GradientRule] = ()
-    """Applied to each gradient, in this order; none that looks ahead."""
+    """Gradient rules, applied to each gradient in this order; none that looks ahead."""
     transforms: Sequence[InputTransform] = ()
-    """What the victim is shown instead of the images, for example diverse views."""
+    """Input transforms, such as diverse inputs: the victim sees their views, not the images."""
     targeted: bool = False
-    """Whether the target is wanted."""
+    """Whether the attack is targeted: the victim shall predict the target."""
     seed: int = 0
-    """The key of all draws."""
+    """Seed from which all random draws derive."""
 
     def __post_init__(self) -> None:
         if self.steps < 1 or not 0 <= self.rho <= 1:
@@ -99,7 +101,7 @@ class APGD(Attack):
         return self._result(images, target, perturbation, count, traces)
 
     def attach(self, samples: Samples) -> None:
-        """Let the transforms look samples up."""
+        """Give the transforms access to the samples."""
         for transform in self.transforms:
             transform.attach(samples)
 
@@ -112,7 +114,7 @@ class APGD(Attack):
         steps: int,
         draws: Draws,
     ) -> Landscape:
-        """Return what a phase climbs."""
+        """Return the objective of a phase as a function of the perturbation."""
         return Landscape(
             victim,
             images,
@@ -121,7 +123,7 @@ class APGD(Attack):
             objective=WithFooledShare(self.objective or CrossEntropy()),
             transforms=self.transforms,
             targeted=self.targeted,
-            total=steps + 1,
+            total=steps + 1,  # the start is evaluated too
             draws=draws,
         )
 
@@ -132,7 +134,7 @@ class APGD(Attack):
         return first.random(images, index, self.seed, self.name, "start")
 
     def _steps(self) -> list[int]:
-        """Return each phase's steps; rounded down, the last takes the rest."""
+        """Return each phase's number of steps, rounded down; the last phase takes the rest."""
         early = [int(share * self.steps + 1e-9) for _, share in self.phases[:-1]]
         return [*early, self.steps - sum(early)]
 
@@ -187,19 +189,19 @@ def _check_phases(phases: Sequence[tuple[float, float]]) -> None:
 
 
 _INERTIA = 0.25
-"""1 − α: how much of the last move is made again."""
+"""1 − α, the share of the last move that is repeated."""
 
 
 class AscentPoint(NamedTuple):
-    """Where each image of a batch stands, (N, …) each.
+    """An evaluated iterate of each image of a batch, (N, …) each.
 
     Attributes:
         perturbation: (N, 3, H, W).
-        gradient: of the objective there.
+        gradient: of the objective there, (N, 3, H, W).
         value: of the objective there.
         fooled: the share of valid elements at the aim.
-        step: how many steps led there, int64.
-        steepness: whether the gradient leads anywhere; see :data:`STEEPNESS`.
+        step: the number of steps that led there, int64.
+        steepness: whether the gradient is 0 or not finite; see :data:`STEEPNESS`.
     """
 
     perturbation: Tensor
@@ -210,34 +212,36 @@ class AscentPoint(NamedTuple):
     steepness: Tensor
 
     def told(self) -> dict[str, Tensor]:
-        """Return what traces tell of a step that starts here, (N,) each."""
+        """Return the traces of a step that starts here, (N,) each."""
         return {"objective": self.value, "fooled": self.fooled, STEEPNESS: self.steepness}
 
 
 def ascend(
     landscape: Landscape, rules: RuleChain, start: Tensor, steps: int, rho: float
 ) -> tuple[AscentPoint, list[dict[str, Tensor]]]:
-    r"""Climb with momentum, halve the step size where that does not help, go on from the best.
+    r"""Ascend with momentum; where there is no progress, halve the step and restart from the best.
 
     $$z = \Pi(\delta_k + \eta\, s(g_k)),\quad \delta_{k+1} = \Pi(\delta_k + \alpha (z - \delta_k) +
-    (1 - \alpha)(\delta_k - \delta_{k-1}))$$, α = 0.75; an image whose η is halved goes on from the
-    place of its greatest value. Every image decides for itself.
+    (1 - \alpha)(\delta_k - \delta_{k-1}))$$, α = 0.75; an image whose η is halved goes on from its
+    iterate of the greatest value. Every image decides for itself.
 
     Source: Croce & Hein, ICML 2020, algorithm 1 [code].
 
     Args:
-        landscape: what to climb; its objective must tell ``fooled``.
+        landscape: the objective to maximise; it must trace ``fooled``.
         rules: applied to each gradient; η starts at their step size.
         start: (N, 3, H, W), an allowed perturbation.
-        steps: T; the landscape is looked at T + 1 times.
+        steps: T; the objective is evaluated T + 1 times.
         rho: see :class:`~project.attacks.noise.apgd.StepSizes`.
 
     Returns:
-        The best places: those that fool most and, among equals, have the greatest value. And the
+        The best iterates: those that fool most and, among equals, have the greatest value. And the
         traces of each step, (N,) each: ``objective``, ``fooled`` and the gradient's steepness where
         it started, and ``step_size``.
     """
     point = _look(landscape, start, 0)
+    # Two kinds of best: the greatest value, from which halved images go on, and the most fooled,
+    # which is returned.
     highest, best = BestSoFar(point, point.value), BestSoFar(point, point.value)
     highest.offer(point, point.value)
     best.offer(point, point.fooled, -point.value)
@@ -247,6 +251,7 @@ def ascend(
         traces.append(point.told() | {"step_size": sizes.sizes})
         gradient = rules(landscape, point.gradient, point.perturbation, number)
         moved = _moved(landscape, point.perturbation, before, gradient, sizes.sizes)
+        # An image sent back at a checkpoint takes the way from here to its best as its last move.
         before = point.perturbation
         point = _look(landscape, moved, number)
         highest.offer(point, point.value)
@@ -266,7 +271,7 @@ def _look(landscape: Landscape, perturbation: Tensor, number: int) -> AscentPoin
 def _moved(
     landscape: Landscape, here: Tensor, before: Tensor, gradient: Tensor, sizes: Tensor
 ) -> Tensor:
-    """Return the next perturbation; the first step, which comes from nowhere, is made whole."""
+    """Return the next perturbation; the first step, without a last move, has no inertia."""
     threat_model = landscape.threat_model
     project = threat_model.projection(landscape.images)
     aim = project(here + sizes.view(-1, 1, 1, 1) * threat_model.ascent(gradient))
@@ -277,7 +282,7 @@ def _moved(
 
 
 def checkpoints(steps: int) -> list[int]:
-    r"""Return after which steps the step size is looked at: in ever shorter periods.
+    r"""Return the steps after which step sizes may be halved, in ever shorter periods.
 
     The first period is 22 % of all steps, each next one 3 % shorter, the shortest 6 %; each is at
     least one step. Of 100 steps: 22, 41, 57, 70, 80, 87, 93, 99.
@@ -297,10 +302,10 @@ def checkpoints(steps: int) -> list[int]:
 
 
 class StepSizes:
-    r"""Each image's own step size.
+    r"""Each image's own step size, halved at checkpoints where the ascent makes no progress.
 
-    At a checkpoint it is halved if the value rose in at most a share ρ of the steps since the last
-    one; or if it was not halved there and the best value is still the same.
+    That is so if the value rose in at most a share ρ of the steps since the last checkpoint; or if
+    the step size was not halved there and the best value is still the same.
 
     Source: Croce & Hein, ICML 2020; "at most", and no second condition at the first checkpoint
     [code]. That code compares the first step's value with an entry not yet written, 0; here it is
@@ -327,10 +332,10 @@ class StepSizes:
         self._halved = torch.ones_like(values, dtype=torch.bool)
 
     def update(self, number: int, values: Tensor, best: Tensor) -> Tensor:
-        """Learn the outcome of a step, and return which images are to go back to their best.
+        """Record the outcome of a step, and return which images go back to their best iterate.
 
         Args:
-            number: of the step, 1 … T.
+            number: number of the step, 1 … T.
             values: (N,), the objective after it.
             best: (N,), its greatest value so far.
 
@@ -341,6 +346,8 @@ class StepSizes:
         self._values = values
         if number not in self._checkpoints:
             return torch.zeros_like(self._halved)
+        # Few rises: the steps overshoot. The first checkpoint has no earlier best to compare with,
+        # so _halved starts as True, which leaves out the second condition there.
         oscillates = self._rises <= self._rho * (number - self._last)
         stuck = ~self._halved & (best <= self._best)
         self._halved = oscillates | stuck

@@ -1,4 +1,4 @@
-"""Dense Adversary Generation."""
+"""DAG: Dense Adversary Generation, which pushes all resisting pixels without a budget."""
 
 from dataclasses import dataclass
 
@@ -21,8 +21,8 @@ class DAG(Attack):
 
     $$r \leftarrow r - \alpha\, g / \|g\|_\infty,\quad g = \nabla_r \sum_{P_T}
     (z_y - \max_{k \ne y} z_k)$$, P_T the pixels that still resist. There is no budget: an image
-    stops at the first r whose 8-bit image fools the wanted share of its valid pixels. One that
-    never gets there keeps the iterate which fooled most. Rows tell ``reached``, 1 or 0; ``success``
+    stops at the first r whose 8-bit image fools the wanted share of its valid pixels. An image that
+    never gets there keeps the iterate which fooled most. Rows hold ``reached``, 1 or 0; ``success``
     asks for all pixels.
 
     Source: Xie et al., "Adversarial Examples for Semantic Segmentation and Object Detection", ICCV
@@ -35,15 +35,15 @@ class DAG(Attack):
     """
 
     share: float = 0.99
-    """Of valid pixels to fool, in (0, 1]; 0.99, the field's usual one."""
+    """Share of the valid pixels to fool, in (0, 1]; 0.99, the field's usual one."""
     step_size: float = 0.5 / 255
-    """α, the most that a value changes in a step, half an 8-bit level as in the code."""
+    """Step size α, the largest change of a value in a step, half an 8-bit level as in the code."""
     steps: int = 200
-    """The most steps of an image, 200 as in the code for segmentation."""
+    """Largest number of steps of an image, 200 as in the code for segmentation."""
     targeted: bool = False
-    """Whether the target map is wanted."""
+    """Whether the attack is targeted: the victim shall predict the target map."""
     seed: int = 0
-    """The key of all draws (none is made)."""
+    """Seed of random draws; this attack makes none."""
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1 or not self.step_size > 0 or self.steps < 1:
@@ -55,7 +55,7 @@ class DAG(Attack):
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
     ) -> Perturbed:
-        """Step until all images have left or the steps are spent."""
+        """Step until all images reach the share or the steps are spent."""
         rows = torch.arange(len(images), device=images.device)
         found = {"perturbation": torch.zeros_like(images), "steps": torch.zeros_like(rows)}
         best = BestSoFar(found, images.new_zeros(len(images), dtype=torch.float32))
@@ -81,7 +81,7 @@ class DAG(Attack):
     def _stepped(
         self, victim: nn.Module, images: Tensor, target: Tensor, perturbation: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return the share that is fooled, (n,), and the next perturbation."""
+        """Return the share of fooled elements, (n,), and the next perturbation."""
         perturbation = perturbation.detach().requires_grad_()
         logits = query(victim, as_saved(images, perturbation), target)
         left = resisting(logits.detach(), target, self.targeted)

@@ -1,4 +1,4 @@
-"""FAB, the fast adaptive boundary attack."""
+"""FAB, the fast adaptive boundary attack, and its projection onto hyperplanes inside a box."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -23,13 +23,13 @@ class FAB(TargetedClasses):
     """FAB-T: the smallest noise that crosses the boundary to one of the best wrong classes.
 
     Class after class is tried, the best first, on the images that still resist; see
-    :func:`~project.attacks.noise.fab.nearest_boundary`. No step size is chosen and no loss is
-    climbed, so a victim that hides the gradient of its loss does not hide from it. An image whose
+    :func:`~project.attacks.noise.fab.nearest_boundary`. There is no step size and no loss to
+    maximise, so a victim that masks the gradient of its loss is not safe from it. An image whose
     smallest perturbation exceeds eps is not fooled: that perturbation is projected to the ball.
-    Else it is returned, or the least of eight longer ones along the same line, up to eps, of which
-    the 8-bit image fools [ours]: rounding may undo what only just fools.
+    Otherwise that perturbation is returned, or the smallest of eight longer ones along the same
+    line, up to eps, whose 8-bit image fools [ours]: rounding may undo what only just fools.
 
-    Rows tell as ``rank`` which wrong class led to the image, -1 where none did.
+    Rows hold as ``rank`` which wrong class led to the image, -1 where none did.
 
     Source: Croce & Hein, "Minimally distorted Adversarial Examples with a Fast Adaptive Boundary
     Attack", ICML 2020; towards classes of the clean image and judged by eps, 100 steps and 9
@@ -46,7 +46,7 @@ class FAB(TargetedClasses):
     def towards(
         self, victim: nn.Module, rank: int, images: Tensor, target: Tensor, index: Tensor
     ) -> Perturbed:
-        """Seek the boundary to one class."""
+        """Search for the boundary to one class."""
         with torch.no_grad():
             wanted = wrong_class(query(victim, images, target), target, rank)
         found = nearest_boundary(victim, images, target, wanted, self.norm, self.steps)
@@ -55,7 +55,7 @@ class FAB(TargetedClasses):
     def _saved(
         self, victim: nn.Module, images: Tensor, labels: Tensor, found: "Boundary"
     ) -> Perturbed:
-        """Return the least of several lengths, inside the ball, whose 8-bit image fools."""
+        """Return the shortest of several lengths, inside the ball, whose 8-bit image fools."""
         ball = norm_ball(self.norm, self.eps)
         best = BestSoFar(torch.zeros_like(images), images.new_zeros(len(images)))
         longest = (self.eps / found.size.clamp(min=1e-12)).clamp(min=1)
@@ -77,7 +77,7 @@ class FAB(TargetedClasses):
 
 
 def require_labels(target: Tensor, name: str) -> None:
-    """See that a target is one of a classifier.
+    """Refuse targets that are not a classifier's labels.
 
     Raises:
         ValueError: if it has a class for each pixel.
@@ -91,19 +91,19 @@ def require_labels(target: Tensor, name: str) -> None:
 
 
 _OVERSHOOT = 1.05
-"""η: how far a step goes, in units of the way to the boundary."""
+"""η: length of a step, in units of the way to the boundary."""
 _PULL = 0.1
-"""α_max: the most weight of the step that starts at the clean image."""
+"""α_max: largest weight of the step that starts at the clean image."""
 _BACK = 0.9
-"""β: what is left of a perturbation that fools, before the next step."""
+"""β: factor by which a perturbation that fools is shortened before the next step."""
 
 
 class Boundary(NamedTuple):
-    """What a search for the boundary found, image by image.
+    """The result of a search for the boundary, image by image.
 
     Attributes:
-        perturbation: (N, 3, H, W), the smallest that fools; else any.
-        steps: (N,) int64, how many updates made it.
+        perturbation: (N, 3, H, W), the smallest that fools; any where none does.
+        steps: (N,) int64, the number of updates that led to it.
         size: (N,), its norm; infinite where none fools.
     """
 
@@ -117,7 +117,7 @@ def nearest_boundary(
 ) -> Boundary:
     r"""Search the smallest perturbation that leads across the boundary towards a wrong class.
 
-    At x the boundary between the classes is taken for the hyperplane
+    At x the boundary between the classes is approximated by the hyperplane
     $$z_t - z_y + w \cdot (x' - x) = 0$$, w the gradient of the lead $$z_t - z_y$$. With d and d_0
     the least moves onto it from x and from the clean image x_0, each inside [0, 1],
 
@@ -132,11 +132,11 @@ def nearest_boundary(
 
     Args:
         victim: a classifier.
-        images: (N, 3, H, W), clean, of which the victim predicts the labels.
+        images: (N, 3, H, W), clean, for which the victim predicts the labels.
         labels: (N,), y.
-        wanted: (N,), t.
-        norm: what is made small, ``linf`` or ``l2``.
-        steps: each a forward and a backward pass, and a forward pass more.
+        wanted: (N,), t, the wrong class towards which to search.
+        norm: the norm to minimise, ``linf`` or ``l2``.
+        steps: number of steps, each two forward passes and a backward pass.
 
     Returns:
         The smallest perturbations that were found.
@@ -158,7 +158,7 @@ def nearest_boundary(
 def _crossed(
     victim: nn.Module, images: Tensor, here: Tensor, labels: Tensor, wanted: Tensor, norm: Norm
 ) -> Tensor:
-    """Return where a step leads, (N, 3, H, W)."""
+    """Return the images after one step, (N, 3, H, W)."""
     lead, slope = _lead(victim, here, labels, wanted)
     start, point, normal = (part.flatten(1) for part in (images, here, slope))
     own = onto_hyperplane(point, normal, -lead, norm)
@@ -181,7 +181,7 @@ def _lead(victim: nn.Module, here: Tensor, labels: Tensor, wanted: Tensor) -> tu
 
 
 def onto_hyperplane(points: Tensor, normal: Tensor, rise: Tensor, norm: Norm) -> Tensor:
-    r"""Return the least move that climbs by a given rise without leaving [0, 1].
+    r"""Return the smallest move inside [0, 1] that changes a linear function by a given amount.
 
     $$\min \|d\|_p \text{ with } w \cdot d = c,\ 0 \le x + d \le 1$$, p = ∞ or 2. With c > 0 (else
     w changes its sign) the solution is $$d_i = \mathrm{sign}(w_i) \min(\lambda v_i, u_i)$$, u_i the
@@ -202,6 +202,8 @@ def onto_hyperplane(points: Tensor, normal: Tensor, rise: Tensor, norm: Norm) ->
     Returns:
         d, (N, D), 0 where w is.
     """
+    # In float64: the gain is a cumulative sum over all of an image's values, and the next iterate
+    # has to lie across the boundary by a few percent of its distance only.
     climb = torch.where(rise[:, None] < 0, -normal, normal).double()
     steep = climb.abs()
     room = torch.where(climb > 0, 1 - points.double(), points.double()).clamp(min=0)
@@ -213,11 +215,13 @@ def onto_hyperplane(points: Tensor, normal: Tensor, rise: Tensor, norm: Norm) ->
 def _reach(steep: Tensor, room: Tensor, pace: Tensor, rise: Tensor) -> Tensor:
     """Return λ, (N, 1).
 
-    The gain is made of straight pieces, which end where a coordinate has no room left, at u / v.
+    The gain is a piecewise linear function of λ, whose pieces end where a coordinate has no room
+    left, at λ = u / v. So the piece that reaches the rise is found by sorting and bisection, and
+    the equation is solved there in closed form.
     """
     ends, order = torch.where(pace > 0, room / pace, 0).sort(1)
     last = (steep * room).gather(1, order)
-    ended = last.cumsum(1) - last  # what the coordinates without room have gained
+    ended = last.cumsum(1) - last  # the gain of the coordinates without room, before each piece
     slopes = (steep * pace).gather(1, order).flip(1).cumsum(1).flip(1)
     piece = torch.searchsorted(ended + ends * slopes, rise).clamp(max=ends.shape[1] - 1)
     end, ended, slope = (values.gather(1, piece) for values in (ends, ended, slopes))

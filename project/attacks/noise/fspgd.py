@@ -1,4 +1,4 @@
-"""FSPGD."""
+"""FSPGD: PGD on the similarity of inner features."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from project.threat_models import Norm
 class FSPGD(GradientRecipe):
     """PGD on the features inside the source, which transfers where logits do not.
 
-    The objective is :class:`~project.attacks.FeatureSimilarity`, which gives the
-    formula. There is no targeted form: labels are not looked at.
+    The objective is :class:`~project.attacks.FeatureSimilarity`, which gives the formula. There is
+    no targeted form: labels are not used.
 
     Source: Park et al., "FSPGD: Rethinking Black-box Attacks on Semantic Segmentation", CVPR
     2025, arXiv 2502.01262 [code].
@@ -27,27 +27,27 @@ class FSPGD(GradientRecipe):
     eps: float = 8 / 255
     """Budget in units of the [0, 1] range; 8/255 to compare with PGD (its code: 0.03)."""
     step_size: float = 2 / 255
-    """α in the same units (its code: 0.01)."""
+    """Step size α, in the same units as eps (its code: 0.01)."""
     steps: int = 20
-    """T."""
+    """Number of steps T."""
     layer: str = "network.encoder[-2]"
-    """Whose output is looked at, such as ``network.encoder[-2]`` (the default; of smp's victims the
-    last but one stage) or ``network.layer3`` (of a classifying ResNet)."""
+    """Layer whose output gives the features, such as ``network.encoder[-2]`` (the default; the last
+    but one stage of smp's victims) or ``network.layer3`` (of a classifying ResNet)."""
     threshold: float = 0.5
-    """The cosine above which two places of the clean image belong together; cos(π/3)."""
+    """Cosine above which the features of two places of the clean image are similar; cos(π/3)."""
     step_schedule: StepSchedule = "constant"
-    """How the step size changes over a run."""
+    """Schedule of the step size over a run."""
     random_start: bool = True
-    """Start at a random place in the ball."""
+    """Whether to start at a random point of the ball instead of at the clean image."""
     norm: Norm = "linf"
-    """``linf`` or ``l2``."""
+    """Norm of the ball, ``linf`` or ``l2``."""
     rules: Sequence[GradientRule] = ()
-    """Applied to each gradient, for example momentum."""
+    """Gradient rules, applied to each gradient in this order, for example momentum."""
     transforms: Sequence[InputTransform] = ()
-    """What the victim is shown instead of the images, for example diverse views."""
+    """Input transforms, such as diverse inputs: the victim sees their views, not the images."""
     seed: int = 0
-    """The key of all draws."""
+    """Seed from which all random draws derive."""
 
     def built(self) -> GradientAttack:
-        """Return the parts."""
+        """Return the gradient attack that the fields describe."""
         return self.with_parts(FeatureSimilarity(self.layer, self.threshold))

@@ -1,4 +1,4 @@
-"""FGSM, PGD and MI-FGSM: the gradient attacks everyone compares with."""
+"""FGSM, PGD and MI-FGSM, the standard gradient attacks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ class FGSM(GradientRecipe):
     eps: float = 8 / 255
     """Budget in units of the [0, 1] range; 8/255, the field's usual one."""
     norm: Norm = "linf"
-    """``linf``, or ``l2`` for the fast gradient method in that norm."""
+    """Norm of the ball, ``linf``, or ``l2`` for the fast gradient method in that norm."""
     targeted: bool = False
-    """Whether the target is wanted."""
+    """Whether the attack is targeted: the victim shall predict the target."""
     seed: int = 0
-    """The key of all draws (none is made)."""
+    """Seed of random draws; this attack makes none."""
 
     def built(self) -> GradientAttack:
-        """Return the parts: one step as long as the budget, from the image itself."""
+        """Return the gradient attack: one step as long as the budget, from the clean image."""
         return self.with_parts(CrossEntropy(), step_size=self.eps, steps=1, random_start=False)
 
 
@@ -46,31 +46,32 @@ class PGD(GradientRecipe):
     eps: float = 8 / 255
     """Budget in units of the [0, 1] range; 8/255, the field's usual one."""
     step_size: float = 2 / 255
-    """α in the same units."""
+    """Step size α, in the same units as eps."""
     steps: int = 10
-    """T."""
+    """Number of steps T."""
     step_schedule: StepSchedule = "constant"
-    """How the step size changes over a run."""
+    """Schedule of the step size over a run."""
     random_start: bool = True
-    """Start at a random place in the ball."""
+    """Whether to start at a random point of the ball instead of at the clean image."""
     norm: Norm = "linf"
-    """``linf`` or ``l2``; an L2 budget is over all values of an image (0.5 or more)."""
+    """Norm of the ball, ``linf`` or ``l2``; an L2 budget is over all values of an image (0.5 or
+    more)."""
     objective: Objective | None = None
-    """What to climb; None is the mean cross-entropy."""
+    """Objective to maximise; None is the mean cross-entropy."""
     rules: Sequence[GradientRule] = ()
-    """Applied to each gradient, for example momentum."""
+    """Gradient rules, applied to each gradient in this order, for example momentum."""
     transforms: Sequence[InputTransform] = ()
-    """What the victim is shown instead of the images, for example diverse views."""
+    """Input transforms, such as diverse inputs: the victim sees their views, not the images."""
     targeted: bool = False
-    """Whether the target is wanted."""
+    """Whether the attack is targeted: the victim shall predict the target."""
     seed: int = 0
-    """The key of all draws."""
+    """Seed from which all random draws derive."""
     early_stop: bool = False
-    """Let each image leave at its first success, which transfers worse; see
+    """Whether to stop each image at its first success, which transfers worse; see
     :class:`~project.attacks.GradientAttack`."""
 
     def built(self) -> GradientAttack:
-        """Return the parts."""
+        """Return the gradient attack that the fields describe."""
         return self.with_parts(self.objective or CrossEntropy())
 
 
@@ -85,23 +86,23 @@ class MIFGSM(GradientRecipe):
     eps: float = 8 / 255
     """Budget in units of the [0, 1] range; 8/255 (the paper attacks with 16/255)."""
     step_size: float | None = None
-    """α in the same units; None is the paper's eps / steps."""
+    """Step size α, in the same units as eps; None is the paper's eps / steps."""
     steps: int = 10
-    """T, 10 as in the paper."""
+    """Number of steps T, 10 as in the paper."""
     decay: float = 1.0
-    """μ, 1 as in the paper; 0 is plain iterative FGSM."""
+    """Decay μ of the momentum, 1 as in the paper; 0 is plain iterative FGSM."""
     norm: Norm = "linf"
-    """``linf`` or ``l2``."""
+    """Norm of the ball, ``linf`` or ``l2``."""
     targeted: bool = False
-    """Whether the target is wanted."""
+    """Whether the attack is targeted: the victim shall predict the target."""
     seed: int = 0
-    """The key of all draws (none is made)."""
+    """Seed of random draws; this attack makes none."""
     early_stop: bool = False
-    """Let each image leave at its first success, which transfers worse; see
+    """Whether to stop each image at its first success, which transfers worse; see
     :class:`~project.attacks.GradientAttack`."""
 
     def built(self) -> GradientAttack:
-        """Return the parts."""
+        """Return the gradient attack that the fields describe."""
         step_size = self.eps / max(1, self.steps) if self.step_size is None else self.step_size
         rules = [Momentum(self.decay)]
         return self.with_parts(CrossEntropy(), step_size=step_size, rules=rules, random_start=False)

@@ -1,4 +1,4 @@
-"""SegPGD."""
+"""SegPGD: PGD that weighs pixels by whether they are fooled yet."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,27 +22,27 @@ class SegPGD(GradientRecipe):
     eps: float = 8 / 255
     """Budget in units of the [0, 1] range; 8/255 to compare with PGD (the paper: 0.03)."""
     step_size: float = 2 / 255
-    """α in the same units (the paper: 0.01)."""
+    """Step size α, in the same units as eps (the paper: 0.01)."""
     steps: int = 20
-    """T."""
+    """Number of steps T."""
     step_schedule: StepSchedule = "constant"
-    """How the step size changes over a run."""
+    """Schedule of the step size over a run."""
     random_start: bool = True
-    """Start at a random place in the ball."""
+    """Whether to start at a random point of the ball instead of at the clean image."""
     norm: Norm = "linf"
-    """``linf`` or ``l2``."""
+    """Norm of the ball, ``linf`` or ``l2``."""
     rules: Sequence[GradientRule] = ()
-    """Applied to each gradient, for example momentum."""
+    """Gradient rules, applied to each gradient in this order, for example momentum."""
     transforms: Sequence[InputTransform] = ()
-    """What the victim is shown instead of the images, for example diverse views."""
+    """Input transforms, such as diverse inputs: the victim sees their views, not the images."""
     targeted: bool = False
-    """Whether the target map is wanted."""
+    """Whether the attack is targeted: the victim shall predict the target map."""
     seed: int = 0
-    """The key of all draws."""
+    """Seed from which all random draws derive."""
     early_stop: bool = False
-    """Let each image leave at its first success, which transfers worse; see
+    """Whether to stop each image at its first success, which transfers worse; see
     :class:`~project.attacks.GradientAttack`."""
 
     def built(self) -> GradientAttack:
-        """Return the parts."""
+        """Return the gradient attack that the fields describe."""
         return self.with_parts(AdversarialSplit())

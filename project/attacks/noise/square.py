@@ -1,4 +1,4 @@
-"""The Square attack, which never asks for a gradient."""
+"""The Square attack: black-box random search by squares, without gradients."""
 
 import math
 from abc import ABC, abstractmethod
@@ -18,10 +18,10 @@ from project.threat_models import L2, Norm, ThreatModel, norm_ball
 
 
 class SquareMoves(ABC):
-    """How noise of a norm starts, and how it is changed in a square.
+    """The start and the moves of Square's random search for one norm.
 
     Args:
-        eps: the budget, in units of the [0, 1] range.
+        eps: budget in units of the [0, 1] range.
     """
 
     def __init__(self, eps: float) -> None:
@@ -33,17 +33,17 @@ class SquareMoves(ABC):
 
     @abstractmethod
     def next(self, noise: Tensor, area: float, draws: Draws) -> Tensor:
-        """Return noise (N, C, H, W) that is changed in a square of each image.
+        """Return noise (N, C, H, W) that is changed in a random square of each image.
 
         Args:
             noise: (N, C, H, W).
             area: the square's share of the image, in (0, 1].
-            draws: of the samples, for this step.
+            draws: random draws of the samples, for this step.
         """
 
 
 class LinfMoves(SquareMoves):
-    """Every value at the bound: vertical stripes first, then squares of one sign per channel."""
+    """L∞ moves, every value at ±ε: vertical stripes at the start, then squares of one sign each."""
 
     def start(self, images: Tensor, draws: Draws) -> Tensor:
         """Return stripes of one pixel's width."""
@@ -59,10 +59,10 @@ class LinfMoves(SquareMoves):
 
 
 class L2Moves(SquareMoves):
-    """Noise on the sphere, in bumps: a new bump takes the length of what another square loses."""
+    """L2 moves on the sphere: a square gets a new bump, and the norm that another square loses."""
 
     def start(self, images: Tensor, draws: Draws) -> Tensor:
-        """Return five rows of bumps, of one sign per bump and channel."""
+        """Return a grid of bumps, about five rows, with one sign per bump and channel."""
         channels, height, width = images.shape[1:]
         side = max(1, min(height // 5, width))
         rows, columns = height // side, width // side
@@ -76,10 +76,10 @@ class L2Moves(SquareMoves):
         return self._whole(noise)
 
     def next(self, noise: Tensor, area: float, draws: Draws) -> Tensor:
-        r"""Return noise with a bump in one square, and nothing in another.
+        r"""Return noise with a new bump in one square and 0 in another.
 
-        In the first, each channel's noise, at unit length, and a bump of random sign are added;
-        the sum gets the length of both squares' noise, and a share of what the budget leaves.
+        In the first, each channel's noise, at unit norm, and a bump of random sign are added; the
+        sum gets the norm of both squares' noise, and a share of what the budget leaves.
         """
         side = square_side(area, noise, least=3)
         window, other = (_Window(side, noise, draws.keyed(name)) for name in ("to", "from"))
@@ -98,7 +98,7 @@ class L2Moves(SquareMoves):
 
 
 class _Window:
-    """A square of each image, at a place of its own.
+    """A square of each image, at a random position of its own.
 
     Attributes:
         inside: (N, 1, H, W) bool.
@@ -114,11 +114,11 @@ class _Window:
         self.inside = (within[0] & within[1])[:, None]
 
     def filled(self, shape: Tensor, turned: Tensor) -> Tensor:
-        """Return a shape (side, side) put into each square, (N, 1, H, W), 0 outside.
+        """Return values (side, side) put into each square, (N, 1, H, W), 0 outside.
 
         Args:
-            shape: what to put.
-            turned: (N, 1, 1, 1) bool, where its transpose is put.
+            shape: the values to put.
+            turned: (N, 1, 1, 1) bool, where to put their transpose.
         """
         down, right = (offset.clamp(0, len(shape) - 1) for offset in (self._down, self._right))
         put = torch.where(turned[:, 0], shape[right, down], shape[down, right])
@@ -126,21 +126,21 @@ class _Window:
 
 
 def square_side(area: float, noise: Tensor, least: int) -> int:
-    """Return the side of a square of a share of the image, that fits into it."""
+    """Return the side in pixels of a square with a share ``area`` of the image, cut to fit."""
     height, width = noise.shape[2:]
     return min(max(round(math.sqrt(area * height * width)), least), height, width)
 
 
 def bumps(side: int) -> Tensor:
-    r"""Return two bumps side by side, one up and one down, of unit length together.
+    r"""Return two adjacent bumps, one positive and one negative, of unit norm together.
 
     Each fills half of the square and is, at Chebyshev distance r from its middle,
-    $$\sum_{k > r} 1 / k^2$$, k up to half the square's side plus one, at unit length.
+    $$\sum_{k > r} 1 / k^2$$, k up to half the square's side plus one, at unit norm.
 
     Source: Andriushchenko et al., "Square Attack", ECCV 2020 [code].
 
     Returns:
-        (side, side) float64; the first rows are up.
+        (side, side) float64; the first rows are positive.
     """
     if side < 2:
         return torch.ones(side, side, dtype=torch.float64)
@@ -160,7 +160,8 @@ def _bump(height: int, width: int) -> Tensor:
 
 
 def _corner(place: Tensor, last: int) -> Tensor:
-    """Return 0 … last from uniform draws."""
+    """Return integers 0 … last from uniform draws."""
+    # A draw close to 1 may be rounded up to last + 1.
     return (place * (last + 1)).long().clamp(max=last)
 
 
@@ -177,7 +178,7 @@ def _unit(values: Tensor, axes: tuple[int, ...]) -> Tensor:
 
 
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
-"""After which moves the squares' area is halved."""
+"""Numbers of moves after which the squares' area is halved."""
 _MOVES = {"linf": LinfMoves, "l2": L2Moves}
 
 
@@ -185,15 +186,15 @@ _MOVES = {"linf": LinfMoves, "l2": L2Moves}
 class Square(Attack):
     r"""Random search by squares: what lowers the label's lead is kept.
 
-    A move changes the noise inside a square of each image, at a place of its own; see
+    A move changes the noise inside a square of each image, at a random position; see
     :mod:`~project.attacks.noise.square`. It is kept where the label's lead
-    $$z_y - \max_{k \ne y} z_k$$ falls (the target's lag, where targeted); of a segmenter, where
+    $$z_y - \max_{k \ne y} z_k$$ falls (the target's lag, where targeted); for a segmenter, where
     fewer valid pixels resist or, with as many, the mean of their leads falls [ours]. The squares'
     area is p of the image, halved after 10, 50, 200, 500, 1000, 2000, 4000, 6000 and 8000 moves.
-    An image leaves once it is fooled as a whole.
+    An image takes part until it is fooled as a whole.
 
-    The victim is asked about the 8-bit image that would be saved [ours], and about nothing but
-    logits: where it hides its gradient, this finds what is there all the same.
+    The victim is queried with the 8-bit image that would be saved [ours], and only for logits, so
+    masking its gradient does not protect it.
 
     Source: Andriushchenko et al., "Square Attack: a query-efficient black-box adversarial attack
     via random search", ECCV 2020; a fixed schedule, whatever the number of queries, as in
@@ -207,16 +208,17 @@ class Square(Attack):
     eps: float = 8 / 255
     """Budget in units of the [0, 1] range; 8/255, the field's usual one."""
     queries: int = 5000
-    """The most moves of an image, each a question; 5000 as in AutoAttack."""
+    """Largest number of moves of an image, each one query; 5000 as in AutoAttack."""
     norm: Norm = "linf"
-    """``linf`` or ``l2``; an L2 budget is over all values of an image (0.5 or more)."""
+    """Norm of the ball, ``linf`` or ``l2``; an L2 budget is over all values of an image (0.5 or
+    more)."""
     area: float = 0.8
-    """p of the first squares, in (0, 1]; 0.8 as in AutoAttack. The paper has 0.05 (linf) and 0.1
-    (l2), and says that robust victims need more."""
+    """Share p of the image that the first squares take, in (0, 1]; 0.8 as in AutoAttack. The paper
+    has 0.05 (linf) and 0.1 (l2), and says that robust victims need more."""
     targeted: bool = False
-    """Whether the target is wanted."""
+    """Whether the attack is targeted: the victim shall predict the target."""
     seed: int = 0
-    """The key of all draws."""
+    """Seed from which all random draws derive."""
 
     def __post_init__(self) -> None:
         norm_ball(self.norm, self.eps)
@@ -230,7 +232,7 @@ class Square(Attack):
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
     ) -> Perturbed:
-        """Move until all images have left or the queries are spent."""
+        """Search until all images are fooled or the queries are spent."""
         ball, moves = norm_ball(self.norm, self.eps), _MOVES[self.norm](self.eps)
         rows = torch.arange(len(images), device=images.device)
         nothing = torch.zeros_like(images)
@@ -252,17 +254,19 @@ class Square(Attack):
         return self._result(images, best.found["noise"], best.found["steps"], ball)
 
     def area_after(self, moves: int) -> float:
-        """Return p after a number of moves."""
+        """Return the area p after a number of moves."""
+        # The halvings are fixed, not scaled to the number of queries, so a search with more queries
+        # starts like one with fewer.
         return self.area * 0.5 ** bisect_left(_HALVINGS, moves)
 
     def traits(self) -> Traits:
-        """Tell what the attack is; its steps are its queries."""
+        """Describe the attack; its number of steps is that of its queries."""
         return super().traits() | {"steps": self.queries}
 
     def _left(
         self, victim: nn.Module, images: Tensor, target: Tensor, noise: Tensor, ball: ThreatModel
     ) -> tuple[Tensor, Tensor]:
-        """Return what is left to do, (N,) each: the share that resists, and its mean lead."""
+        """Return the share of elements that resists, and its mean lead, (N,) each."""
         shown = ball.round(images, ball.apply(images, noise))
         logits = query(victim, shown, target)
         lead = margin(logits, target)

@@ -16,7 +16,7 @@ class TargetedAPGD(TargetedClasses):
     """APGD-T: Auto-PGD on the ratio towards each of the best wrong classes, best first.
 
     Each class is tried on the images that still resist; any wrong class is a success. Where there
-    are fewer wrong classes than asked for, all are tried. Rows tell as ``rank`` which one led to
+    are fewer wrong classes than asked for, all are tried. Rows hold as ``rank`` which one led to
     the image, -1 where none did; see also :class:`~project.attacks.DLRTowards`.
 
     Source: Croce & Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse
@@ -26,7 +26,7 @@ class TargetedAPGD(TargetedClasses):
     def towards(
         self, victim: nn.Module, rank: int, images: Tensor, target: Tensor, index: Tensor
     ) -> Perturbed:
-        """Climb the ratio towards one class."""
+        """Maximise the ratio towards one class."""
         return self._run(rank).perturb(victim, images, target, index)
 
     def _run(self, rank: int) -> APGD:

@@ -1,4 +1,4 @@
-"""Attacks that try one wrong class after another."""
+"""Base class of attacks that try one wrong class after another."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class TargetedClasses(Attack):
     """Try the best wrong classes in turn, each on the images that still resist.
 
     Any wrong class is a success. Where there are fewer wrong classes than asked for, all are tried.
-    Rows tell as ``rank`` which one led to the image, 1 the best, -1 where none did.
+    Rows hold as ``rank`` which one led to the image, 1 the best, -1 where none did.
     """
 
     kind = "gradient"
@@ -27,13 +27,13 @@ class TargetedClasses(Attack):
     eps: float = 8 / 255
     """Budget in units of the [0, 1] range."""
     steps: int = 100
-    """For each class."""
+    """Number of steps for each class."""
     norm: Norm = "linf"
-    """``linf`` or ``l2``; an L2 budget is over all values of an image."""
+    """Norm of the ball, ``linf`` or ``l2``; an L2 budget is over all values of an image."""
     classes: int = 9
-    """How many wrong classes at most."""
+    """Largest number of wrong classes to try."""
     seed: int = 0
-    """The key of all draws."""
+    """Seed from which all random draws derive."""
 
     def __post_init__(self) -> None:
         norm_ball(self.norm, self.eps)

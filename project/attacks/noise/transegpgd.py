@@ -1,4 +1,4 @@
-"""TranSegPGD."""
+"""TranSegPGD: PGD in two stages, for adversarial examples that transfer between segmenters."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from project.threat_models import Norm
 
 @dataclass(frozen=True)
 class TranSegPGDSettings:
-    """What TranSegPGD leaves open; see :class:`TranSegPGD` for each."""
+    """The settings that a preset of TranSegPGD fixes; see :class:`TranSegPGD` for each."""
 
     gamma: float
     beta: float
@@ -45,48 +45,48 @@ class TranSegPGD(GradientRecipe):
     eps: float = 8 / 255
     """Budget in units of the [0, 1] range."""
     step_size: float = 2 / 255
-    """α in the same units."""
+    """Step size α, in the same units as eps."""
     steps: int = 20
-    """T."""
+    """Number of steps T."""
     gamma: float | None = None
-    """Weight of the pixels that stage 1 does not emphasise, in [0, 1]; None, here and below, is the
-    preset's."""
+    """Weight γ of the pixels that stage 1 does not emphasise, in [0, 1]; None, here and below, is
+    the preset's."""
     beta: float | None = None
-    """Weight of the pixels that stage 2 does not emphasise, in [0, 1]."""
+    """Weight β of the pixels that stage 2 does not emphasise, in [0, 1]."""
     stage_switch: float | Literal["all_fooled"] | None = None
     """Share of the steps that stage 1 takes, or ``all_fooled``."""
     step_schedule: StepSchedule | None = None
-    """The dynamic step size."""
+    """Schedule of the dynamic step size."""
     hard_weight: HardWeight | None = None
     """Which pixels stage 1 emphasises, ``correct`` or ``wrong``."""
     divergence: Divergence | None = None
-    """What stage 2 splits by, KL(adversarial ‖ clean) or the reverse."""
+    """Divergence by which stage 2 splits the pixels, KL(adversarial ‖ clean) or the reverse."""
     random_start: bool = True
-    """Start at a random place in the ball."""
+    """Whether to start at a random point of the ball instead of at the clean image."""
     norm: Norm = "linf"
-    """``linf`` or ``l2``."""
+    """Norm of the ball, ``linf`` or ``l2``."""
     rules: Sequence[GradientRule] = ()
-    """Applied to each gradient, for example momentum."""
+    """Gradient rules, applied to each gradient in this order, for example momentum."""
     transforms: Sequence[InputTransform] = ()
-    """What the victim is shown instead of the images, for example diverse views."""
+    """Input transforms, such as diverse inputs: the victim sees their views, not the images."""
     targeted: bool = False
-    """Whether the target map is wanted."""
+    """Whether the attack is targeted: the victim shall predict the target map."""
     seed: int = 0
-    """The key of all draws."""
+    """Seed from which all random draws derive."""
     early_stop: bool = False
-    """Let each image leave at its first success, which transfers worse; see
+    """Whether to stop each image at its first success, which transfers worse; see
     :class:`~project.attacks.GradientAttack`."""
     preset: Literal["paper", "tuned"] = "paper"
-    """``paper``, or ``tuned``, which came out ahead in ``docs/transfer.md``; with momentum gamma
-    0.3, beta 0.5 and a constant step are better."""
+    """Preset: ``paper``, or ``tuned``, which came out ahead in ``docs/transfer.md``; with momentum
+    gamma 0.3, beta 0.5 and a constant step are better."""
 
     @property
     def settings(self) -> TranSegPGDSettings:
-        """The preset's settings, or what is given instead."""
+        """The preset's settings, overridden by the fields that are not None."""
         return filled_in(choose("preset", PRESETS, self.preset), self)
 
     def built(self) -> GradientAttack:
-        """Return the parts."""
+        """Return the gradient attack that the fields describe."""
         chosen = self.settings
         objective = TwoStage(
             chosen.gamma,

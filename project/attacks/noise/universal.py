@@ -1,4 +1,4 @@
-"""One perturbation for all images, fitted beforehand to a data set."""
+"""Universal perturbation: the same noise for all images, fitted beforehand to a data set."""
 
 import hashlib
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ _RECIPE = "python train.py fit --config configs/train/universal_shapes.yaml"
 class Universal(Attack):
     r"""Add the same noise to every image: $$x_{adv} = [x + \delta]_{0,1}$$.
 
-    δ is fitted once, by ``train.py`` with ``UniversalTraining``; here the victim's answer changes
-    nothing, so each victim but the one it was fitted to is a black box.
+    δ is fitted once, by ``train.py`` with ``UniversalTraining``; the attack does not depend on the
+    victim's answers, so every victim but the one it was fitted to is a black box.
 
     Source: Moosavi-Dezfooli et al., "Universal Adversarial Perturbations", CVPR 2017 [paper].
 
@@ -35,7 +35,7 @@ class Universal(Attack):
     seed = 0  # nothing is drawn
 
     checkpoint: str | Path
-    """What the fit saved. ``~`` and ``${NAME}`` are expanded."""
+    """File that the fit saved. ``~`` and ``${NAME}`` (an environment variable) are expanded."""
     eps: float = 8 / 255
     """Budget in units of the [0, 1] range, at least the fitted perturbation's; 8/255, the fit's
     default."""
