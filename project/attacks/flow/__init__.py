@@ -1,1 +1,1 @@
-"""Attacks that move pixels, a file each."""
+"""Attacks that move pixels along a flow field, one file for each method."""

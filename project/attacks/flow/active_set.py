@@ -1,4 +1,4 @@
-"""The images of a batch that still take part: the others cost nothing any more."""
+"""The images of a batch that a flow attack still optimises; finished ones are removed."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from project.core.per_image import PerImage
 
 
 class ActiveSet(PerImage):
-    """Images under optimisation, and what belongs to each.
+    """Images under optimisation, with their targets, saliency maps, memories and solver.
 
     Attributes:
-        rows: (n,) int64, places in the full batch.
+        rows: (n,) int64, indices in the full batch.
         images: (n, 3, H, W).
         target: (n, ...).
         maps: (n, 1, H, W), or None.
-        memory: (n, ...) each, what an objective keeps from step to step.
-        solver: of the n flows.
+        memory: (n, ...) each, tensors that an objective keeps from step to step.
+        solver: the minimiser of the n flows.
     """
 
     def __init__(self, images: Tensor, target: Tensor, maps: Tensor | None, solver: Solver) -> None:
@@ -31,7 +31,7 @@ class ActiveSet(PerImage):
         self.solver = solver
 
     def leave(self, done: Tensor | None) -> None:
-        """Let the images leave that are done or have come to rest.
+        """Remove the images that are done or whose solver has converged.
 
         Args:
             done: (n,) bool; None: none is.

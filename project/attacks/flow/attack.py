@@ -1,4 +1,4 @@
-"""The loop of every flow attack: images are moved, never painted over."""
+"""The loop of all flow attacks, which search for a displacement of the pixels."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -28,15 +28,16 @@ from project.threat_models import Flow, Masked, ThreatModel
 
 @dataclass(frozen=True)
 class FlowSearch:
-    """How a flow attack searches.
+    """The settings of a flow attack's search.
 
     Attributes:
-        carrier: what moves (the image, or a part of it), and how far at most in the end.
-        steps: the most updates of an image.
+        carrier: the threat model: what moves (the image, or its colours), and how far at most in
+            the end.
+        steps: the largest number of updates of an image.
         smoothness: τ, at least 0.
-        early_stop: let each image leave at its own first success.
-        objective: what to climb instead of the margin, such as those of the segmentation attacks;
-            what it traces is not told, since images leave at different steps.
+        early_stop: whether to stop each image at its own first success.
+        objective: objective to maximise instead of the margin, such as those of the segmentation
+            attacks; its traces are not reported, since images stop at different steps.
     """
 
     carrier: Flow
@@ -51,10 +52,10 @@ class FlowIterate:
     """One iterate of the active images, (n, …) each.
 
     Attributes:
-        adversarial: (n, 3, H, W), in float.
-        flow: (n, 2, H, W) in pixels, with gradient to the point that it was made from.
+        adversarial: (n, 3, H, W), before rounding to 8 bits.
+        flow: (n, 2, H, W) in pixels, with gradient to the solver's point.
         mask: (n, 1, H, W), or None: everywhere.
-        fooled: (n,), the share of valid elements that it fools.
+        fooled: (n,), the share of valid elements that the float image fools.
     """
 
     adversarial: Tensor
@@ -64,7 +65,7 @@ class FlowIterate:
 
     @cached_property
     def unsmoothness(self) -> Tensor:
-        """The flow loss, (n,), with gradient; many iterates are never asked for it."""
+        """The flow loss, (n,), with gradient; computed on demand, since many iterates need none."""
         return smoothness(self.flow)
 
 
@@ -93,7 +94,7 @@ class FlowAttack(Attack):
     @property
     @abstractmethod
     def search(self) -> FlowSearch:
-        """What the fields, and a preset where there is one, make of the search."""
+        """The search's settings, from the fields and, where there is one, the preset."""
 
     def __post_init__(self) -> None:
         search = self.search
@@ -104,31 +105,31 @@ class FlowAttack(Attack):
             )
 
     def derived(self) -> Any:
-        """Return what the fields lead to; see :class:`~project.attacks.Attack`."""
+        """Return the settings that follow from the fields; see :class:`~project.attacks.Attack`."""
         return self.search
 
     def traits(self) -> Traits:
-        """Tell what the attack is, with the steps of its preset."""
+        """Describe the attack, with the number of steps of its preset."""
         return super().traits() | {"steps": self.search.steps}
 
     @abstractmethod
     def solver_from(self, start: Tensor) -> Solver:
-        """Return what moves the points (N, 2, H, W) that stand for flows, from a start."""
+        """Return the minimiser, started from points (N, 2, H, W) that parametrise the flows."""
 
     def start(self, images: Tensor, index: Tensor) -> Tensor:
-        """Return the points to start from, (N, 2, H, W)."""
+        """Return the points to start from, (N, 2, H, W); by default of zero flow."""
         return self.search.carrier.zeros(images)
 
     def flow(self, point: Tensor) -> Tensor:
-        """Return the flow in pixels that a point stands for."""
+        """Return the flow in pixels that a point parametrises; by default the point itself."""
         return point
 
     def bound(self, step: int) -> float:
-        """Return what the values of a point are cut to after update ``step``, from 0 on."""
+        """Return the bound to which points are clipped after update ``step``, from 0 on."""
         return float("inf")
 
     def prepare(self, images: Tensor, scene: Scene) -> tuple[Tensor | None, dict[str, Tensor]]:
-        """Return maps (N, 1, H, W) that ``region`` works on, or None, and facts of images."""
+        """Return maps (N, 1, H, W) for ``region``, or None, and facts of the images."""
         return None, {}
 
     def region(self, step: int, maps: Tensor | None) -> Tensor | None:
@@ -138,7 +139,7 @@ class FlowAttack(Attack):
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
     ) -> Perturbed:
-        """Search until the steps are spent or all images have left."""
+        """Search until all images are done or the steps are spent."""
         search = self.search
         maps, facts = self.prepare(images, Scene(victim, target, index))
         active = ActiveSet(images, target, maps, self.solver_from(self.start(images, index)))
@@ -162,7 +163,7 @@ class FlowAttack(Attack):
         number: int,
         clean: Callable[[], Tensor],
     ) -> None:
-        """Keep what is better than before, take one step, and let those leave who are done."""
+        """Record iterates better than before, take one step, and remove images that are done."""
         iterate, logits = self._look(victim, active, number)
         judged = self._judge(victim, active, iterate, best)
         _offer(best, active.rows, number, iterate, judged)
@@ -186,8 +187,8 @@ class FlowAttack(Attack):
     ) -> FlowVerdict | None:
         """Judge the iterates that fool in float; None where none does.
 
-        Asking again after rounding costs a forward pass, so only iterates smoother than what is
-        kept already are asked.
+        Judging the rounded image costs a forward pass, so only iterates smoother than the best
+        success so far are judged.
         """
         fools = iterate.fooled == 1
         if not bool(fools.any()):
@@ -207,7 +208,7 @@ class FlowAttack(Attack):
     def _step(
         self, active: ActiveSet, logits: Tensor, number: int, clean: Callable[[], Tensor]
     ) -> Step:
-        """Return what an objective may look at; ``clean`` gives the full batch's clean logits."""
+        """Return the objective's input; ``clean`` returns the full batch's clean logits."""
         rows, target = active.rows, active.target
         steps, memory = self.search.steps, active.memory
         return Step(number, steps, logits, target, self.targeted, lambda: clean()[rows], memory)
@@ -215,7 +216,7 @@ class FlowAttack(Attack):
     def _descend(
         self, active: ActiveSet, step: Step, iterate: FlowIterate, judged: FlowVerdict | None
     ) -> None:
-        """Take one step down, and into the budget."""
+        """Take one descent step, and clip to the budget."""
         solver = active.solver
         losses = self._losses(step, iterate, judged)
         (gradient,) = torch.autograd.grad(losses.sum(), solver.point)
@@ -225,7 +226,7 @@ class FlowAttack(Attack):
             solver.point.clamp_(-bound, bound)
 
     def _losses(self, step: Step, iterate: FlowIterate, judged: FlowVerdict | None) -> Tensor:
-        """Return what each image descends, (n,)."""
+        """Return the loss that each image minimises, (n,)."""
         search = self.search
         if search.objective is None:
             losses = self._margin(step, judged)
@@ -239,6 +240,8 @@ class FlowAttack(Attack):
     def _margin(self, step: Step, judged: FlowVerdict | None) -> Tensor:
         lead = margin(step.logits, step.target)
         lead = -lead if self.targeted else lead
+        # Clipped at 0, so that after success only smoothness counts; not where only the float image
+        # succeeds, since a gradient of 0 would leave it where rounding undoes the success.
         losses = lead.clamp(min=0)
         if judged is not None:
             losses = torch.where(per_image(judged.stuck, lead), lead, losses)
@@ -249,7 +252,7 @@ class FlowAttack(Attack):
         return carrier if mask is None else Masked(carrier, mask)
 
     def _result(self, best: Best, facts: dict[str, Tensor]) -> Perturbed:
-        """Return what was found, with the facts that every flow attack tells."""
+        """Return the best iterates, with the facts that all flow attacks report."""
         images, flow, mask = best.found["images"], best.found["flow"], best.found.get("mask")
         facts = facts | flow_facts(flow if mask is None else flow * mask)
         if mask is not None:
@@ -266,7 +269,7 @@ class FlowAttack(Attack):
 
 
 def _nothing(images: Tensor, mask: Tensor | None) -> Best:
-    """Return what is known before the search: the images, unmoved."""
+    """Return the best before the search: the images, unmoved."""
     found = {
         "images": images.clone(),
         "flow": Flow().zeros(images),
@@ -280,9 +283,9 @@ def _nothing(images: Tensor, mask: Tensor | None) -> Best:
 def _offer(
     best: Best, rows: Tensor, step: int, iterate: FlowIterate, judged: FlowVerdict | None
 ) -> None:
-    """Keep the smoothest iterates that succeed; of images without success, those that fool most.
+    """Keep the smoothest iterates that succeed; for images without success, those that fool most.
 
-    Of equal shares without success the last one is kept: it has come farthest.
+    Among equal shares without success the last iterate is kept, since it has come farthest.
     """
     found = {
         "images": iterate.adversarial,
@@ -291,6 +294,7 @@ def _offer(
     }
     if iterate.mask is not None:
         found["mask"] = iterate.mask.to(iterate.adversarial.dtype)
+    # Without success the cost is -step, so that a later iterate wins among equal shares.
     rank, cost = iterate.fooled, torch.full_like(iterate.fooled, -step)
     if judged is not None:
         rank = rank.masked_fill(judged.success, REACHED)

@@ -1,4 +1,4 @@
-"""Chroma-Shift: move the colours, leave the brightness."""
+"""Chroma-Shift: a flow attack that moves the colours and leaves the brightness."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,10 +19,10 @@ from project.threat_models import ChromaFlow
 
 @dataclass(frozen=True)
 class ChromaShiftSettings:
-    """How long Chroma-Shift searches.
+    """The settings that a preset of Chroma-Shift fixes.
 
     Attributes:
-        steps: the most updates of an image.
+        steps: the largest number of updates of an image.
         step_size: Adam's learning rate.
     """
 
@@ -33,7 +33,7 @@ class ChromaShiftSettings:
 PRESETS = {"paper": ChromaShiftSettings(1000, 0.005), "fast": ChromaShiftSettings(100, 0.1)}
 _START = 0.1
 _GREY = 15.0
-"""Images of no more colourfulness are left out by the paper."""
+"""The paper leaves out images of this colourfulness or less."""
 
 
 @dataclass(frozen=True)
@@ -47,28 +47,28 @@ class ChromaShift(FlowAttack):
     section 3 [paper]; ξ = 1 px, start, rate and steps [code]; that an image leaves at its first
     success is [ours].
 
-    An image that is wrong already is moved too, by its random start. An image without colour has no
-    chroma to move, and cannot be attacked; the paper leaves out those whose colourfulness is 15 or
-    less. Here all are attacked; rows tell ``colourfulness``, and ``grey`` (1 or 0), whose mean is
-    the share of such images.
+    An image that is misclassified from the start is moved too, by its random start. An image
+    without colour has no chroma to move, and cannot be attacked; the paper leaves out those whose
+    colourfulness is 15 or less. Here all are attacked; rows hold ``colourfulness``, and ``grey`` (1
+    or 0), whose mean is the share of such images.
     """
 
     max_shift: float = 1.0
-    """ξ, the largest displacement along an axis in pixels."""
+    """Budget ξ, the largest displacement along an axis in pixels."""
     preset: Literal["paper", "fast"] = "paper"
-    """``paper``: 1000 steps at rate 0.005; ``fast``: 100 at 0.1."""
+    """Preset: ``paper``, 1000 steps at rate 0.005; ``fast``, 100 at 0.1."""
     steps: int | None = None
-    """The most updates of an image; None is the preset's."""
+    """Largest number of updates of an image; None is the preset's."""
     step_size: float | None = None
-    """Adam's learning rate, of θ; None is the preset's."""
+    """Learning rate of Adam on θ; None is the preset's."""
     smoothness: float = 0.0
     """Weight of stAdv's flow loss; 0 as in the paper."""
     early_stop: bool = True
-    """Let each image leave at its first success instead of searching on for the smoothest one."""
+    """Whether to stop each image at its first success, not search on for the smoothest one."""
     targeted: bool = False
-    """Whether the target is wanted."""
+    """Whether the attack is targeted: the victim shall predict the target."""
     seed: int = 0
-    """The key of the starts."""
+    """Seed from which the random starts derive."""
 
     def __post_init__(self) -> None:
         if not 0 < self.max_shift < float("inf"):
@@ -79,7 +79,7 @@ class ChromaShift(FlowAttack):
 
     @property
     def settings(self) -> ChromaShiftSettings:
-        """The preset's settings, or what is given instead."""
+        """The preset's settings, overridden by the fields that are not None."""
         return filled_in(choose("preset", PRESETS, self.preset), self)
 
     @property
@@ -89,7 +89,7 @@ class ChromaShift(FlowAttack):
         return FlowSearch(carrier, self.settings.steps, self.smoothness, self.early_stop)
 
     def derived(self) -> Any:
-        """Return what the fields lead to; see :class:`~project.attacks.Attack`."""
+        """Return the settings that follow from the fields; see :class:`~project.attacks.Attack`."""
         return [self.search, self.settings]
 
     def solver_from(self, start: Tensor) -> Solver:
@@ -106,6 +106,6 @@ class ChromaShift(FlowAttack):
         return self.max_shift * torch.tanh(point)
 
     def prepare(self, images: Tensor, scene: Scene) -> tuple[Tensor | None, dict[str, Tensor]]:
-        """Measure how much colour there is to move."""
+        """Measure the images' colourfulness; there are no maps."""
         colours = colourfulness(images)
         return None, {"colourfulness": colours, "grey": (colours <= _GREY).double()}

@@ -1,4 +1,4 @@
-"""SSTA: move the salient region only."""
+"""SSTA: a flow attack inside a salient region that grows."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -24,14 +24,15 @@ PAPER_AREA = 2500 / 224**2
 
 @dataclass(frozen=True)
 class Profile:
-    """How SSTA's mask and budget change while it runs.
+    """The schedule of SSTA's mask and budget, and its optimiser.
 
     Attributes:
         decoupled: AdamW instead of Adam for the flow.
-        first_threshold: τ of the mask in 8-bit units; it falls by 10 every 20 steps.
-        first_bound: ξ in pixels.
-        bound_growth: what ξ gains every 20 steps, in pixels.
-        last_bound: the largest ξ, in pixels.
+        first_threshold: first threshold τ of the mask in 8-bit units; it falls by 10 every 20
+            steps.
+        first_bound: first budget ξ in pixels.
+        bound_growth: increase of ξ every 20 steps, in pixels.
+        last_bound: largest ξ, in pixels.
     """
 
     decoupled: bool
@@ -68,39 +69,39 @@ class SSTA(FlowAttack):
     [paper]; profile ``released`` from the authors' code without its faults [code]; the growth of
     ξ in profile ``paper`` [ours].
 
-    A first mask smaller than ``min_area`` cannot carry an attack; the paper's code drops such
+    A first mask smaller than ``min_area`` is too small for an attack; the paper's code drops such
     images. Here the most salient pixels are in the mask from the start instead, and an image
-    without any salient pixel is salient everywhere [ours]. Rows tell the area of the map's own
-    first mask as ``salient_area``, so that the paper's success rate can be had too.
+    without any salient pixel is salient everywhere [ours]. Rows hold the area of the map's own
+    first mask as ``salient_area``, so that the paper's success rate can be computed too.
     """
 
     saliency: Saliency | SaliencyFunction | None = None
-    """a provider, or any callable from images (N, 3, H, W) to maps (N, 1, H, W) in [0, 1]; None is
-    frequency-tuned contrast."""
+    """Saliency provider, or any callable from images (N, 3, H, W) to maps (N, 1, H, W) in [0, 1];
+    None is frequency-tuned contrast."""
     profile: Literal["paper", "released"] = "paper"
-    """``paper`` or ``released``."""
+    """Profile of mask and budget: ``paper``, or ``released`` as in the authors' code."""
     steps: int = 250
-    """The most updates of an image."""
+    """Largest number of updates of an image."""
     step_size: float = 0.01
-    """Learning rate in pixels."""
+    """Learning rate of the profile's Adam, in pixels."""
     smoothness: float = 0.0
     """Weight of stAdv's flow loss; 0 as in the paper, others [ours]."""
     edge: float = 0.0
-    """σ in pixels of a soft edge, which fades the flow out towards the mask's border, so that no
-    seam shows there: the flow is then f · M with M in [0, 1]; 0 is the paper's hard edge, others
+    """Width σ in pixels of a soft edge, which fades the flow out towards the mask's border, so that
+    no seam shows there: the flow is then f · M with M in [0, 1]; 0 is the paper's hard edge, others
     [ours]."""
     early_stop: bool = True
-    """Let each image leave at its first success, as the paper does."""
+    """Whether to stop each image at its first success, as the paper does."""
     min_area: float = PAPER_AREA
-    """The least share of the image in the mask, in [0, 1]; 2500 of 224² pixels is where the paper's
+    """Least share of the image in the mask, in [0, 1]; 2500 of 224² pixels is where the paper's
     code drops an image."""
     objective: Objective | None = None
-    """What to climb instead of the paper's margin; on segmentation victims for example
+    """Objective to maximise instead of the paper's margin; on segmentation victims for example
     :class:`~project.attacks.TwoStage` [ours]."""
     targeted: bool = False
-    """Whether the target is wanted."""
+    """Whether the attack is targeted: the victim shall predict the target."""
     seed: int = 0
-    """The key of all draws (none is made)."""
+    """Seed of random draws; this attack makes none."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_area <= 1:
@@ -114,22 +115,22 @@ class SSTA(FlowAttack):
 
     @property
     def schedule(self) -> Profile:
-        """The profile that is named."""
+        """The profile of that name."""
         return choose("profile", PROFILES, self.profile)
 
     @property
     def search(self) -> FlowSearch:
-        """The loop's settings: the largest budget, and the fields of the same names."""
+        """The search's settings: the largest budget, and the fields of the same names."""
         carrier = Flow(self.schedule.last_bound)
         return FlowSearch(carrier, self.steps, self.smoothness, self.early_stop, self.objective)
 
     @property
     def provider(self) -> Saliency | SaliencyFunction:
-        """Where maps come from."""
+        """The saliency provider, frequency-tuned contrast if none is given."""
         return FrequencyTuned() if self.saliency is None else self.saliency
 
     def derived(self) -> Any:
-        """Return what the fields lead to; see :class:`~project.attacks.Attack`."""
+        """Return the settings that follow from the fields; see :class:`~project.attacks.Attack`."""
         return [self.search, self.schedule, self.provider]
 
     def solver_from(self, start: Tensor) -> Solver:
@@ -137,7 +138,7 @@ class SSTA(FlowAttack):
         return Adam(start, self.step_size, self.schedule.decoupled)
 
     def attach(self, samples: Samples) -> None:
-        """Let the saliency provider know the data set."""
+        """Give the saliency provider access to the samples."""
         if isinstance(self.provider, Saliency):
             self.provider.attach(samples)
 
@@ -146,13 +147,13 @@ class SSTA(FlowAttack):
         return self.schedule.bound(step)
 
     def prepare(self, images: Tensor, scene: Scene) -> tuple[Tensor | None, dict[str, Tensor]]:
-        """Ask for the saliency maps; they do not change during the attack."""
+        """Compute the saliency maps, which do not change during the attack."""
         maps = saliency_maps(self.provider, images, scene)
         area = (maps >= self.schedule.threshold(0) / 255).float().mean((1, 2, 3))
         return lifted(maps, self.min_area), {"salient_area": area}
 
     def region(self, step: int, maps: Tensor | None) -> Tensor | None:
-        """Return the mask at a step: a hard one only grows."""
+        """Return the mask at a step; hard masks only grow."""
         assert maps is not None
         mask = (maps >= self.schedule.threshold(step) / 255).to(maps)
         return softened(mask, self.edge) if self.edge else mask
@@ -161,7 +162,7 @@ class SSTA(FlowAttack):
 def lifted(maps: Tensor, min_area: float) -> Tensor:
     """Raise the most salient pixels of each map to 1, so that they are in every mask.
 
-    Pixels without any saliency are only raised where the whole map is without: then all are.
+    Pixels of saliency 0 are only raised where the whole map is 0: then all are.
 
     Args:
         maps: (N, 1, H, W) in [0, 1].
@@ -179,7 +180,7 @@ def softened(masks: Tensor, edge: float) -> Tensor:
     r"""Fade binary masks out towards their border: $$\max(0, 2 G_\sigma * M - 1)$$.
 
     That is 1 deep inside, 0 on a straight border and outside of it. A mask so thin that this is
-    below one half everywhere keeps its hard edge, until it has grown. Masks are blurred one by one:
+    below one half everywhere keeps its hard edge until it has grown. Masks are blurred one by one:
     convolutions round differently in batches of another size.
 
     Args:

@@ -1,4 +1,4 @@
-"""stAdv: the first flow attack."""
+"""stAdv: a flow attack with a smooth flow of the whole image."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,12 +16,12 @@ from project.threat_models import Flow
 
 @dataclass(frozen=True)
 class StAdvSettings:
-    """How stAdv searches.
+    """The settings that a preset of stAdv fixes.
 
     Attributes:
-        solver: ``lbfgs`` or ``adam``.
-        steps: the most updates of an image.
-        early_stop: whether an image leaves at its first success.
+        solver: the minimiser, ``lbfgs`` or ``adam``.
+        steps: the largest number of updates of an image.
+        early_stop: whether to stop each image at its first success.
     """
 
     solver: Literal["lbfgs", "adam"]
@@ -50,24 +50,25 @@ class StAdv(FlowAttack):
     """
 
     smoothness: float = 0.05
-    """τ, the weight of the flow loss, for flows in pixels."""
+    """Weight τ of the flow loss, for flows in pixels."""
     preset: Literal["paper", "fast"] = "paper"
-    """``paper``: L-BFGS, 200 updates, of which the smoothest success is kept; ``fast``: Adam, 60
-    steps, the first success."""
+    """Preset: ``paper``, L-BFGS, 200 updates, of which the smoothest success is kept; ``fast``,
+    Adam, 60 steps, the first success."""
     solver: Literal["lbfgs", "adam"] | None = None
-    """``lbfgs``, per image with a strong-Wolfe line search, or ``adam``; None is the preset's."""
+    """Minimiser: ``lbfgs``, per image with a strong-Wolfe line search, or ``adam``; None is the
+    preset's."""
     steps: int | None = None
-    """The most updates of an image; None is the preset's."""
+    """Largest number of updates of an image; None is the preset's."""
     step_size: float | None = None
-    """Adam's learning rate in pixels, or the first step tried by L-BFGS along each direction; None
-    is 0.1 or 1."""
+    """Learning rate of Adam in pixels, or the first step that L-BFGS tries along each direction;
+    None is 0.1 or 1."""
     early_stop: bool | None = None
-    """Let each image leave at its first success instead of searching on for the smoothest one; None
-    is the preset's."""
+    """Whether to stop each image at its first success, not search on for the smoothest one; None is
+    the preset's."""
     targeted: bool = False
-    """Whether the target is wanted."""
+    """Whether the attack is targeted: the victim shall predict the target."""
     seed: int = 0
-    """The key of all draws (none is made)."""
+    """Seed of random draws; this attack makes none."""
 
     def __post_init__(self) -> None:
         choose("solver", STEP_SIZES, self.settings.solver)
@@ -77,22 +78,22 @@ class StAdv(FlowAttack):
 
     @property
     def settings(self) -> StAdvSettings:
-        """The preset's settings, or what is given instead."""
+        """The preset's settings, overridden by the fields that are not None."""
         return filled_in(choose("preset", PRESETS, self.preset), self)
 
     @property
     def rate(self) -> float:
-        """The step size that is given, or the solver's own."""
+        """The step size, by default the solver's own."""
         return STEP_SIZES[self.settings.solver] if self.step_size is None else self.step_size
 
     @property
     def search(self) -> FlowSearch:
-        """The loop's settings."""
+        """The search's settings."""
         settings = self.settings
         return FlowSearch(Flow(), settings.steps, self.smoothness, settings.early_stop)
 
     def derived(self) -> Any:
-        """Return what the fields lead to; see :class:`~project.attacks.Attack`."""
+        """Return the settings that follow from the fields; see :class:`~project.attacks.Attack`."""
         return [self.search, self.settings, self.rate]
 
     def solver_from(self, start: Tensor) -> Solver:

@@ -1,1 +1,1 @@
-"""Minimising one loss per image."""
+"""Minimisers of one loss per image: Adam and batched L-BFGS."""

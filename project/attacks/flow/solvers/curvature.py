@@ -1,4 +1,4 @@
-"""What L-BFGS knows of the curvature of n problems."""
+"""L-BFGS's memory of steps and gradient changes for n problems, in compact form."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LEAST_CURVATURE = 1e-10
 
 
 class Curvature(PerImage):
-    r"""The last steps s and changes of gradient y, and the inverse Hessian H that they make.
+    r"""The last steps s and gradient changes y, and the inverse Hessian H that follows from them.
 
     With the pairs as columns of S and Y, oldest first, R the upper triangle of $$S^T Y$$, D its
     diagonal and γ the scale $$s^T y / y^T y$$ of the newest pair,
@@ -41,13 +41,13 @@ class Curvature(PerImage):
         self._pushed = torch.zeros(count, dtype=torch.int64, device=like.device)
 
     def turned(self, steps: Tensor, changes: Tensor, curving: Tensor, gradient: Tensor) -> Tensor:
-        """Remember a pair of each problem in the place of its oldest.
+        """Store a pair of each problem in place of its oldest, and return the new directions.
 
-        Pairs without positive curvature are not remembered.
+        Pairs without positive curvature are not stored, which keeps H positive definite.
 
         Args:
             steps: (n, D), s.
-            changes: (n, D), y: how the gradient differs from that of the last turn.
+            changes: (n, D), y, the difference of the gradient from that of the last call.
             curving: (n,), s^T y.
             gradient: (n, D), g.
 
@@ -57,6 +57,8 @@ class Curvature(PerImage):
         rows = (curving > _LEAST_CURVATURE).nonzero()[:, 0]
         steps, changes = _some(steps, rows), _some(changes, rows)
         slots = self._store(rows, steps, changes)
+        # The new y is the difference of two gradients, so its products with the memory are the
+        # difference of theirs. Only those with the pair just stored are new (``own``).
         before, self._onto = self._onto, self._products(gradient)
         own = torch.stack([curving[rows], torch.linalg.vecdot(changes, changes)], 1).double()
         self._relate(rows, slots, (self._onto - before)[rows].scatter(1, slots, own))
@@ -65,7 +67,7 @@ class Curvature(PerImage):
         return self._direction(gradient)
 
     def _store(self, rows: Tensor, steps: Tensor, changes: Tensor) -> Tensor:
-        """Put pairs of k problems into the memory; return the slots of s and y there, (k, 2)."""
+        """Store pairs of k problems; return the slots of s and y in the memory, (k, 2)."""
         history = self._inner.shape[2]
         slot = self._pushed[rows] % history
         slots = torch.stack([slot, history + slot], 1)
@@ -75,7 +77,7 @@ class Curvature(PerImage):
         return slots
 
     def _relate(self, rows: Tensor, slots: Tensor, inner: Tensor) -> None:
-        """Note inner, (k, 2m): the products of k problems' new y with all of their memory."""
+        """Store ``inner``, (k, 2m): the products of k problems' new y with all of their memory."""
         self._inner[rows, :, slots[:, 0]] = inner
         self._inner[rows, slots[:, 1]] = inner.chunk(2, dim=1)[1]  # with every y
 
@@ -105,7 +107,8 @@ class Curvature(PerImage):
         mixed, gram = (_ordered(_ordered(part, order).mT, order).mT for part in halves)
         triangle = mixed.triu()
         diagonal = triangle.diagonal(dim1=1, dim2=2)
-        triangle = triangle + torch.diag_embed((diagonal == 0).to(triangle))  # slots still empty
+        # Empty slots would make the triangle singular; with 1 there, their solutions are 0.
+        triangle = triangle + torch.diag_embed((diagonal == 0).to(triangle))
         along_y = _solved(triangle, _ordered(onto_s, order), upper=True)
         right = diagonal * along_y - scale * _ordered(onto_y, order)
         right = right + scale * (gram @ along_y[:, :, None])[:, :, 0]
@@ -118,7 +121,7 @@ class Curvature(PerImage):
 
 
 def _some(values: Tensor, rows: Tensor) -> Tensor:
-    """Return some rows, rising; of all rows no copy."""
+    """Return some rows, rising; without a copy if they are all rows."""
     return values if len(rows) == len(values) else values.index_select(0, rows)
 
 

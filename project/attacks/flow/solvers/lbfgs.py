@@ -1,4 +1,4 @@
-"""L-BFGS for many problems at once, none of which knows of the others."""
+"""L-BFGS for many independent problems at once."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from project.core.per_image import chosen
 
 
 class LBFGS(Solver):
-    """L-BFGS with a strong-Wolfe line search: torch's, for n problems in step.
+    """L-BFGS with a strong-Wolfe line search, as torch's, for n independent problems at once.
 
-    Each problem goes the way of ``torch.optim.LBFGS(line_search_fn="strong_wolfe")`` on it alone,
-    point for point; but at any time one may lengthen its step while another shrinks its bracket
-    and a third turns to a new direction. So every ``tell`` is one evaluation of each, and none
-    waits. A problem that has converged (its gradient, its last step or its last gain is within
-    tolerance, or its line search finds nothing lower) rests at its best point for good, however
-    often it is evaluated there.
+    Each problem visits the same points as ``torch.optim.LBFGS(line_search_fn="strong_wolfe")`` on
+    it alone; but at any time one may lengthen its step while another shrinks its bracket and a
+    third turns to a new direction. So every ``tell`` is one evaluation of each, and none waits. A
+    problem that has converged (its gradient, its last step or its last gain is within tolerance, or
+    its line search finds nothing lower) rests at its best point for good, however often it is
+    evaluated there.
 
-    What it holds is 2 · history + 5 tensors of the point's size.
+    It stores 2 · history + 5 tensors of the point's size.
 
     Source: Liu & Nocedal, "On the limited memory BFGS method for large scale optimization",
     Mathematical Programming 45, 1989 [paper]; tolerances and the first step as in
@@ -35,10 +35,11 @@ class LBFGS(Solver):
         start: (n, ...).
         step_size: the first step tried along each direction; 1 suits a quasi-Newton method. The
             very first direction, the gradient's, is divided by its 1-norm unless that is less.
-        history: how many steps to remember the curvature of, at least 1.
-        max_line_search: the most evaluations of a line search after its first, at least 1.
-        tolerance_grad: a gradient without any larger value is zero.
-        tolerance_change: a step without any larger value, or a smaller gain, is none.
+        history: number of steps whose curvature is remembered, at least 1.
+        max_line_search: largest number of evaluations of a line search after its first, at least 1.
+        tolerance_grad: a gradient without any larger absolute value counts as zero.
+        tolerance_change: a step without any larger absolute value, or a smaller gain, counts as
+            none.
     """
 
     resting: Tensor
@@ -70,7 +71,7 @@ class LBFGS(Solver):
 
     @torch.no_grad()
     def tell(self, losses: Tensor, gradient: Tensor) -> None:
-        """Go on by one evaluation: along the line, or from a new point into a new direction."""
+        """Take one evaluation of each problem: go on along its line, or turn to a new direction."""
         losses, gradient = losses.detach(), gradient.detach().flatten(1)
         if self._search is None:
             self._begin(losses, gradient)
@@ -82,15 +83,16 @@ class LBFGS(Solver):
         self.point = point.view_as(self.point).requires_grad_()
 
     def shrink_to(self, rows: Tensor) -> None:
-        """Let all other problems leave, with all that is known of them."""
+        """Keep only some of the problems, with all their state."""
         if rows.dtype == torch.bool and bool(rows.all()):
             return
-        self.point = self.point.detach()
+        self.point = self.point.detach()  # rows of a leaf that requires gradient would be no leaf
         super().shrink_to(rows)
         self.point.requires_grad_()
 
     def _begin(self, losses: Tensor, gradient: Tensor) -> None:
         finite = losses.isfinite() & gradient.isfinite().all(1)
+        # A problem that starts with a non-finite loss or gradient gets gradient 0, and so rests.
         self._gradient = torch.where(finite[:, None], gradient, 0)  # at the base
         self._kept = self._gradient  # at the line search's best trial
         self._direction = torch.zeros_like(gradient)
@@ -115,28 +117,28 @@ class LBFGS(Solver):
         search.restart(ended, start, torch.full_like(steps, self.step_size), length)
 
     def _converged(self, search: LineSearch) -> Tensor:
-        """Return (n,) bool, right where a line search has ended."""
+        """Return which problems have converged, (n,) bool; valid where a line search has ended."""
         level = _largest(self._kept) <= self.tolerance_grad
         short = search.travel <= self.tolerance_change
         return level | short | (search.gain.abs() < self.tolerance_change)
 
     def _turned(self, ended: Tensor, moved: Tensor, curving: Tensor) -> Tensor:
-        """Return new directions, (n, D), from what the ended line searches tell of the curvature.
+        """Return new directions, (n, D), with the curvature from the ended line searches.
 
         Args:
-            ended: (n,) bool.
+            ended: (n,) bool, where a line search has ended.
             moved: (n, D), their steps; 0 for all others.
-            curving: (n,), the steps' products with what their gradients change by.
+            curving: (n,), the inner products of steps and gradient changes; 0 for all others.
         """
         changes = self._kept - self._gradient
         self._gradient = _replaced(self._gradient, self._kept, ended)
         return self._curvature.turned(moved, changes, curving, self._gradient)
 
     def _set_out(self, chosen: Tensor, direction: Tensor, losses: Tensor) -> tuple[Trial, Tensor]:
-        """Take the chosen directions, and rest where they do not lead down.
+        """Take the chosen directions; problems whose direction does not lead down rest.
 
         Returns:
-            The start of the lines, and the directions' largest absolute values, (n,).
+            The start of the line searches, and the directions' largest absolute values, (n,).
         """
         slope = torch.linalg.vecdot(self._gradient, direction)
         leads = slope.isfinite() & (slope <= -self.tolerance_change)
@@ -151,8 +153,8 @@ def _largest(rows: Tensor) -> Tensor:
 
 
 def _replaced(old: Tensor, new: Tensor, better: Tensor) -> Tensor:
-    """Return the new rows where better, (n,) bool; where all are, which is usual, none is copied.
+    """Return the new rows where better, (n,) bool; without a copy if all are, which is usual.
 
-    The host waits for the device to know that, as it does anyway in a line search.
+    To know that, the host waits for the device, as it does anyway in a line search.
     """
     return new if bool(better.all()) else chosen(better, new, old)

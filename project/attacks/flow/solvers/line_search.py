@@ -1,4 +1,4 @@
-"""Strong-Wolfe line searches along many directions at once, told one loss each at a time."""
+"""Strong-Wolfe line searches along many directions at once, one evaluation of each at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MARGIN = 0.1  # a step nearer to an end of the bracket than this share of it ma
 
 
 class Trial(NamedTuple):
-    """A step along each direction, and what was told there; (n,) each."""
+    """A step along each direction, with loss and slope there; (n,) each."""
 
     step: Tensor
     loss: Tensor
@@ -31,8 +31,8 @@ class LineSearch(PerImage):
 
     $$\phi(t) \le \phi(0) + c_1 t\, \phi'(0),\quad |\phi'(t)| \le -c_2\, \phi'(0)$$, c1 = 1e-4,
     c2 = 0.9. Each search first lengthens its step until two trials bracket such a step, then
-    shrinks the bracket; both by cubic interpolation. Which of the two a search is at, no other
-    search needs to know: each ``tell`` moves all of them by one evaluation.
+    shrinks the bracket; both by cubic interpolation. Searches may be in different phases: each
+    ``tell`` advances all of them by one evaluation.
 
     A trial whose loss or slope is not finite counts as too long a step [ours].
 
@@ -41,15 +41,16 @@ class LineSearch(PerImage):
 
     Attributes:
         start: loss and slope at step 0.
-        step: (n,), where to evaluate next.
-        best: the trial to take once a search has ended, until then the bracket's lower end.
+        step: (n,), the steps to evaluate next.
+        best: the trial to take once a search has ended; until then the end of the bracket with the
+            lower loss.
 
     Args:
         start: loss and slope at step 0, the slope less than 0.
         step: (n,), the first step to try.
         length: (n,), the largest absolute value of each direction.
-        limit: the most trials after the first.
-        tolerance: a bracket that moves no value by as much is not searched further.
+        limit: largest number of trials after the first.
+        tolerance: a bracket too short to move any value by as much is not searched further.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class LineSearch(PerImage):
         self.step = step
         self.best = start
         self.start = start
-        self._other = start  # the bracket's higher end, once there is a bracket
+        self._other = start  # the end with the higher loss, once there is a bracket
         self._length = length
         self._limit = limit
         self._tolerance = tolerance
@@ -68,12 +69,12 @@ class LineSearch(PerImage):
 
     @property
     def gain(self) -> Tensor:
-        """By how much the best trial is lower than the start, (n,)."""
+        """Loss at the start less that of the best trial, (n,)."""
         return self.start.loss - self.best.loss
 
     @property
     def travel(self) -> Tensor:
-        """How far the best trial moves any value, (n,)."""
+        """Largest change of any value at the best trial, (n,)."""
         return self.best.step * self._length
 
     def restart(self, ended: Tensor, start: Trial, step: Tensor, length: Tensor) -> None:
@@ -82,7 +83,7 @@ class LineSearch(PerImage):
         vars(self).update(vars(chosen(ended, fresh, self)))
 
     def tell(self, loss: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
-        """Take what was found at ``step``.
+        """Take the losses and slopes at ``step``, and choose the next step.
 
         Args:
             loss: (n,).
@@ -97,7 +98,7 @@ class LineSearch(PerImage):
         worse, flat = self._compare(trial)
         exhausted = self._count >= self._limit
         ended = flat & ~worse
-        if bool((ended & ~exhausted).all()):  # so end most: there is nothing to interpolate
+        if bool((ended & ~exhausted).all()):  # the usual case: there is nothing to interpolate
             self.best = trial
             return ended, ended
         lengthening = ~self._bracketed & ~worse & ~ended & (trial.slope < 0)
@@ -113,7 +114,7 @@ class LineSearch(PerImage):
         return taken, ended
 
     def _compare(self, trial: Trial) -> tuple[Tensor, Tensor]:
-        """Tell whether a trial is too long a step, and whether the slope there is small enough."""
+        """Return where a trial is too long a step, and where its slope is small enough."""
         start = self.start
         allowed = start.loss + _DECREASE * trial.step * start.slope
         # While lengthening, the losses are compared from the third trial on only.
@@ -141,7 +142,7 @@ class LineSearch(PerImage):
         return _minimum(self.best, trial, least, trial.step * 10)
 
     def _shortened(self, searching: Tensor) -> Tensor:
-        """Return a step inside the bracket, not at its very ends twice in a row."""
+        """Return a step inside the bracket, not close to one of its ends twice in a row."""
         low = torch.minimum(self.best.step, self._other.step)
         high = torch.maximum(self.best.step, self._other.step)
         step, margin = _minimum(self.best, self._other, low, high), _MARGIN * (high - low)

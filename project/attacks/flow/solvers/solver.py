@@ -1,4 +1,4 @@
-"""Minimising one loss per image: whatever the method, the loop asks for a point and tells of it."""
+"""The interface of minimisers of one loss per image, and Adam."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from project.core.per_image import PerImage
 
 
 class Solver(PerImage, ABC):
-    """A minimiser of n problems at once, none of which knows of the others.
+    """Base class of minimisers of n independent problems at once.
+
+    A loop evaluates losses and gradient at ``point`` and passes them to ``tell``.
 
     Attributes:
-        point: (n, ...), a leaf that requires gradient: where to evaluate the losses next.
-        resting: (n,) bool, which problems will not move any more; None: none ever rests.
+        point: (n, ...), a leaf that requires gradient: the points to evaluate next.
+        resting: (n,) bool, which problems have converged and will not move any more; None: the
+            method knows no convergence.
     """
 
     point: Tensor
@@ -23,7 +26,7 @@ class Solver(PerImage, ABC):
 
     @abstractmethod
     def tell(self, losses: Tensor, gradient: Tensor) -> None:
-        """Take the losses at ``point`` and move it.
+        """Take losses and gradient at ``point``, and move it.
 
         Args:
             losses: (n,).
@@ -32,7 +35,7 @@ class Solver(PerImage, ABC):
 
 
 class Adam(Solver):
-    """torch's Adam or AdamW, which work value by value: stacked problems are as if alone.
+    """torch's Adam or AdamW, which work value by value, so that problems do not interact.
 
     All problems start together, so they also share the step count.
 
@@ -55,10 +58,11 @@ class Adam(Solver):
         self.point.grad = None
 
     def shrink_to(self, rows: Tensor) -> None:
-        """Cut the point and its moments to the problems that stay."""
+        """Keep only some of the problems, with their points and moments."""
         old, state = self.point, self._optimizer.state.get(self.point, {})
         self.point = old.detach()[rows].requires_grad_()
-        self._optimizer = self._optimizer_of(self.point)  # copies before the cut keep their own
+        # A new optimiser, since a shallow copy of this solver shares the old one.
+        self._optimizer = self._optimizer_of(self.point)
         self._optimizer.state[self.point] = {
             name: value[rows] if value.shape == old.shape else value
             for name, value in state.items()
@@ -66,5 +70,6 @@ class Adam(Solver):
 
     def _optimizer_of(self, point: Tensor) -> torch.optim.Optimizer:
         kind = torch.optim.AdamW if self.decoupled else torch.optim.Adam
-        # Not on CPUs: there the fused kernel rounds the last values of a tensor in another way.
+        # Not fused on CPUs: there the kernel rounds the last values of a tensor in another way, so
+        # that results would depend on the batch.
         return kind([point], lr=self.step_size, fused=point.is_cuda)
