@@ -1,1 +1,1 @@
-"""Attacks made of attacks."""
+"""Attacks composed of other attacks."""

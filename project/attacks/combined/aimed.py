@@ -1,4 +1,4 @@
-"""A targeted attack where the data set knows only the right classes."""
+"""Targeted attacks on data sets that have only the true labels, by choosing a wanted class."""
 
 from dataclasses import dataclass, replace
 
@@ -18,9 +18,9 @@ from project.core.samples import Samples
 class Aimed(Combination):
     """A targeted attack that takes labels, as every attack of an experiment does.
 
-    An aim says which classes are wanted; the targeted attack leads there. Void elements stay void.
-    Success is judged as everywhere else, by the labels; rows tell beside it, as ``reached``, which
-    share of the elements of which anything is wanted is predicted as wanted, on the 8-bit image.
+    An aim chooses the wanted classes; the targeted attack leads there. Void elements stay void.
+    Success is judged as everywhere else, by the labels; rows also hold as ``reached`` the share of
+    the elements with a wanted class at which it is predicted, on the 8-bit image.
 
     Source: [ours].
     """
@@ -28,9 +28,9 @@ class Aimed(Combination):
     targeted = False
 
     attack: Attack
-    """a targeted attack."""
+    """Targeted attack that leads to the wanted classes."""
     aim: Aim
-    """What it leads to."""
+    """Aim that chooses the wanted classes."""
 
     def __post_init__(self) -> None:
         if not self.attack.targeted:
@@ -40,19 +40,19 @@ class Aimed(Combination):
             )
 
     def attach(self, samples: Samples) -> None:
-        """Let attack and aim look samples up."""
+        """Give attack and aim access to the samples."""
         super().attach(samples)
         self.aim.attach(samples)
 
     def traits(self) -> Traits:
-        """Tell what the attack is that leads to the aim."""
+        """Describe the targeted attack, with its method in brackets."""
         traits = self.attack.traits()
         return traits | {"method": f"{self.name}({traits['method']})"}
 
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
     ) -> Perturbed:
-        """Ask for the wanted classes, and lead to them."""
+        """Choose the wanted classes, and run the targeted attack."""
         wanted = self._wanted(victim, images, target, index)
         found = self.attack.perturb(victim, images, wanted, index)
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Which classes a targeted attack wants, where the data set knows only the right ones."""
+"""Aims: rules that choose the classes which a targeted attack leads to."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from project.storage.png_folder import PngFolder
 
 
 class Aim(ABC):
-    """The wanted class of every element.
+    """Base class of rules that choose the wanted class of every element.
 
-    Void elements need not be looked at: whatever an aim says of them, they stay void.
+    Void elements may be ignored: whatever class an aim gives them, they stay void.
     """
 
     @abstractmethod
@@ -25,7 +25,7 @@ class Aim(ABC):
         """Return the wanted classes.
 
         Args:
-            logits: (N, K, ...), the victim's answer to the clean images.
+            logits: (N, K, ...), the victim's logits of the clean images.
             target: (N,) labels or (N, H, W) label maps with 255 = void.
             index: (N,), the samples' stable ids.
 
@@ -34,19 +34,19 @@ class Aim(ABC):
         """
 
     def attach(self, samples: Samples) -> None:
-        """Let aims that are kept in files look samples up by index."""
+        """Give aims that are stored in files access to samples by index."""
 
 
 @dataclass(frozen=True)
 class FixedClass(Aim):
-    """One class everywhere: an empty road, an image of a given class.
+    """The same class everywhere: an empty road, an image of a given class.
 
-    What is of that class already is wanted as it is, so that the whole image shows it in the end
-    [ours]; such elements count as reached while they are left alone.
+    Elements of that class already are wanted to stay in it, so that the whole image shows it in the
+    end [ours]; they count as reached as long as they do.
     """
 
     number: int
-    """The class, at least 0."""
+    """Number of the class, at least 0."""
 
     def __post_init__(self) -> None:
         if self.number < 0:
@@ -59,14 +59,14 @@ class FixedClass(Aim):
 
 @dataclass(frozen=True)
 class NearestWrongClass(Aim):
-    """For each element the class of the largest clean logit that is not the label's.
+    """For each element, the class of the largest clean logit among all but the label's.
 
     Source: [ours], after the best-ranked target class of Croce & Hein, "Reliable Evaluation of
     Adversarial Robustness with an Ensemble of Diverse Parameter-free Attacks", ICML 2020.
     """
 
     def wanted(self, logits: Tensor, target: Tensor, index: Tensor) -> Tensor:
-        """Return the runners-up, or the leaders where the victim is wrong already."""
+        """Return the second-best classes, or the best ones where the victim is wrong already."""
         labels = target.where(valid_elements(target), 0).unsqueeze(1)
         return logits.scatter(1, labels, float("-inf")).argmax(1)
 
@@ -80,7 +80,7 @@ class TargetMaps(Aim, KnowsSamples):
     """
 
     root: str
-    """The folder, with a file ``NAME.png`` for every sample. ``~`` and ``${NAME}`` (an environment
+    """Folder with a file ``NAME.png`` for every sample. ``~`` and ``${NAME}`` (an environment
     variable) are expanded."""
 
     @property
@@ -88,7 +88,7 @@ class TargetMaps(Aim, KnowsSamples):
         return PngFolder(self.root, "target map")
 
     def attach(self, samples: Samples) -> None:
-        """Remember the data set, which knows names and geometry.
+        """Remember the data set, for its names and geometry.
 
         Raises:
             FileNotFoundError: if the folder is not there.
@@ -109,7 +109,7 @@ class TargetMaps(Aim, KnowsSamples):
         return torch.stack(maps).to(target)
 
     def fingerprint(self) -> str:
-        """Name the state of the folder, so that changed maps are not taken for the old ones."""
+        """Return the state of the folder, so that changed maps are not taken for the old ones."""
         return self._folder.fingerprint()
 
     def _read(self, index: int) -> NDArray[np.uint8]:

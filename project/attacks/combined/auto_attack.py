@@ -1,4 +1,4 @@
-"""AutoAttack."""
+"""AutoAttack: the ensemble of Auto-PGD, targeted Auto-PGD, FAB and Square."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,12 +17,12 @@ from project.threat_models import Norm
 
 @dataclass(frozen=True)
 class AutoAttackBudget:
-    """How much AutoAttack spends.
+    """The steps and queries that a version of AutoAttack spends.
 
     Attributes:
-        steps: of Auto-PGD, and of Auto-PGD and FAB for each wrong class.
-        classes: how many wrong classes at most.
-        queries: of Square.
+        steps: steps of Auto-PGD, and of Auto-PGD and FAB for each wrong class.
+        classes: largest number of wrong classes.
+        queries: queries of Square.
     """
 
     steps: int
@@ -37,8 +37,8 @@ VERSIONS = {"standard": AutoAttackBudget(100, 9, 5000), "fast": AutoAttackBudget
 class AutoAttack(Attack):
     """Auto-PGD, Auto-PGD and FAB towards wrong classes, and Square: each on what still resists.
 
-    Nothing needs tuning, so its robust accuracy can be compared between victims. Rows tell as
-    ``member`` who fooled an image: 0 :class:`~project.attacks.APGD` on the cross-entropy,
+    Nothing needs tuning, so its robust accuracy can be compared between victims. Rows hold as
+    ``member`` which attack fooled an image: 0 :class:`~project.attacks.APGD` on the cross-entropy,
     1 :class:`~project.attacks.TargetedAPGD`, 2 :class:`~project.attacks.FAB`,
     3 :class:`~project.attacks.Square`, -1 none.
 
@@ -55,30 +55,31 @@ class AutoAttack(Attack):
     eps: float = 8 / 255
     """Budget in units of the [0, 1] range; 8/255, the field's usual one."""
     norm: Norm = "linf"
-    """``linf`` or ``l2``; an L2 budget is over all values of an image (0.5 or more)."""
+    """Norm of the ball, ``linf`` or ``l2``; an L2 budget is over all values of an image (0.5 or
+    more)."""
     version: Literal["standard", "fast"] = "standard"
-    """``standard``: 100 steps, 9 wrong classes, 5000 queries; ``fast``: 20, 3 and 300, to look at a
-    victim while it is being made, not to report."""
+    """Version: ``standard``, 100 steps, 9 wrong classes, 5000 queries; ``fast``, 20, 3 and 300, to
+    try a victim during its development, not to report."""
     steps: int | None = None
-    """Of Auto-PGD, and of Auto-PGD and FAB for each class; None is the version's."""
+    """Steps of Auto-PGD, and of Auto-PGD and FAB for each class; None is the version's."""
     classes: int | None = None
-    """How many wrong classes at most; None is the version's."""
+    """Largest number of wrong classes; None is the version's."""
     queries: int | None = None
-    """Of Square; None is the version's."""
+    """Number of queries of Square; None is the version's."""
     seed: int = 0
-    """The key of all draws."""
+    """Seed from which all random draws derive."""
 
     def __post_init__(self) -> None:
-        _ = self.cascade  # refuses what cannot be meant
+        _ = self.cascade  # refuses invalid settings
 
     @property
     def budget(self) -> AutoAttackBudget:
-        """The version's budget, or what is given instead."""
+        """The version's budget, overridden by the fields that are not None."""
         return filled_in(choose("version", VERSIONS, self.version), self)
 
     @property
     def cascade(self) -> Cascade:
-        """The members, each on what the ones before could not fool."""
+        """The four attacks, each on the images that the ones before could not fool."""
         budget = self.budget
         steps, classes, queries = budget.steps, budget.classes, budget.queries
         return Cascade(
@@ -91,16 +92,16 @@ class AutoAttack(Attack):
         )
 
     def derived(self) -> Any:
-        """Return what the fields lead to; see :class:`~project.attacks.Attack`."""
+        """Return the settings that follow from the fields; see :class:`~project.attacks.Attack`."""
         return self.cascade
 
     def traits(self) -> Traits:
-        """Tell what the attack is, with the steps of its version."""
+        """Describe the attack, with the number of steps of its version."""
         return super().traits() | {"steps": self.budget.steps}
 
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
     ) -> Perturbed:
-        """Let the images face all members."""
+        """Run all four attacks in turn."""
         require_labels(target, self.name)
         return self.cascade.perturb(victim, images, target, index)

@@ -1,4 +1,4 @@
-"""Several attacks, and the best of them for each image."""
+"""Several attacks on all images, of which each image takes the best."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ class BestOf(Combination):
     """For each image the attack that fools most of it and, among equals, changes it least.
 
     With the same flow attack on several saliency providers, each image gets the region that needs
-    the least change. All attacks are run on all images. Rows tell which was taken as ``choice``,
-    its place in the list.
+    the least change. All attacks are run on all images. Rows hold the chosen attack as ``choice``,
+    its index in the list.
 
     Source: [ours].
     """
@@ -30,21 +30,21 @@ class BestOf(Combination):
     kind = "ensemble"
 
     attacks: Sequence[Attack]
-    """At least two, whose perturbations are of one kind (all flows, or all noise)."""
+    """Attacks, at least two, whose perturbations are of one kind (all flows, or all noise)."""
     distance: Distance = "mse"
-    """What counts as change; see :class:`~project.attacks.Refined`."""
+    """Distance that measures change; see :class:`~project.attacks.Refined`."""
 
     def __post_init__(self) -> None:
         require_several(self, self.attacks)
         distance_named(self.distance)
 
     def attach(self, samples: Samples) -> None:
-        """Let all attacks know the data set, and see that the distance can be had."""
+        """Give all attacks access to the samples, and check that the distance can be computed."""
         require_distance(self.distance)
         super().attach(samples)
 
     def scaled(self, factor: float) -> Self:
-        """Refuse, since perturbations of several kinds need not have one budget."""
+        """Raise ``ValueError``, since attacks of several kinds need not have one budget."""
         return Attack.scaled(self, factor)
 
     def perturb(
@@ -75,7 +75,7 @@ class BestOf(Combination):
 
 
 def _parts(found: Perturbed) -> dict[str, Any]:
-    """Return what is chosen image by image; where there is no mask, all is inside of one."""
+    """Return the parts of a result that are chosen image by image; no mask is a mask of ones."""
     mask = torch.ones_like(found.images[:, :1]) if found.mask is None else found.mask
     names = ("images", "float_images", "perturbation", "steps", "facts")
     return {name: getattr(found, name) for name in names} | {"mask": mask}

@@ -1,4 +1,4 @@
-"""Several attacks in turn, each on what the ones before could not fool."""
+"""Several attacks in turn, each on the images that the ones before could not fool."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from project.attacks.core.survivors import Survivors
 class Cascade(Combination):
     """The worst case of several noise attacks, each run only on the images that still resist.
 
-    An image that is fooled as a whole costs nothing any more; of one that never is, the attack is
-    taken that fools most of it (of a classifier's image, the first). Rows tell it as ``member``,
-    its place in the list; -1 where none fools anything, or the image was wrong from the start.
+    An image that is fooled as a whole costs no further passes; one that never is takes the attack
+    that fools most of it (with a classifier, the first). Rows hold the attack as ``member``, its
+    index in the list; -1 where none fools anything, or the image was wrong from the start.
 
     Source: Croce & Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse
     parameter-free attacks", ICML 2020 [code]; there an image that resists stays clean, here it is
@@ -27,7 +27,7 @@ class Cascade(Combination):
     kind = "ensemble"
 
     attacks: Sequence[Attack]
-    """At least two that add noise, the quickest first."""
+    """Attacks, at least two, which add noise, the quickest first."""
 
     def __post_init__(self) -> None:
         require_several(self, self.attacks)
@@ -35,7 +35,7 @@ class Cascade(Combination):
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
     ) -> Perturbed:
-        """Let the images face all attacks."""
+        """Run all attacks in turn."""
         survivors = Survivors(victim, images, target, index, self.targeted)
         for place, attack in enumerate(self.attacks):
             survivors.face(partial(attack.perturb, victim), place)

@@ -1,4 +1,4 @@
-"""What holds for every attack that is made of others."""
+"""Base class of attacks that are composed of others."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from project.core.samples import Samples
 
 
 class Combination(Attack):
-    """An attack made of others, which its fields hold: they have the aim, the seed, the budgets."""
+    """An attack composed of others in its fields, from which it takes target, seed and budgets."""
 
     @property
     def members(self) -> tuple[Attack, ...]:
-        """The attacks that it is made of, in the order of its fields."""
+        """The attacks in its fields, in the fields' order."""
         held = [getattr(self, field.name) for field in fields(self)]  # type: ignore[arg-type]
         return tuple(attack for value in held for attack in _attacks_in(value))
 
     @property
     def targeted(self) -> bool:  # type: ignore[override]
-        """Whether its attacks want the target."""
+        """Whether its attacks are targeted, which all or none are."""
         return self.members[0].targeted
 
     @property
     def seed(self) -> int:  # type: ignore[override]
-        """The key of the first attack's draws."""
+        """The seed of the first attack."""
         return self.members[0].seed
 
     def attach(self, samples: Samples) -> None:
-        """Let all attacks know the data set."""
+        """Give all attacks access to the samples."""
         for attack in self.members:
             attack.attach(samples)
 
     def reseeded(self, seed: int) -> Self:
-        """Return it with attacks of other draws."""
+        """Return the same combination with another seed for all its attacks."""
         return self._with_each(lambda attack: attack.reseeded(seed))
 
     def scaled(self, factor: float) -> Self:
-        """Return it with attacks of ``factor`` times their budgets."""
+        """Return the same combination with all budgets and step sizes multiplied by ``factor``."""
         return self._with_each(lambda attack: attack.scaled(factor))
 
     def _with_each(self, change: Callable[[Attack], Attack]) -> Self:
-        """Return it with each attack changed."""
+        """Return the same combination with a change applied to each attack."""
         changed: dict[str, Any] = {}
         for field in fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
@@ -56,7 +56,7 @@ class Combination(Attack):
 
 
 def require_several(attack: Attack, members: Sequence[Attack]) -> None:
-    """Refuse fewer attacks than two, and attacks that want different things."""
+    """Refuse fewer attacks than two, and a mix of targeted and untargeted ones."""
     if len(members) < 2:
         raise InputError(f"{attack.name} needs at least two attacks, got {len(members)}.")
     if len({member.targeted for member in members}) > 1:

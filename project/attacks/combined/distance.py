@@ -1,4 +1,4 @@
-"""How far an image is from another, with a gradient."""
+"""Differentiable distances between images: squared error and LPIPS."""
 
 from __future__ import annotations
 
@@ -20,23 +20,25 @@ _NETS: dict[str, Net] = {f"lpips_{net}": net for net in BACKBONE_URLS}
 
 
 def distance_named(name: Distance) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return a distance of images (N, 3, H, W) in [0, 1] from others; (N,), with gradient.
+    """Return the function of a distance between images (N, 3, H, W) in [0, 1].
+
+    It returns (N,), with gradient.
 
     Args:
         name: ``mse``, in 0–255 units; or LPIPS with a backbone.
 
     Raises:
-        ValueError: if the name is another.
+        ValueError: if there is no distance of that name.
     """
     learned = {known: partial(_lpips, net) for known, net in _NETS.items()}
     return choose("distance", {"mse": squared_error} | learned, name)
 
 
 def require_distance(name: Distance) -> None:
-    """Make sure that a distance can be computed here, before anything is attacked.
+    """Check that a distance can be computed on this machine, before anything is attacked.
 
     Raises:
-        ValueError: if the weights of its backbone are not there and cannot be fetched.
+        ValueError: if the weights of its backbone are missing and cannot be fetched.
     """
     if name == "mse":
         return

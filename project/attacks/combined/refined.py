@@ -1,4 +1,4 @@
-"""Less of a perturbation that works already."""
+"""Refinement: reduce a successful perturbation as far as it still fools as much."""
 
 import math
 from dataclasses import dataclass, replace
@@ -34,28 +34,28 @@ class Refined(Combination):
     clean image; where it does not, back down the victim's lead, and sideways towards the clean
     image. A step is about $$\alpha_t \|p\|_2$$ long, $$\alpha_t$$ falling as a cosine to a tenth.
     All is judged on 8-bit images, and only on them: the gradient is that at the rounded image. The
-    closest image is kept whose fooled share is no less than what the attack had reached; an image
-    that the attack could not fool stays as it was.
+    result is the closest image whose fooled share is no less than the attack had reached; an image
+    that the attack could not fool is not changed.
 
     The perturbation stays inside the attack's threat model: a flow remains a flow in the same
-    region, and under the attack's largest budget (SSTA's grows, so that an image which left early
-    may come to use more than was allowed then). What AdvDrop does cannot be scaled: it is refined
-    as plain noise.
+    region, and under the attack's largest budget (SSTA's grows, so that an image which stopped
+    early may use more than was allowed then). AdvDrop's quantisation cannot be scaled: its
+    perturbation is refined as plain noise.
 
-    Rows tell ``shrunk``, the part of the distance that is left.
+    Rows hold as ``shrunk`` the remaining part of the distance.
 
     Source: [ours]; walking along the boundary towards the clean image is the idea of Brendel et
     al., "Accurate, reliable and fast robustness evaluation", NeurIPS 2019.
     """
 
     attack: Attack
-    """What finds the perturbation."""
+    """Attack that finds the perturbation."""
     steps: int = 40
-    """Of the walk, each a forward and a backward pass; 0 is shrinking alone."""
+    """Number of steps of the walk, each a forward and a backward pass; 0 is shrinking alone."""
     rate: float = 0.1
-    """α of the first step, the part of the perturbation's length."""
+    """Length α of the first step, as a part of the perturbation's length."""
     distance: Distance = "mse"
-    """What is made small: ``mse``, or ``lpips_squeeze``, ``lpips_alex`` or ``lpips_vgg`` (weights
+    """Distance to minimise: ``mse``, or ``lpips_squeeze``, ``lpips_alex`` or ``lpips_vgg`` (weights
     as for the metric of that name)."""
 
     def __post_init__(self) -> None:
@@ -72,16 +72,16 @@ class Refined(Combination):
         distance_named(self.distance)
 
     def attach(self, samples: Samples) -> None:
-        """Let the attack know the data set, and see that the distance can be had."""
+        """Give the attack access to the samples, and check that the distance can be computed."""
         require_distance(self.distance)
         super().attach(samples)
 
     def scaled(self, factor: float) -> Self:
-        """Refuse, since what is least has no budget."""
+        """Raise ``ValueError``, since a smallest perturbation has no budget."""
         return Attack.scaled(self, factor)
 
     def traits(self) -> Traits:
-        """Tell what the attack is that is refined."""
+        """Describe the attack that is refined, with its method in brackets."""
         traits = self.attack.traits()
         return traits | {"method": f"{self.name}({traits['method']})"}
 
@@ -121,7 +121,7 @@ class Refined(Combination):
     def _shrink(
         self, scene: "_Scene", full: Tensor, best: "BestSoFar[_Trial]", aim: Tensor
     ) -> None:
-        """Bisect for the smallest factor of each perturbation."""
+        """Bisect for the smallest factor of each perturbation that still reaches the aim."""
         low, high = full.new_zeros(len(full)), full.new_ones(len(full))
         for _ in range(_HALVINGS):
             middle = (low + high) / 2
@@ -150,7 +150,7 @@ class Refined(Combination):
             perturbation = scene.space.project(scene.images, moved)
 
     def _look(self, scene: "_Scene", perturbation: Tensor) -> "_Trial":
-        """Try a perturbation, as the 8-bit image that it makes."""
+        """Evaluate a perturbation by its 8-bit image."""
         floats = scene.space.apply(scene.images, perturbation)
         rounded = scene.space.round(scene.images, floats.detach())
         seen = rounded + (floats - floats.detach())  # the rounded image, with the other's gradient
@@ -167,7 +167,7 @@ class Refined(Combination):
 
 @dataclass(frozen=True)
 class _Scene:
-    """What all trials of one batch have in common."""
+    """The inputs that all trials of one batch share."""
 
     victim: nn.Module
     images: Tensor
@@ -177,7 +177,7 @@ class _Scene:
 
 
 class _Trial(NamedTuple):
-    """Perturbations (N, …), their 8-bit images, and what those are worth, (N,) each."""
+    """Perturbations (N, …), their 8-bit images, and distance, fooled share and lead, (N,) each."""
 
     perturbation: Tensor
     images: Tensor
@@ -190,7 +190,7 @@ class _Trial(NamedTuple):
 
 
 def _offer(best: BestSoFar[_Trial], trial: _Trial, aim: Tensor) -> Tensor:
-    """Keep what is closer and still reaches the aim; return where it does, (N,) bool."""
+    """Keep trials that are closer and still reach the aim; return where they do, (N,) bool."""
     holds = (trial.share >= aim) & (aim > 0)
     best.offer(trial, torch.zeros_like(aim).masked_fill(~holds, -torch.inf), trial.distance)
     return holds
