@@ -1,4 +1,4 @@
-"""Where an image is salient: providers of maps (N, 1, H, W) in [0, 1]."""
+"""Providers of saliency maps, (N, 1, H, W) in [0, 1]."""
 
 from project.saliency.files import DataMasks, MaskFiles
 from project.saliency.frequency_tuned import FrequencyTuned

@@ -1,4 +1,4 @@
-"""Gaussian smoothing, which both the contrast and the gradient maps need."""
+"""Gaussian smoothing of images and maps."""
 
 from __future__ import annotations
 

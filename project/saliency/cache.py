@@ -1,11 +1,11 @@
-"""Saliency maps that are kept: each is computed once for all attacks, sources and runs.
+"""Cache of saliency maps, so that each is computed once for all attacks, sources and runs.
 
 Layout
     FOLDER/KE/KEY.npz    one map (1, H, W)
 
-KEY is a hash of what the map follows from: provider, image, and what computed it. Files are
-written as a whole and carry a checksum, so that any number of processes may share the folder; one
-that cannot be read is computed anew.
+KEY is a hash of everything that determines the map: provider, image, device and torch version.
+Files are written atomically and carry a checksum, so that any number of processes may share the
+folder; a map whose file cannot be read is computed anew.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from project.core.identity import describe, digest
 from project.storage.files import replace_file
 
 FOLDER_VARIABLE = "MIRAGE_SALIENCY_CACHE"
-"""Environment variable that names the folder; set but empty, maps are kept in memory alone."""
+"""Environment variable that names the folder; if set but empty, maps are kept in memory only."""
 _FOLDER = ".cache/saliency"
 _FORMAT = 1
 _MEMORY = 2**28  # bytes; some 1,300 maps of 224×224
@@ -38,10 +38,10 @@ Provider = Callable[[Tensor], Tensor]
 
 
 class KeptMaps:
-    """Maps in memory, the latest used first, and on disk.
+    """Maps in memory, of which the least recently used are evicted, and on disk.
 
     Args:
-        memory: the most bytes of maps that stay in memory.
+        memory: largest number of bytes of maps kept in memory.
     """
 
     def __init__(self, memory: int = _MEMORY) -> None:
@@ -50,7 +50,7 @@ class KeptMaps:
         self._bytes = 0
 
     def maps(self, provider: Provider, images: Tensor) -> Tensor:
-        """Return a provider's maps (N, 1, H, W), those that are wanting from the provider."""
+        """Return a provider's maps (N, 1, H, W); it is asked only for those that are not cached."""
         keys = _keys(provider, images)
         found = [self._load(key) for key in keys]
         wanting = [place for place, known in enumerate(found) if known is None]
@@ -62,7 +62,7 @@ class KeptMaps:
         return torch.from_numpy(np.stack(found)).to(images.device)  # type: ignore[arg-type]
 
     def clear(self) -> None:
-        """Forget what is in memory."""
+        """Drop all maps from memory."""
         self._held.clear()
         self._bytes = 0
 
@@ -106,11 +106,11 @@ class KeptMaps:
 
 
 KEPT = KeptMaps()
-"""The maps of this process, whichever attacks ask."""
+"""The cache of this process, which all attacks share."""
 
 
 def _keys(provider: Provider, images: Tensor) -> list[str]:
-    """Return a key per image; other machinery than that of the key would round otherwise."""
+    """Return a key per image, with device and torch version, since others round differently."""
     made_by = [_FORMAT, describe(provider), _machinery(images.device), str(torch.__version__)]
     common = digest([*made_by, list(images.shape[1:])]).encode()
     pixels = images.detach().cpu().contiguous().numpy()
@@ -120,7 +120,8 @@ def _keys(provider: Provider, images: Tensor) -> list[str]:
 def _machinery(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{device.type} with {torch.get_num_threads()} threads"  # each sums a part
+    # Each thread sums a part, so the number of threads decides the last bits.
+    return f"{device.type} with {torch.get_num_threads()} threads"
 
 
 def _path(key: str) -> Path | None:

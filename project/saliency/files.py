@@ -1,4 +1,4 @@
-"""Saliency that somebody else has made: files beside the photos, or the data set's own masks."""
+"""Providers that read saliency maps from files, or take the data set's own object masks."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class MaskFiles(SceneSaliency, KnowsSamples):
     """
 
     root: str
-    """The folder, with a file ``NAME.png`` for every sample. ``~`` and ``${NAME}`` (an environment
+    """Folder with a file ``NAME.png`` for every sample. ``~`` and ``${NAME}`` (an environment
     variable) are expanded."""
 
     @property
@@ -28,7 +28,7 @@ class MaskFiles(SceneSaliency, KnowsSamples):
         return PngFolder(self.root, "saliency map")
 
     def attach(self, samples: Samples) -> None:
-        """Remember the data set, which knows names and geometry.
+        """Remember the data set, for its names and geometry.
 
         Raises:
             FileNotFoundError: if the folder is not there.
@@ -43,7 +43,7 @@ class MaskFiles(SceneSaliency, KnowsSamples):
         return torch.stack([self._read(int(index)) for index in scene.index]).to(images)
 
     def fingerprint(self) -> str:
-        """Name the state of the folder, so that changed maps are not taken for the old ones."""
+        """Return the state of the folder, so that changed maps are not taken for the old ones."""
         return self._folder.fingerprint()
 
     def _read(self, index: int) -> Tensor:
@@ -54,7 +54,7 @@ class MaskFiles(SceneSaliency, KnowsSamples):
 
 @dataclass(frozen=True)
 class DataMasks(SceneSaliency, KnowsSamples):
-    """The data set's own object masks."""
+    """The data set's own object masks as saliency maps."""
 
     def attach(self, samples: Samples) -> None:
         """Remember the data set."""

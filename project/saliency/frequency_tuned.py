@@ -1,4 +1,4 @@
-"""Saliency as colour contrast to the image's mean: needs no network and no weights."""
+"""Frequency-tuned saliency: colour contrast to the image's mean, without network or weights."""
 
 from dataclasses import dataclass
 
@@ -26,12 +26,14 @@ class FrequencyTuned(Saliency):
     """
 
     sigma: float = 1.1
-    """Of the smoothing, in pixels; 1.1 is close to the paper's 5×5 binomial kernel."""
+    """Standard deviation σ of the smoothing, in pixels; 1.1 is close to the paper's 5×5 binomial
+    kernel."""
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return maps (N, 1, H, W) in [0, 1] of images (N, 3, H, W) in [0, 1].
 
-        One by one: in a batch the last bits of a map would depend on its mates.
+        Images are processed one by one: in a batch the last bits of a map would depend on its batch
+        mates.
         """
         return torch.cat([self._map(image[None]) for image in images])
 

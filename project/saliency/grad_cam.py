@@ -1,4 +1,4 @@
-"""Saliency as the features by which the victim knows the class."""
+"""Grad-CAM saliency: the victim's features that raise the logit of the target class."""
 
 import math
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from project.victims.ensemble import EnsembleVictim
 
 @dataclass(frozen=True)
 class GradCAM(SceneSaliency):
-    r"""Features, weighted by how much each raises the target's logit.
+    r"""Sum of the victim's features, weighted by how much each raises the target's logit.
 
     $$\alpha_k = mean_{ij}\, \partial y / \partial A^k_{ij}$$ and $$L = ReLU(\sum_k \alpha_k A^k)$$,
     enlarged to the image and stretched to [0, 1]; y the target class's logit, for a segmenter the
@@ -29,15 +29,15 @@ class GradCAM(SceneSaliency):
     Activation Mapping", AAAI 2020 [paper].
 
     A is the last spatial output on which y depends: maps (N, C, h, w) or (N, h, w, C), or the
-    tokens that a LayerNorm gives. A segmenter's own logits are no features. Where y does not
-    depend on an image's last features at all (patch tokens after the last attention of a ViT that
-    reads its class token), those before them are taken [ours].
+    tokens that a LayerNorm gives. A segmenter's own logits do not count as features. Where y does
+    not depend on an image's last features at all (patch tokens after the last attention of a ViT
+    that reads its class token), those before them are taken [ours].
 
-    Of an ensemble it is the mean of its members' maps [ours].
+    For an ensemble it is the mean of its members' maps [ours].
     """
 
     layer: str | None = None
-    """Dotted name of the victim's submodule whose output is A; None finds it."""
+    """Dotted name of the victim's submodule whose output is A; None finds the last suitable one."""
 
     def maps(self, images: Tensor, scene: Scene) -> Tensor:
         """Return maps (N, 1, H, W) in [0, 1].
@@ -78,7 +78,7 @@ def _is_logits(output: Tensor, logits: Tensor) -> bool:
 
 
 def _score(logits: Tensor, target: Tensor) -> Tensor:
-    """Return the target's logit, (N,), summed over valid pixels."""
+    """Return the target's logit, (N,), for a segmenter summed over the valid pixels."""
     valid = valid_elements(target)
     chosen = target.where(valid, target.new_zeros(())).unsqueeze(1)
     own = logits.gather(1, chosen).squeeze(1).where(valid, logits.new_zeros(()))
@@ -88,7 +88,7 @@ def _score(logits: Tensor, target: Tensor) -> Tensor:
 def _last_that_matters(
     score: Tensor, candidates: list[Tensor], images: Tensor, frame: tuple[int, int]
 ) -> Tensor:
-    """Return each image's map from the last candidate that its score depends on, or else 0.
+    """Return each image's map from the last candidate that its score depends on, 0 if none.
 
     Returns:
         (N, 1, *frame), at least 0.
@@ -113,9 +113,9 @@ def _last_that_matters(
 
 
 def _in_image(maps: Tensor, images: Tensor, victim: nn.Module) -> Tensor:
-    """Bring maps (N, 1, h, w) from the network's frame into the images'.
+    """Bring maps (N, 1, h, w) from the network's frame into that of the images.
 
-    A victim may stretch images to a square and pad them at the right and the bottom.
+    The victim may have stretched images to a square, and padded them at the right and the bottom.
     """
     side = getattr(victim, "input_size", None)
     height, width = images.shape[2:] if side is None else (side, side)
@@ -129,18 +129,19 @@ def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 _PREFIXES = (0, 1, 2, 5)
-"""Tokens before an image's own: none; a class token; distillation; registers."""
+"""Possible numbers of tokens before the patches': none; class; class and distillation; class and
+four registers."""
 _SQUARE_TO = 1.25
-"""How far rounding may take the strides along rows and columns apart."""
+"""Largest ratio of the strides along rows and columns that rounding may cause."""
 
 
 @dataclass
 class Activations:
-    """What hooks have seen of one forward pass.
+    """Spatial features recorded by hooks in one forward pass.
 
     Attributes:
-        frame: height and width of what the network proper was given.
-        seen: names and outputs, in the order they were computed.
+        frame: height and width of the input of the first submodule called.
+        seen: names and outputs of submodules, in the order in which they were computed.
     """
 
     frame: tuple[int, int] | None = None
@@ -164,11 +165,11 @@ def recorded(victim: nn.Module) -> Iterator[Activations]:
 
 
 def spatial(output: Tensor, frame: tuple[int, int]) -> Tensor | None:
-    """See an output as maps (N, C, h, w), or None if it is not spatial.
+    """Return an output as maps (N, C, h, w), or None if it is not spatial.
 
     Args:
-        output: (N, C, h, w), (N, h, w, C), or tokens (N, T, C), row by row, perhaps with a class
-            token or the like before them.
+        output: (N, C, h, w), (N, h, w, C), or tokens (N, T, C), row by row, perhaps after class or
+            register tokens.
         frame: size of the network's input; the maps have its shape, up to rounding.
     """
     if output.ndim == 4:

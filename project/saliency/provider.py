@@ -1,4 +1,4 @@
-"""Where an image is salient: what every provider of maps has in common."""
+"""The interface of saliency providers, and the checks of their maps."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -16,7 +16,7 @@ SaliencyFunction = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Scene:
-    """What is known of a batch beside its images.
+    """The victim, targets and sample ids of a batch, for providers that need them.
 
     Attributes:
         victim: the (frozen) victim under attack.
@@ -30,14 +30,14 @@ class Scene:
 
 
 class Saliency(ABC):
-    """A provider of saliency maps.
+    """Base class of providers of saliency maps.
 
-    Any callable from images to maps will do in its place; a provider that needs to know more
-    than the images overrides ``maps`` or ``attach``.
+    Any callable from images to maps may take its place; a provider that needs more than the images
+    overrides ``maps`` or ``attach``.
 
     Attributes:
-        kept: whether attacks keep the maps (:mod:`project.saliency.cache`): for providers whose map
-            follows from its image alone, bit for bit, and costs more than reading a file.
+        kept: whether maps are cached (:mod:`project.saliency.cache`): for providers whose map
+            depends on its image alone, bit for bit, and costs more than reading a file.
     """
 
     kept: ClassVar[bool] = False
@@ -49,7 +49,7 @@ class Saliency(ABC):
         )
 
     def maps(self, images: Tensor, scene: Scene) -> Tensor:
-        """Return maps (N, 1, H, W) in [0, 1], knowing what else there is to know."""
+        """Return maps (N, 1, H, W) in [0, 1] of images whose victim, targets and ids are known."""
         return self(images)
 
     def attach(self, samples: Samples) -> None:
@@ -57,7 +57,7 @@ class Saliency(ABC):
 
 
 class SceneSaliency(Saliency):
-    """A provider that cannot work from the images alone."""
+    """Base class of providers that need the victim, the targets or the sample ids too."""
 
     @abstractmethod
     def maps(self, images: Tensor, scene: Scene) -> Tensor:
@@ -65,7 +65,7 @@ class SceneSaliency(Saliency):
 
 
 def saliency_maps(provider: Saliency | SaliencyFunction, images: Tensor, scene: Scene) -> Tensor:
-    """Ask a provider, or any callable, for maps, and check what comes.
+    """Return the maps of a provider, or of any callable, after a check of shape and range.
 
     Returns:
         (N, 1, H, W) in [0, 1], detached.

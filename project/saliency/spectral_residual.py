@@ -1,4 +1,4 @@
-"""Saliency as what is unexpected in an image's spectrum: needs no network and no weights."""
+"""Spectral-residual saliency: the unexpected part of the spectrum, without network or weights."""
 
 import math
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from project.saliency.blur import gaussian_blur
 from project.saliency.provider import Saliency, normalised
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
-_LEAST = 1e-12  # no logarithm of 0; the code of the paper has none either
+_LEAST = 1e-12  # smallest amplitude: the logarithm of 0 is not finite
 
 
 @dataclass(frozen=True)
 class SpectralResidual(Saliency):
-    r"""Inverse Fourier transform of the part of the log spectrum that its average does not say.
+    r"""Inverse Fourier transform of the log spectrum's residual, its deviation from a local mean.
 
     With amplitude A and phase P of the small grey image, $$R = \log A - h_3 * \log A$$ and
     $$S = g_\sigma * |F^{-1}[\exp(R + iP)]|^2$$, h₃ the mean over 3×3, stretched to [0, 1] for each
@@ -29,10 +29,10 @@ class SpectralResidual(Saliency):
     """
 
     size: int = 64
-    """Longer side, in pixels, that larger images are shrunk to first: objects of the usual size are
+    """Longer side in pixels to which larger images are shrunk first: objects of the usual size are
     unexpected at this scale [paper]."""
     sigma: float = 2.5
-    """Of the smoothing, in pixels of the small image."""
+    """Standard deviation σ of the smoothing, in pixels of the small image."""
 
     def __post_init__(self) -> None:
         if self.size < 3 or self.sigma <= 0:
@@ -44,7 +44,8 @@ class SpectralResidual(Saliency):
     def __call__(self, images: Tensor) -> Tensor:
         """Return maps (N, 1, H, W) in [0, 1] of images (N, 3, H, W) in [0, 1].
 
-        One by one: in a batch the last bits of a map would depend on its mates.
+        Images are processed one by one: in a batch the last bits of a map would depend on its batch
+        mates.
         """
         return torch.cat([self._map(image[None]) for image in images])
 
@@ -68,7 +69,11 @@ class SpectralResidual(Saliency):
         return F.interpolate(grey, size, mode="bicubic", antialias=True)
 
     def _smoothed(self, maps: Tensor) -> Tensor:
-        """Convolve with the Gaussian, 0 outside: where the spectrum wraps, much is unexpected."""
+        """Convolve with the Gaussian, with 0 beyond the border.
+
+        The Fourier transform treats images as periodic, so their border is unexpected, and would
+        weigh even more if it was repeated.
+        """
         border = math.ceil(3 * self.sigma)
         return gaussian_blur(F.pad(maps, [border] * 4), self.sigma)[
             ..., border:-border, border:-border

@@ -1,4 +1,4 @@
-"""Saliency as what the victim itself looks at."""
+"""Victim-gradient saliency: the size of the loss's gradient at each pixel."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class VictimGradient(SceneSaliency):
     """
 
     sigma: float = 3.0
-    """Of the smoothing, in pixels."""
+    """Standard deviation σ of the smoothing, in pixels."""
 
     def maps(self, images: Tensor, scene: Scene) -> Tensor:
         """Return maps (N, 1, H, W) in [0, 1]."""

@@ -1,4 +1,4 @@
-"""TRACER: a network that finds the salient object (Lee, Shin & Han, AAAI 2022)."""
+"""TRACER: a network for salient object detection (Lee, Shin & Han, AAAI 2022)."""
 
 from project.saliency.tracer.network import TracerNetwork, TracerOutput, TracerVariant
 from project.saliency.tracer.provider import TRACER

@@ -1,4 +1,4 @@
-"""TRACER's attention: over channels, over channels and places, and around an object."""
+"""TRACER's attention modules: over channels, over channels and places, and around an object."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DENOISE = 0.93
 
 
 class ChannelAttention(nn.Module):
-    r"""Weight channels by how they relate to each other.
+    r"""Weight channels by attention between channels.
 
     $$\alpha = \sigma(W\, softmax(q k^T) v)$$ of the pooled, normalised features; the result is
     $$x + \alpha x$$.
@@ -107,7 +107,7 @@ _RADIUS = 16
 
 
 class FrequencyEdge(Refinement):
-    r"""Find edges in what a high-pass filter leaves, and add them to the features.
+    r"""Find edges in high-pass filtered features, and add them to the features.
 
     Source: Lee, Shin & Han, "TRACER", AAAI 2022, masked edge attention module [paper]; SELU and
     ReLU in a row make the edge logits ≥ 0, so that their sigmoid lies in [0.5, 1) [code].
@@ -130,11 +130,11 @@ class FrequencyEdge(Refinement):
 
 
 def high_pass(features: Tensor, radius: float) -> Tensor:
-    """Return the size of what is left without the frequencies below a radius.
+    """Return the absolute value of features without their frequencies below a radius.
 
     Args:
         features: (N, C, H, W).
-        radius: in cycles per image; frequencies nearer to 0 than that are taken out.
+        radius: in cycles per image; frequencies nearer to 0 than that are removed.
     """
     precise = features.to(torch.promote_types(features.dtype, torch.float32))  # FFT needs it
     height, width = features.shape[2:]

@@ -15,10 +15,10 @@ class MBConv(nn.Module):
     Args:
         in_channels: C_in.
         out_channels: C_out; with stride 1 and C_in = C_out the input is added.
-        kernel_size: of the depthwise convolution.
-        stride: likewise.
+        kernel_size: kernel size of the depthwise convolution.
+        stride: stride of the depthwise convolution.
         expansion: factor of the channels in between; with 1 there is no expanding convolution.
-        side: of the input that the padding is made for.
+        side: side in pixels of the input for which the padding is computed.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class MBConv(nn.Module):
 
         Args:
             features: (N, C_in, H, W).
-            drop: how likely, in training, an image skips the block.
+            drop: probability that an image skips the block in training.
         """
         inner = features
         if self._expands:
@@ -65,7 +65,7 @@ class MBConv(nn.Module):
 
 
 class SameConv2d(nn.Conv2d):
-    """Convolution without bias whose padding is TensorFlow's for one image size, and stays so.
+    """Convolution without bias with TensorFlow's padding for one fixed image size.
 
     With stride 2, images of odd size get the same padding on both sides and those of even size a
     pixel more below and to the right. The published networks were trained with the padding for

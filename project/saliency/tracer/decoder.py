@@ -13,7 +13,7 @@ _SQUARE = (3, 3)
 
 
 class ReceptiveField(nn.Module):
-    """See features at four scales, the larger the more dilated, beside themselves.
+    """Convolve features at four scales of growing dilation, and add a residual branch.
 
     Source: Liu, Huang & Wang, "Receptive Field Block Net", ECCV 2018 [paper], with SELU as in the
     code of TRACER [code].
@@ -46,7 +46,7 @@ class ReceptiveField(nn.Module):
 
 
 class Aggregation(nn.Module):
-    """Merge three levels of features and attend to what they agree on.
+    """Merge three levels of features, and apply union attention to the result.
 
     Source: Lee, Shin & Han, "TRACER", AAAI 2022, multi-level aggregation [paper], after Wu, Su &
     Huang, "Cascaded Partial Decoder", CVPR 2019 [paper].
@@ -79,5 +79,5 @@ class Aggregation(nn.Module):
 
 
 def doubled(features: Tensor) -> Tensor:
-    """Double height and width, corner pixels staying at the corners."""
+    """Double height and width bilinearly, with corners aligned."""
     return F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=True)

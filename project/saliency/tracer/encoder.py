@@ -15,12 +15,13 @@ TracerVariant = Literal["b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7"]
 
 
 class CompoundScaling(NamedTuple):
-    """What sets a variant apart.
+    """The scaling of an EfficientNet variant.
 
     Attributes:
-        width: factor of the channels.
-        depth: factor of the blocks.
-        side: of the images that the padding was made for, in pixels (not TRACER's input size).
+        width: factor of the number of channels.
+        depth: factor of the number of blocks.
+        side: side in pixels of the images for which the padding is computed (not TRACER's input
+            size).
     """
 
     width: float
@@ -29,7 +30,7 @@ class CompoundScaling(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """Blocks of one width in EfficientNet-B0."""
+    """A stage of EfficientNet-B0: its blocks of one width."""
 
     blocks: int
     kernel_size: int
@@ -73,7 +74,7 @@ class Encoder(nn.Module):
         channels: of the four levels.
 
     Args:
-        variant: how wide and deep.
+        variant: the EfficientNet variant, which sets width and depth.
     """
 
     def __init__(self, variant: TracerVariant) -> None:
@@ -137,7 +138,7 @@ _EXPANDING = {
 
 
 def from_timm(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the weights of timm's ``tf_efficientnet_b*`` to the encoder's; the head falls away."""
+    """Rename the weights of timm's ``tf_efficientnet_b*`` to the encoder's, without the head."""
     renamed: dict[str, Tensor] = {}
     places: dict[str, int] = {}
     for name, value in weights.items():

@@ -25,17 +25,18 @@ from project.victims.networks import build, timm_names
 __all__ = ["STRIDE", "TracerNetwork", "TracerOutput", "TracerVariant"]
 
 STRIDE = 32
-"""What height and width of the images must be multiples of."""
+"""Height and width of the images must be multiples of this number."""
 _LEVELS = (32, 64, 128)
 
 
 class TracerOutput(NamedTuple):
-    """What the network finds: logits, all (N, 1, H, W) at the size of the images.
+    """The network's output: logits, all (N, 1, H, W) at the size of the images.
 
     Attributes:
-        saliency: the mean of the sides; its sigmoid is the saliency map.
-        sides: of the decoder, from the aggregation, the coarse and the fine object attention.
-        edge: of the edge module; at least 0, so that its sigmoid lies in [0.5, 1).
+        saliency: the mean of the side outputs; its sigmoid is the saliency map.
+        sides: the decoder's side outputs, from the aggregation, the coarse and the fine object
+            attention.
+        edge: output of the edge module; at least 0, so that its sigmoid lies in [0.5, 1).
     """
 
     saliency: Tensor
@@ -58,7 +59,7 @@ class TracerNetwork(nn.Module):
         pretrained: start the encoder from ImageNet weights (needs the internet once).
 
     Raises:
-        WeightsError: if these cannot be fetched.
+        WeightsError: if the ImageNet weights cannot be fetched.
     """
 
     def __init__(self, variant: TracerVariant = "b0", pretrained: bool = False) -> None:
@@ -78,7 +79,7 @@ class TracerNetwork(nn.Module):
             self._start_from_imagenet()
 
     def forward(self, images: Tensor) -> TracerOutput:
-        """Find what is salient in normalised images (N, 3, H, W)."""
+        """Return the saliency and edge logits of normalised images (N, 3, H, W)."""
         _require_multiples(images)
         levels, edge = self.model(images)
         first = self.agg(self.rfb2(levels[1]), self.rfb3(levels[2]), self.rfb4(levels[3]))

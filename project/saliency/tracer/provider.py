@@ -1,4 +1,4 @@
-"""TRACER as a provider of saliency maps: where the masks of SSTA's paper come from."""
+"""TRACER as a provider of saliency maps, which SSTA's paper takes its masks from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ RELEASE = "https://github.com/Karel911/TRACER/releases/tag/v1.0"
 
 @dataclass(frozen=True, eq=False)  # weights may be given beside the fields
 class TRACER(Saliency):
-    """The salient object as the network TRACER sees it.
+    """Saliency maps from the network TRACER, which detects the salient object.
 
     Images are stretched to the variant's square, and the map's sigmoid is stretched back, both
     bilinearly and without antialiasing [code]. Images go through one by one and in float32, so
@@ -49,15 +49,15 @@ class TRACER(Saliency):
     or first asked for maps.
 
     Raises:
-        WeightsError: then, if the file is not there or does not fit.
+        WeightsError: when the weights are read, if the file is missing or does not fit.
     """
 
     kept = True
 
     variant: TracerVariant = "b0"
-    """``b0`` (the fastest) to ``b7``."""
+    """Variant of the encoder, ``b0`` (the fastest) to ``b7``."""
     checkpoint: str | None = None
-    """A published file, or one that ``train.py`` wrote; None is ``TRACER-Efficient-{0..7}.pth``
+    """Weight file, published or written by ``train.py``; None is ``TRACER-Efficient-{0..7}.pth``
     among torch.hub's checkpoints."""
     input_size: int | None = None
     """Side of the square, a multiple of 32; None is the variant's own."""
@@ -68,13 +68,15 @@ class TRACER(Saliency):
             raise InputError(f"input_size must be a multiple of {STRIDE}, got {self.input_size}.")
 
     def attach(self, samples: Samples) -> None:
-        """Read the weights: nothing of the data set is needed."""
+        """Read the weights now, so that a missing file is noticed early; no sample is needed."""
         self.fingerprint()
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
         """Return maps (N, 1, H, W) in [0, 1] of images (N, 3, H, W) in [0, 1]."""
         self._network.to(images.device)
+        # float32, whatever the trainer's precision, and one by one, whatever the batch: cached maps
+        # must depend on their image alone, bit for bit.
         with torch.autocast(images.device.type, enabled=False):
             return torch.cat([self._map(image[None]) for image in images.float()]).to(images)
 
@@ -114,7 +116,7 @@ class TRACER(Saliency):
 
 
 def default_checkpoint(variant: TracerVariant) -> Path:
-    """Return where the published file of a variant is looked for."""
+    """Return the path at which the published file of a variant is expected."""
     return Path(torch.hub.get_dir()) / "checkpoints" / f"TRACER-Efficient-{variant[1:]}.pth"
 
 

@@ -1,4 +1,4 @@
-"""The convolutions that TRACER's decoder is made of, each with BatchNorm and SELU.
+"""TRACER's convolution units, each with BatchNorm and SELU.
 
 Attribute names in this package are the published ones, so that published weight files fit.
 """
@@ -14,7 +14,7 @@ _BRANCHES = ((1, 1), (3, 1), (3, 3), (3, 5))
 
 
 class ConvUnit(nn.Module):
-    """Convolution of a size-keeping padding, BatchNorm, SELU."""
+    """Convolution with size-preserving padding, BatchNorm, SELU."""
 
     def __init__(
         self,
@@ -71,11 +71,11 @@ class SeparableUnit(DepthwiseUnit):
 
 
 class Refinement(nn.Module):
-    """A separable convolution, and on top of it four depthwise ones of growing reach.
+    """A separable convolution followed by four parallel depthwise ones of growing reach.
 
     Args:
         in_channels: C_in.
-        channels: C of the result, a multiple of 4; each branch gives a quarter.
+        channels: C of the result, a multiple of 4, of which each branch gives a quarter.
     """
 
     def __init__(self, in_channels: int, channels: int) -> None:
