@@ -1,4 +1,4 @@
-"""Victims: networks from [0, 1] images to logits that normalise inside."""
+"""Victims: networks that map [0, 1] images to logits and normalise inside."""
 
 from project.victims.check import VictimCheckError, check_victim, check_victims
 from project.victims.ensemble import EnsembleVictim, MeanLossEnsemble, RandomEnsemble

@@ -1,7 +1,7 @@
 """The victim check: probe every victim on a small real batch before an experiment starts.
 
-A victim that returns probabilities, is not deterministic or hides its input from the gradient
-does not fail later, it gives wrong numbers. So each probe here ends in one plain sentence.
+A victim that returns probabilities, is not deterministic or blocks the gradient to its input does
+not fail later, but gives wrong numbers. So each failed probe is reported in one sentence.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def check_victims(
     Args:
         victims: by name.
         images: (N, 3, H, W) in [0, 1], a small real batch, N ≥ 2 to see batch mates interact.
-        task: what the data is for.
-        num_classes: of the data, without void.
+        task: the task of the data.
+        num_classes: the data's number of classes, without void.
 
     Raises:
         VictimCheckError: if any victim fails any probe.
@@ -48,14 +48,14 @@ def check_victims(
 def check_victim(
     name: str, victim: Victim, images: Tensor, task: Task, num_classes: int
 ) -> list[str]:
-    """Return the failures of one victim, each one sentence with a remedy; it stays as it was.
+    """Return the failures of one victim, each one sentence with a remedy; it is not changed.
 
     Args:
-        name: as the victim is called in the config.
+        name: the victim's name in the config.
         victim: on the device of the images.
         images: (N, 3, H, W) in [0, 1].
-        task: what the data is for.
-        num_classes: of the data, without void.
+        task: the task of the data.
+        num_classes: the data's number of classes, without void.
     """
     with _as_attacked(victim), torch.inference_mode(False):
         try:
@@ -66,7 +66,7 @@ def check_victim(
 
 
 def misfits(victim: Victim, task: Task, num_classes: int) -> list[str]:
-    """Return why a victim does not suit the data, each one sentence with a remedy."""
+    """Return the reasons why a victim does not suit the data, each one sentence with a remedy."""
     if victim.task != task:
         return [
             f"must do {task}, as the data does, but does {victim.task}. "
@@ -81,7 +81,7 @@ def misfits(victim: Victim, task: Task, num_classes: int) -> list[str]:
 
 
 def _probe(victim: Victim, images: Tensor, task: Task, num_classes: int) -> list[str]:
-    """Probe what later probes rely on first, then everything else."""
+    """Run all probes; those on which others rely come first, and end the check if they fail."""
     failures = misfits(victim, task, num_classes) or _outside(images)
     if failures:
         return failures
@@ -201,7 +201,7 @@ def _gap(left: Tensor, right: Tensor) -> float:
 
 @contextmanager
 def _as_attacked(victim: Victim) -> Iterator[None]:
-    """Put every module into eval mode and give each back its own flag; nothing else is touched."""
+    """Put every module into eval mode, and restore all flags and buffers afterwards."""
     modes = {module: module.training for module in victim.modules()}
     buffers = {name: value.clone() for name, value in victim.named_buffers()}
     victim.eval()

@@ -1,4 +1,4 @@
-"""Several victims as one: what fools all of them at once may fool others too."""
+"""Ensembles: several victims as one, on which attacks transfer better to others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class EnsembleVictim(Victim):
     """The mean of several victims' logits; each member normalises and resizes for itself.
 
     An attack on the ensemble is an attack from several sources at once. A member that is also a
-    victim of the experiment on its own is then no black box: its column is no transfer.
+    victim of the experiment on its own is then no black box: its column does not measure transfer.
 
     Source: Liu et al., "Delving into Transferable Adversarial Examples and Black-box Attacks",
     ICLR 2017, section 4 (there the mean of probabilities); of logits: Dong et al., "Boosting
@@ -39,10 +39,10 @@ class EnsembleVictim(Victim):
         self.task = task
 
     def asked(self, draws: Draws) -> Sequence[nn.Module]:
-        """Return whom a gradient attack asks at one step: the ensemble as a whole.
+        """Return the victims that a gradient attack queries at one step: the ensemble as a whole.
 
         Args:
-            draws: of the samples, for this step.
+            draws: random draws of the samples, for this step.
         """
         return [self]
 
@@ -53,10 +53,10 @@ class EnsembleVictim(Victim):
 
 
 class MeanLossEnsemble(EnsembleVictim):
-    """Several victims, of whose losses gradient attacks climb the mean.
+    """An ensemble on which gradient attacks maximise the mean of its members' losses.
 
-    A pixel is then split or weighted by each member's own answer to it. Whoever asks for logits
-    (attacks that are no gradient attacks, the verdict) gets the members' mean.
+    A pixel is then split or weighted by each member's own prediction. Other attacks and the final
+    judgement use the logits, which are the members' mean.
 
     Source: Dong et al., "Boosting Adversarial Attacks with Momentum", CVPR 2018, section 3.4, the
     alternative called "in loss" [paper].
@@ -69,10 +69,10 @@ class MeanLossEnsemble(EnsembleVictim):
 
 
 class RandomEnsemble(EnsembleVictim):
-    """Several victims, of whom gradient attacks ask one at each step, drawn anew.
+    """An ensemble of which gradient attacks query one random member at each step.
 
-    A step costs what it costs on one victim. All images of a step are shown to the same member,
-    so that no image depends on its batch mates. Whoever asks for logits gets the members' mean.
+    A step costs as much as on one victim. All images of a step are shown to the same member, so
+    that no image depends on its batch mates. The logits are the members' mean.
 
     Source: [ours], after the random source networks of Li et al., "Learning Transferable
     Adversarial Examples via Ghost Networks", AAAI 2020.
@@ -85,5 +85,5 @@ class RandomEnsemble(EnsembleVictim):
 
 
 def asked(victim: nn.Module, draws: Draws) -> Sequence[nn.Module]:
-    """Return whom a gradient attack on a victim asks at one step; see :class:`EnsembleVictim`."""
+    """Return the networks that a gradient attack queries in a step; see :class:`EnsembleVictim`."""
     return victim.asked(draws) if isinstance(victim, EnsembleVictim) else [victim]

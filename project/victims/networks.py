@@ -1,4 +1,4 @@
-"""What the makers of victims share: downloads, local weights, identity layers."""
+"""Helpers of all victims' constructors: building networks, local weights, identity layers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def require_one_origin(pretrained: bool, checkpoint: str | Path | None) -> None:
     """Refuse weights from two places.
 
     Raises:
-        ValueError: if both a download and a file are asked for.
+        ValueError: if both a download and a file are given.
     """
     if pretrained and checkpoint is not None:
         raise InputError(
@@ -37,14 +37,14 @@ def build(
     downloads: bool,
     names: Callable[[], Sequence[str]],
 ) -> nn.Module:
-    """Build a network; a wrong name or failing download becomes one sentence that says what to do.
+    """Build a network, with one-sentence errors for a wrong name or a failing download.
 
     Args:
-        make: builds it.
-        name: of the network in its library.
-        downloads: weights are to be fetched.
-        names: lists the names of that library. It is asked only about what could not be built,
-            since libraries take others too, such as timm's ``hf-hub:``.
+        make: builds the network.
+        name: the network's name in its library.
+        downloads: whether weights are to be fetched.
+        names: lists the names of that library. It is called only if the network could not be built,
+            since libraries take other names too, such as timm's ``hf-hub:``.
 
     Raises:
         ValueError: if the library has no such network.

@@ -1,4 +1,4 @@
-"""Segmentation victims: one logit vector per pixel of the image as it came."""
+"""Segmentation victims: one logit vector for each pixel of the original image."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SegmentationVictim(Victim):
         input_size: side of the square that images are stretched to inside, and the logits back;
             None keeps their size.
         interpolation: how the images are resized.
-        divisor: the network needs heights and widths that this number divides.
+        divisor: heights and widths given to the network are multiples of it.
     """
 
     task = "segmentation"
@@ -69,7 +69,7 @@ class SegmentationVictim(Victim):
         return _stretch(logits, images)
 
     def answer(self, inputs: Tensor) -> Tensor:
-        """Return the network's logits of normalised, padded images; they may be smaller."""
+        """Return the network's logits of normalised, padded images, perhaps at a smaller size."""
         logits: Tensor = self.network(inputs)
         return logits
 

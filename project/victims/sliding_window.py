@@ -1,4 +1,4 @@
-"""Segmenters that look at large images window by window."""
+"""Segmenters that process large images window by window."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class SlidingWindow(Victim):
     Parsing Network", CVPR 2017, has the same windows but averages probabilities [code].
 
     Args:
-        victim: the segmenter; normalises, and resizes or pads, window by window.
-        window: height and width in pixels.
-        stride: the windows' distances in pixels, downwards and to the right; at most the window.
+        victim: the segmenter, which normalises, and resizes or pads, window by window.
+        window: height and width of a window in pixels.
+        stride: distances of the windows in pixels, downwards and to the right; at most the window.
 
     Raises:
         ValueError: if the victim is no segmenter, or strides leave pixels out.
@@ -67,7 +67,7 @@ class SlidingWindow(Victim):
     def _ask(self, window: Tensor) -> Tensor:
         if not torch.is_grad_enabled():
             return self.victim(window)  # type: ignore[no-any-return]
-        # Only what is random in training needs its random state again.
+        # The second run must repeat random layers' draws, which only training has.
         return checkpoint(  # type: ignore[no-any-return]
             self.victim, window, use_reentrant=False, preserve_rng_state=self.training
         )
@@ -79,7 +79,7 @@ class SlidingWindow(Victim):
 
 
 def _spans(length: int, window: int, stride: int) -> list[slice]:
-    """Return where windows lie along one axis: all inside, the last one at the end."""
+    """Return the windows' ranges along one axis: all inside, the last one at the end."""
     window = min(window, length)
     count = -(-(length - window) // stride) + 1
     starts = (min(turn * stride, length - window) for turn in range(count))

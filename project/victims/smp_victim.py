@@ -29,14 +29,15 @@ class SmpVictim(SegmentationVictim):
         architecture: smp's class name, for example ``Unet``, ``FPN``, ``PSPNet``, ``DeepLabV3``.
         encoder: smp's encoder name; ``tu-NAME`` is a network of timm.
         num_classes: K, without a void class.
-        checkpoint: local weight file of the whole segmenter.
+        checkpoint: local weight file of the whole segmenter; see
+            :func:`project.victims.load_weights`.
         pretrained: fetch the encoder's published ImageNet weights (needs the internet once).
         encoder_checkpoint: local weight file of a classifier or of another segmenter to start the
             encoder from; not read where ``checkpoint`` is given.
-        divisor: heights and widths are padded to its multiple; None is what smp asks for.
+        divisor: heights and widths are padded to multiples of it; None is what smp requires.
         model_args: further arguments of the architecture (those it does not know go to a ``tu-``
             encoder).
-        mean: per channel in [0, 1] units, for weights trained otherwise.
+        mean: per channel in [0, 1] units, for weights trained with another normalisation.
         std: likewise.
         input_size: side of the square that images are stretched to inside; None keeps their size.
         identity: dotted names of submodules to replace by ``nn.Identity``.
@@ -87,7 +88,7 @@ class SmpVictim(SegmentationVictim):
             input_size=input_size,
             divisor=divisor or _stride(network),
         )
-        network.requires_divisible_input_shape = False  # the padding sees to it
+        network.requires_divisible_input_shape = False  # the victim pads to multiples itself
         self.architecture = architecture
         self.encoder = encoder
         self.checkpoint = checkpoint

@@ -21,7 +21,8 @@ class TimmVictim(ClassificationVictim):
         num_classes: number of logits; None keeps the architecture's own.
         pretrained: fetch the published weights (needs the internet once).
         checkpoint: local weight file instead; see :func:`project.victims.load_weights`.
-        mean: per channel in [0, 1] units, for weights trained otherwise than timm's config says.
+        mean: per channel in [0, 1] units, for weights trained with another normalisation than
+            timm's config says.
         std: likewise.
         input_size: side of the square that images are resized to inside; ``auto`` takes the
             pretrained config's, None keeps the images' size.
@@ -75,5 +76,5 @@ class TimmVictim(ClassificationVictim):
 
 
 def _interpolation(name: str) -> Interpolation:
-    """Name timm's interpolation; only the two that have an antialiased gradient are kept."""
+    """Return timm's interpolation as one of the two that are antialiased and differentiable."""
     return "bilinear" if name == "bilinear" else "bicubic"

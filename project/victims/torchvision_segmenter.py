@@ -30,7 +30,7 @@ class TorchvisionSegmenter(SegmentationVictim):
         weights: name of published weights to fetch, for example ``COCO_WITH_VOC_LABELS_V1`` or
             ``DEFAULT`` (looked for under ``TORCH_HOME`` first).
         checkpoint: local weight file instead; see :func:`project.victims.load_weights`.
-        mean: per channel in [0, 1] units, for weights trained otherwise.
+        mean: per channel in [0, 1] units, for weights trained with another normalisation.
         std: likewise.
         input_size: side of the square that images are stretched to inside; None keeps their size.
             (The published weights were judged with the shorter side at 520.)

@@ -22,7 +22,7 @@ class TorchvisionVictim(ClassificationVictim):
         weights: name of published weights to fetch, for example ``IMAGENET1K_V1`` or ``DEFAULT``
             (looked for under ``TORCH_HOME`` first).
         checkpoint: local weight file instead; see :func:`project.victims.load_weights`.
-        mean: per channel in [0, 1] units, for weights trained otherwise.
+        mean: per channel in [0, 1] units, for weights trained with another normalisation.
         std: likewise.
         input_size: side of the square that images are resized to inside; ``auto`` takes the
             published weights' crop, None keeps the images' size.

@@ -1,4 +1,4 @@
-"""Victims: networks that take images as they are and normalise inside.
+"""The interface of victims, which take images in [0, 1] and normalise inside.
 
 Convention
     images   (N, 3, H, W) float in [0, 1], RGB, never normalised
@@ -29,7 +29,7 @@ IMAGENET_STD: Channels = (0.229, 0.224, 0.225)
 
 
 class Victim(nn.Module, ABC):
-    """A network with its own preprocessing; what attacks, training and evaluation work on.
+    """A network with its own preprocessing, as attacks, training and evaluation use it.
 
     Args:
         network: from normalised images to logits.
@@ -63,7 +63,7 @@ class Victim(nn.Module, ABC):
         self.interpolation: Interpolation = interpolation
         self.pixel_mean: Tensor
         self.pixel_std: Tensor
-        # Not persistent: a checkpoint holds what was learned, the config says the rest.
+        # Not persistent: a checkpoint holds only learned weights, the config gives the rest.
         self.register_buffer("pixel_mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         self._fingerprint: tuple[tuple[int, ...], str] | None = None
@@ -74,10 +74,11 @@ class Victim(nn.Module, ABC):
 
     def normalise(self, images: Tensor) -> Tensor:
         """Return (images − mean) / std, channel by channel."""
+        # In place on the difference, a new tensor: the images themselves are never changed.
         return (images - self.pixel_mean).div_(self.pixel_std)
 
     def resize(self, images: Tensor) -> Tensor:
-        """Return the images at ``input_size``²; those of that size already, untouched."""
+        """Return the images resized to ``input_size``², unchanged if they have that size already."""
         if self.input_size is None or tuple(images.shape[-2:]) == (self.input_size,) * 2:
             return images
         size = (self.input_size, self.input_size)
@@ -86,7 +87,7 @@ class Victim(nn.Module, ABC):
         )
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the weights, computed anew only after they changed."""
+        """Return the SHA-256 of the weights, recomputed only after they have changed."""
         versions = tuple(_version(value) for value in self.state_dict().values())
         if self._fingerprint is None or self._fingerprint[0] != versions:
             self._fingerprint = (versions, weights_hash(self))
@@ -105,5 +106,5 @@ class ClassificationVictim(Victim):
 
 
 def _version(value: Tensor) -> int:
-    """Count of in-place changes; inference tensors keep none, they cannot be trained."""
+    """Return torch's count of in-place changes; inference tensors have none, as none is trained."""
     return 0 if value.is_inference() else value._version

@@ -1,4 +1,4 @@
-"""Weight files of any origin into a network, strictly, with errors that name the keys."""
+"""Strict loading of weight files of any origin, with errors that name the keys."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from torch import Tensor, nn
 
 from project.core.errors import InputError
 
-# What wrappers put before the keys of the network itself: DataParallel, torch.compile, common
+# Prefixes that wrappers put before the network's own keys: DataParallel, torch.compile, common
 # LightningModules, and ours (a LightningModule holds `victim`, a victim holds `network`).
 _PREFIXES = ("module.", "_orig_mod.", "victim.", "network.", "encoder.", "model.", "net.")
-_COUNTER = "num_batches_tracked"  # no weight: BatchNorm counts in it and eval mode ignores it
+_COUNTER = "num_batches_tracked"  # not a weight: BatchNorm's counter, which eval mode ignores
 
 
 class WeightsError(InputError):
-    """A weight file is not there, not readable, or does not fit the network."""
+    """A weight file is missing, unreadable, or does not fit the network."""
 
 
 def load_weights(network: nn.Module, checkpoint: str | Path) -> None:
-    """Load a weight file into a network: every weight, at its own shape, nothing left over.
+    """Load a weight file into a network, strictly: names and shapes must match without remainder.
 
     Args:
-        network: what the weights belong to; keeps its dtype (float16 files load into float32).
+        network: the network, which keeps its dtype (float16 files load into float32).
         checkpoint: ``.safetensors``, ``.pth``/``.pt`` or a Lightning ``.ckpt``. ``~`` and
             ``${NAME}`` (an environment variable) are expanded.
 
@@ -44,10 +44,11 @@ def load_weights(network: nn.Module, checkpoint: str | Path) -> None:
 
 
 def load_encoder_weights(encoder: nn.Module, checkpoint: str | Path) -> None:
-    """Load the weight file of a classifier or segmenter into an encoder, its head left out.
+    """Load the weight file of a classifier or segmenter into an encoder, without the head.
 
     Args:
-        encoder: the network without head; an attribute ``model`` that holds it all is looked into.
+        encoder: the network without head; if all of it is in its attribute ``model``, as in smp's
+            timm encoders, the names start there.
         checkpoint: as for :func:`load_weights`.
 
     Raises:
@@ -93,7 +94,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """Read a weight file as a flat dictionary of tensors, half precision as float32.
 
     Raises:
-        WeightsError: if the file is damaged or holds something else than weights.
+        WeightsError: if the file is damaged or does not hold weights.
     """
     try:
         if path.suffix == ".safetensors":
@@ -121,7 +122,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def strip_prefix(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Drop the wrapper's prefix under which most of the expected keys are found.
+    """Remove the wrapper's prefix under which most of the expected keys are found.
 
     Keys outside that prefix belong to the wrapper (a loss, a metric) and are dropped with it;
     without a prefix nothing is dropped.
@@ -134,6 +135,7 @@ def strip_prefix(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) ->
                 break
             prefix += f"{part}."
             candidates.add(prefix)
+    # Sorted by length, since max returns the first of ties: then the shortest prefix.
     best = max(
         sorted(candidates, key=len),
         key=lambda prefix: sum(prefix + key in state for key in expected),
@@ -142,6 +144,8 @@ def strip_prefix(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) ->
 
 
 def _require_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> None:
+    # Names must match exactly: a missing weight would stay random, and an unexpected one tells of
+    # another architecture; either gives a victim that runs, and wrong numbers.
     missing = [key for key in expected if key not in state and not key.endswith(_COUNTER)]
     unexpected = [key for key in state if key not in expected]
     shapes = [
@@ -163,7 +167,7 @@ def _require_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], pa
 
 
 def _assign(network: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Copy the weights in; a counter that the file lacks stays as it is."""
+    """Copy the weights into the network; a counter that the file lacks is not changed."""
     network.load_state_dict({**network.state_dict(), **state})
 
 

@@ -1,4 +1,4 @@
-"""Faster copies of victims, for attacks: the same function, made of cheaper steps."""
+"""Faster copies of victims for attacks, which compute the same function at less cost."""
 
 from project.victims.acceleration.copies import Accelerated, LogitDifference, accelerated
 from project.victims.acceleration.options import Acceleration

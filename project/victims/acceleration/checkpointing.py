@@ -1,4 +1,4 @@
-"""Less memory for the backward pass: what happened inside of a block is computed again."""
+"""Gradient checkpointing, which recomputes the activations of blocks in the backward pass."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LISTS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 def checkpoint_blocks(network: nn.Module) -> int:
-    """Keep only what enters each block for the backward pass, and compute the rest again there.
+    """Store only the inputs of each block for the backward pass, and recompute the rest there.
 
     Source: Chen et al., "Training Deep Nets with Sublinear Memory Cost", arXiv 1604.06174
     [paper]; which modules are blocks: [ours].
@@ -25,7 +25,7 @@ def checkpoint_blocks(network: nn.Module) -> int:
         network: in eval mode, so that nothing random is drawn anew; changed.
 
     Returns:
-        How many blocks there are.
+        The number of blocks.
     """
     found = list(dict.fromkeys(blocks(network)))
     for block in found:
@@ -34,11 +34,11 @@ def checkpoint_blocks(network: nn.Module) -> int:
 
 
 def blocks(network: nn.Module) -> Iterator[nn.Module]:
-    """Yield the blocks of a network, from the outside to the inside.
+    """Yield the blocks of a network, in the order of its modules.
 
-    A block is a part that holds several layers with weights. A part most of whose own parts are
-    blocks of one class is a stage of a network, and taken apart. Lists are no parts, what is in
-    them is.
+    A block is a submodule that holds several layers with weights. A submodule most of whose own
+    parts are blocks of one class is a stage of the network, and its blocks are yielded instead.
+    Containers such as ``nn.Sequential`` count as their contents.
     """
     for part in _parts(network):
         if _is_block(part):
@@ -49,7 +49,7 @@ def blocks(network: nn.Module) -> Iterator[nn.Module]:
 
 
 def _parts(module: nn.Module) -> Iterator[nn.Module]:
-    """Yield the children that hold weights, those of lists instead of lists."""
+    """Yield the children that hold weights; for containers, their contents instead."""
     for child in module.children():
         if isinstance(child, _LISTS):
             yield from _parts(child)
@@ -77,7 +77,7 @@ def _layers(module: nn.Module) -> int:
 
 def _checkpointed(forward: Forward) -> Forward:
     def again(*arguments: Any, **named: Any) -> Any:
-        if not torch.is_grad_enabled():
+        if not torch.is_grad_enabled():  # nothing is stored for a backward pass anyway
             return forward(*arguments, **named)
         return checkpoint(
             forward, *arguments, use_reentrant=False, preserve_rng_state=False, **named

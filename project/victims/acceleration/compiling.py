@@ -1,4 +1,4 @@
-"""A compiled network that can still be looked into."""
+"""Compilation of networks whose layers can still be observed by hooks."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from project.victims.acceleration.networks import Forward, surround
 def compile_network(network: nn.Module, mode: str) -> None:
     """Compile a network's forward pass, in place.
 
-    Compiled code does not call hooks that come later, so the network runs as it was while any of
-    its modules has one. Shapes are static: were kernels made for all shapes once a second one is
-    seen, last bits would depend on which batch came first.
+    Compiled code does not call hooks that are registered later, so the network runs uncompiled
+    while any of its modules has one. Shapes are static: with dynamic shapes, kernels would be
+    remade once a second shape is seen, and last bits would depend on which batch came first.
 
     Args:
         network: changed, though not its names and weights.
-        mode: of ``torch.compile``.
+        mode: mode of ``torch.compile``.
     """
     modules = list(network.modules())
 
@@ -38,5 +38,5 @@ def compile_network(network: nn.Module, mode: str) -> None:
 
 
 def _own(value: Any) -> Any:
-    """Copy what a CUDA graph would overwrite in its next run."""
+    """Copy tensors, since a CUDA graph overwrites its outputs in its next run."""
     return value.clone() if isinstance(value, Tensor) else value

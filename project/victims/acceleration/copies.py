@@ -1,4 +1,4 @@
-"""A faster copy of a victim, compared with it."""
+"""Making a faster copy of a victim, and comparing it with the original."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ from project.victims.victim import Victim
 
 _OFF = Acceleration(fold=False, channels_last=False)
 _TOLERANCE = 1e-2
-"""Of the largest logit. Rounding stays below, also that of TF32; a wrong copy is far above."""
+"""Largest difference of logits, as a share of the largest logit, that counts as rounding. TF32's
+rounding is below; a wrong copy is far above."""
 
 Change = Callable[[Victim, Tensor], str]
 
 
 class Accelerated(NamedTuple):
-    """What is attacked instead of a victim.
+    """A faster copy of a victim, which is attacked in its place.
 
     Attributes:
         victim: the copy, of the victim's class and with its names of layers; they share nothing.
             The victim itself, where all options are off.
-        changes: what was done, in words.
-        difference: on the probe images.
+        changes: the changes made, in words.
+        difference: difference of the logits on the probe images.
     """
 
     victim: Victim
@@ -45,8 +46,8 @@ def accelerated(victim: Victim, how: Acceleration, images: Tensor) -> Accelerate
     """Return a faster copy of a victim, in eval mode and frozen, compared with it.
 
     Args:
-        victim: stays as it is.
-        how: what is changed in the copy.
+        victim: the original, which is not changed.
+        how: the options, which say what to change in the copy.
         images: (N, 3, H, W) in [0, 1], real ones, on the victim's device.
 
     Raises:
@@ -54,7 +55,7 @@ def accelerated(victim: Victim, how: Acceleration, images: Tensor) -> Accelerate
     """
     if how == _OFF:
         return Accelerated(victim, (), LogitDifference())
-    with torch.inference_mode(False):  # of inference tensors no gradient could be taken
+    with torch.inference_mode(False):  # autograd refuses tensors made in inference mode
         fast = _frozen_copy(victim)
         reference = _logits(fast, images)
         told, exact, difference = [], True, LogitDifference()
@@ -68,7 +69,10 @@ def accelerated(victim: Victim, how: Acceleration, images: Tensor) -> Accelerate
 
 
 def _changes(how: Acceleration) -> Iterator[tuple[str, Change]]:
-    """Yield what is to be changed by its option's name, what comes around the rest last."""
+    """Yield option names and changes, in the order in which they must be made.
+
+    Those that wrap the forward pass come after those that change its layers.
+    """
     if how.fold:
         yield "fold", _fold
     if how.channels_last:
@@ -120,7 +124,7 @@ def _frozen_copy(victim: Victim) -> Victim:
     fast = copy.deepcopy(victim).eval().requires_grad_(False)
     for part in fast.modules():
         if isinstance(part, Victim):
-            part._fingerprint = None  # that of other weights
+            part._fingerprint = None  # the copy's weights will differ
     return fast
 
 

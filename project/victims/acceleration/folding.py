@@ -1,4 +1,4 @@
-"""Putting BatchNorm into the convolution before it."""
+"""Folding BatchNorms into the convolutions before them."""
 
 from __future__ import annotations
 
@@ -19,21 +19,25 @@ _NORMS = (nn.BatchNorm2d.forward, BatchNormAct2d.forward)
 
 
 def fold(network: nn.Module, arguments: Sequence[Any]) -> int:
-    r"""Put each BatchNorm into the convolution whose output it alone takes.
+    r"""Fold each BatchNorm into the convolution before it, whose output nothing else may use.
 
     $$w' = w \cdot \gamma / \sqrt{v + \epsilon}$$ and
     $$b' = (b - m) \cdot \gamma / \sqrt{v + \epsilon} + \beta$$, per output channel, in float64
-    and then rounded. Where the BatchNorm was stands its activation, or an identity, so every other
-    layer keeps its name; the layer that was a convolution gives what the BatchNorm gave.
+    and then rounded. The BatchNorm is replaced by its activation, or an identity, so every other
+    layer keeps its name; the output of the convolution is now what the BatchNorm's was.
+
+    In eval mode a BatchNorm is an affine map of each channel, so folding is exact up to rounding.
+    It is refused where it would not be: where a layer runs more than once, where something else
+    uses the convolution's output, where weights are standardised, or statistics are the batch's.
 
     Source: algebra of Ioffe and Szegedy, "Batch Normalization", ICML 2015, section 3.1 [paper].
 
     Args:
         network: in eval mode; changed.
-        arguments: of one forward pass, in which it is watched who takes whose output.
+        arguments: arguments of one forward pass, in which the uses of all outputs are counted.
 
     Returns:
-        How many were folded.
+        The number of BatchNorms folded.
     """
     pairs = _pairs(network, arguments)
     for norm, convolution in pairs.items():
@@ -46,7 +50,7 @@ def fold(network: nn.Module, arguments: Sequence[Any]) -> int:
 
 
 class _Uses(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts how many operations take each tensor or a view of it, at whatever level."""
+    """Counts how many operations take each tensor or a view of it, inside modules or between."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -62,7 +66,7 @@ class _Uses(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _pairs(network: nn.Module, arguments: Sequence[Any]) -> dict[nn.BatchNorm2d, nn.Conv2d]:
-    """Return each BatchNorm that can be folded, and into which convolution."""
+    """Return each BatchNorm that can be folded, with its convolution."""
     uses = _Uses()
     calls: Counter[nn.Module] = Counter()
     outputs: dict[int, tuple[nn.Conv2d, Tensor]] = {}  # kept, so that no memory is used again
@@ -70,7 +74,7 @@ def _pairs(network: nn.Module, arguments: Sequence[Any]) -> dict[nn.BatchNorm2d,
 
     def made(module: nn.Conv2d, inputs: Any, output: Tensor) -> None:
         calls[module] += 1
-        uses.counts[_memory(output)] = 0
+        uses.counts[_memory(output)] = 0  # memory may be reused: count from here on
         outputs[_memory(output)] = module, output
 
     def taken(module: nn.BatchNorm2d, inputs: tuple[Tensor, ...]) -> None:
@@ -84,6 +88,7 @@ def _pairs(network: nn.Module, arguments: Sequence[Any]) -> dict[nn.BatchNorm2d,
     return {
         norm: convolution
         for norm, (convolution, output) in found.items()
+        # One run each, and the one use of the output is the BatchNorm's own.
         if calls[norm] == calls[convolution] == 1 == uses.counts[_memory(output)]
     }
 
@@ -102,13 +107,13 @@ def _hooked(network: nn.Module, made: Any, taken: Any) -> Iterator[None]:
 
 
 def _is_convolution(module: nn.Module) -> bool:
-    """Tell whether a layer's output is linear in parameters of its own (not standardised ones)."""
+    """Return whether a layer is a convolution by its own parameter (not a standardised weight)."""
     known = isinstance(module, nn.Conv2d) and type(module).forward in _CONVOLUTIONS
     return known and "weight" in module._parameters and not _watched(module)
 
 
 def _is_norm(module: nn.Module) -> bool:
-    """Tell whether a layer normalises by fixed statistics."""
+    """Return whether a layer is a BatchNorm by fixed statistics."""
     known = isinstance(module, nn.BatchNorm2d) and type(module).forward in _NORMS
     return known and module.running_mean is not None and not _watched(module)
 
@@ -128,12 +133,12 @@ def _absorb(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
 
 
 def _wide(value: Tensor | None, default: float = 0.0) -> Tensor:
-    """Return float64 values, on the CPU since not every device has them."""
+    """Return values in float64, on the CPU since not every device supports it."""
     return torch.tensor(default).double() if value is None else value.detach().cpu().double()
 
 
 def _remainder(norm: nn.BatchNorm2d) -> nn.Module:
-    """Return what a folded BatchNorm still does, under the same names."""
+    """Return the rest of a folded BatchNorm, its dropout and activation, under the same names."""
     if isinstance(norm, BatchNormAct2d):
         return nn.Sequential(OrderedDict(drop=norm.drop, act=norm.act)).eval()
     return nn.Identity().eval()

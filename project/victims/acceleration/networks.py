@@ -1,4 +1,4 @@
-"""Reaching the networks inside a victim, and putting something around their forward pass."""
+"""Access to the networks inside a victim, and wrapping of their forward passes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ Forward = Callable[..., Any]
 def networks(victim: Victim) -> list[nn.Module]:
     """Return the networks that hold no further victims, each once.
 
-    A victim of victims (an ensemble, a sliding window) has several or lies deeper; what is around
-    a network (normalisation, resizing, padding, means over members) stays as it is.
+    A victim of victims (an ensemble, a sliding window) has several, or one deeper inside. The
+    victims' own operations (normalisation, resizing, padding, means over members) are not part of
+    them.
     """
     inside = [part.network for part in victim.modules() if isinstance(part, Victim)]
     leaves = [net for net in inside if not any(isinstance(part, Victim) for part in net.modules())]
@@ -25,7 +26,7 @@ def networks(victim: Victim) -> list[nn.Module]:
 
 
 def first_inputs(victim: Victim, images: Tensor) -> dict[nn.Module, tuple[Any, ...]]:
-    """Return what each of the networks is given first when the victim sees images."""
+    """Return the arguments of each network's first call when the victim sees images."""
     inputs: dict[nn.Module, tuple[Any, ...]] = {}
 
     def keep(network: nn.Module, given: tuple[Any, ...]) -> None:
@@ -40,5 +41,5 @@ def first_inputs(victim: Victim, images: Tensor) -> dict[nn.Module, tuple[Any, .
 
 
 def surround(module: nn.Module, around: Callable[[Forward], Forward]) -> None:
-    """Put something around a module's forward pass; it keeps its class, names and hooks."""
+    """Wrap a module's forward pass; the module keeps its class, names and hooks."""
     module.forward = around(module.forward)

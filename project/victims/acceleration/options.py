@@ -1,4 +1,4 @@
-"""How a victim's copy is made faster."""
+"""Options for making a victim's copy faster."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ Compile = Literal["off", "default", "reduce-overhead"]
 
 @dataclass(frozen=True)
 class Acceleration:
-    """How a victim's copy is made faster. What changes no more than rounding is on by default.
+    """How a victim's copy is made faster. Options that change only rounding are on by default.
 
-    Which options pay depends on network and machine: ``benchmarks/victim_options.py`` tells. They
-    are not chosen by the clock during a run, since the images would then follow from it.
+    Which options pay depends on network and machine; ``benchmarks/victim_options.py`` measures it.
+    They are not chosen by timing during a run, since the images would then depend on the timing.
 
     Attributes:
-        fold: put each BatchNorm into the convolution right before it.
-        channels_last: lay weights, and with them all that convolutions make, out with the channels
-            last.
-        precision: of convolutions and matrix products; perturbations and logits stay float32.
+        fold: fold each BatchNorm into the convolution right before it.
+        channels_last: memory layout of weights, and so of all outputs of convolutions, with the
+            channels last.
+        precision: precision of convolutions and matrix products; perturbations and logits stay
+            float32.
         compile: torch.compile's mode; ``reduce-overhead`` is CUDA graphs. Each batch size is
-            compiled for itself. While someone looks into the victim's layers (FSPGD, GradCAM) it
-            runs uncompiled.
-        checkpoint: keep only what enters a block for the backward pass, and compute the rest
-            again there: less memory, a forward pass more.
+            compiled separately. While hooks observe the victim's layers (FSPGD, GradCAM) it runs
+            uncompiled.
+        checkpoint: store only the inputs of blocks for the backward pass, and recompute the rest
+            there: less memory, one more forward pass.
     """
 
     fold: bool = True

@@ -1,4 +1,4 @@
-"""Half precision for the costly part of a network."""
+"""bfloat16 for the convolutions and matrix products of a network."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _CAST = (nn.Conv2d.forward, nn.ConvTranspose2d.forward, nn.Linear.forward)
 
 
 def to_bfloat16(network: nn.Module) -> None:
-    """Compute convolutions and matrix products in bfloat16, and answer in float32.
+    """Compute convolutions and matrix products in bfloat16, and return float32.
 
-    Autocast decides what is computed in which precision. It keeps no copy of frozen weights but
-    casts them in each pass, so those of ordinary layers are cast here, once.
+    Autocast decides which operation is computed in which precision. It caches no copy of frozen
+    weights but casts them in each pass, so those of ordinary layers are cast here, once.
 
     Source: Micikevicius et al., "Mixed Precision Training", ICLR 2018; of bfloat16, and of the
     input's gradient alone: [ours].
