@@ -78,7 +78,7 @@ class Victim(nn.Module, ABC):
         return (images - self.pixel_mean).div_(self.pixel_std)
 
     def resize(self, images: Tensor) -> Tensor:
-        """Return the images resized to ``input_size``², unchanged if they have that size already."""
+        """Return the images resized to ``input_size``²; those of that size are unchanged."""
         if self.input_size is None or tuple(images.shape[-2:]) == (self.input_size,) * 2:
             return images
         size = (self.input_size, self.input_size)

@@ -27,7 +27,7 @@ _LAST_RATE = 0.1
 
 @dataclass(frozen=True)
 class Refined(Combination):
-    r"""Any attack, and then for each image the least change that still does what it did.
+    r"""Any attack, then for each image the smallest change that still fools as much of it.
 
     First the perturbation p is shrunk along its own direction, by bisection. Then it walks along
     the victim's decision boundary: while the image fools, down the gradient of its distance to the

@@ -23,7 +23,7 @@ _FIRST_SOFTNESS, _LAST_SOFTNESS = 0.1, 1e-20
 
 @dataclass(frozen=True)
 class AdvDropSettings:
-    """How long AdvDrop searches.
+    """The settings that a preset of AdvDrop fixes.
 
     Attributes:
         steps: the largest number of updates of an image.
@@ -39,7 +39,7 @@ PRESETS = {"paper": AdvDropSettings(50, 1.0), "fast": AdvDropSettings(15, 3.0)}
 
 @dataclass(frozen=True)
 class AdvDrop(Attack):
-    r"""Round the cosine coefficients of 8×8 blocks so that what is lost is what the victim needs.
+    r"""Round the cosine coefficients of 8×8 blocks, which removes the detail that the victim needs.
 
     On each channel of the RGB image in levels 0 … 255, block by block,
     $$x_{adv} = \mathrm{IDCT}\left(q\, \mathrm{round}(\mathrm{DCT}(x - 128) / q)\right) + 128$$,

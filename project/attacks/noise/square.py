@@ -184,7 +184,7 @@ _MOVES = {"linf": LinfMoves, "l2": L2Moves}
 
 @dataclass(frozen=True)
 class Square(Attack):
-    r"""Random search by squares: what lowers the label's lead is kept.
+    r"""Random search by squares of noise, which keeps the changes that lower the label's lead.
 
     A move changes the noise inside a square of each image, at a random position; see
     :mod:`~project.attacks.noise.square`. It is kept where the label's lead

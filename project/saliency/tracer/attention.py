@@ -10,7 +10,7 @@ from project.saliency.tracer.units import ConvUnit, Refinement
 _CONFIDENCE = 0.1
 """γ: the share of channels that count as unreliable, and the dropout of channels in training."""
 _DENOISE = 0.93
-"""Where the background is surer than this, object attention takes nothing from it."""
+"""Object attention ignores places where the background's probability is above this."""
 
 
 class ChannelAttention(nn.Module):

@@ -143,7 +143,7 @@ def _require_equal(option: str, difference: LogitDifference) -> None:
 
 
 class LogitDifference(NamedTuple):
-    """How far the logits of a copy are from those of the victim.
+    """LogitDifference of a copy's logits from those of the victim.
 
     Attributes:
         absolute: largest difference of any logit.

@@ -19,9 +19,10 @@ from project.images.eight_bit import from_levels_
 class Admix(InputTransform):
     r"""Show copies with a little of another image in each: $$x + \eta x'$$.
 
-    Followed by :class:`ScaleInvariant` it is the paper's attack. The other images are of other
-    classes; in segmentation, where an image has no class, they are any others [ours]. They come
-    from the data set instead of the batch, so that no image depends on its batch mates [ours].
+    Followed by :class:`~project.attacks.ScaleInvariant` it is the paper's attack. The other images
+    are of other classes; in segmentation, where an image has no class, they are any others [ours].
+    They come from the data set instead of the batch, so that no image depends on its batch mates
+    [ours].
 
     Source: Wang et al., "Admix: Enhancing the Transferability of Adversarial Attacks", ICCV 2021,
     eq. (6) and algorithm 1 [paper].
