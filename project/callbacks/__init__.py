@@ -1,4 +1,4 @@
-"""Lightning callbacks: what attacks the batches of an experiment, and what writes it down."""
+"""Lightning callbacks: attack the batches of a test or a training, and write the results."""
 
 from project.callbacks.experiment.attack import AttackCallback
 from project.callbacks.experiment.cost_estimate import CostEstimate

@@ -1,4 +1,4 @@
-"""What callbacks of both scripts share: finding each other, folders, versions."""
+"""Helpers of attack.py's and train.py's callbacks: finding each other, folders, versions."""
 
 from __future__ import annotations
 
@@ -25,12 +25,15 @@ def first_callback(trainer: L.Trainer, kind: type[Found]) -> Found | None:
 
 
 def require_folder(name: str, folder: str, given: str) -> None:
-    """Refuse the empty name of a folder: it would be the current one, and be cleared.
+    """Refuse an empty folder name, which would mean the current folder, to be cleared.
 
     Args:
-        name: of the argument.
-        folder: what it comes to.
-        given: as it was written.
+        name: the argument's name, for the message.
+        folder: the folder's name after environment variables were expanded.
+        given: the folder's name as the user wrote it.
+
+    Raises:
+        ValueError: if the folder's name is empty.
     """
     if not folder:
         raise InputError(
@@ -40,5 +43,5 @@ def require_folder(name: str, folder: str, given: str) -> None:
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Return the versions of Python and of installed packages by name."""
+    """Return the versions of Python and of installed packages, by name."""
     return {"python": platform.python_version()} | {name: version(name) for name in packages}

@@ -1,4 +1,4 @@
-"""The manifest of a run's adversarial images: which files of which stores they are."""
+"""The manifest of a run's adversarial images: their files in the store, and checksums."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from project.evaluation import Pass
 from project.storage.files import replace_file
 from project.storage.store import Store
 
-_AT_ONCE = 8  # files; reading waits for disks
+_AT_ONCE = 8  # files read in parallel, since reading waits for disks
 
 
 def write_adversarial_set(path: Path, stores: Mapping[Pass, Store], indices: Sequence[int]) -> None:
-    """Write, for each attack and source, the store's folder and key and what its images add up to.
+    """Write a manifest: for each attack and source the store's folder, key and image checksums.
 
-    The images are named and not copied; whoever has the store can tell whether these are they.
+    The images are named and not copied; whoever has the store can verify them by the checksums.
 
     Args:
-        path: the file, JSON.
-        stores: of the run's passes.
-        indices: of its samples.
+        path: the JSON file to write.
+        stores: the store of each of the run's passes.
+        indices: indices of the run's samples.
     """
     passes = [
         {"attack": step.attack, "source": step.source, **described(store, indices)}
@@ -37,11 +37,11 @@ def write_adversarial_set(path: Path, stores: Mapping[Pass, Store], indices: Seq
 def described(store: Store, indices: Sequence[int]) -> dict[str, Any]:
     """Return a store's folder and key, and number, bytes and SHA-256 of some of its images.
 
-    Where the store holds no others, ``cd FOLDER; sha256sum *.png | sha256sum`` tells the same.
+    Where the store holds no others, ``cd FOLDER; sha256sum *.png | sha256sum`` gives the same hash.
 
     Args:
-        store: the images of one pass.
-        indices: of them; those that are not there, as when machines share no disk, do not count.
+        store: the store of one pass.
+        indices: the images to describe; missing ones, as when machines share no disk, do not count.
     """
     paths = [store.image_path(index) for index in sorted(indices)]
     present = [path for path in paths if path.is_file()]
@@ -58,5 +58,5 @@ def described(store: Store, indices: Sequence[int]) -> dict[str, Any]:
 
 
 def _line(path: Path) -> str:
-    """Return what ``sha256sum`` prints of a file."""
+    """Return the line that ``sha256sum`` prints for a file."""
     return f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"

@@ -1,4 +1,4 @@
-"""The callback that puts adversarial images into batches."""
+"""The callback of attack.py that puts adversarial images into test batches."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ from project.evaluation import Pass, TransferEvaluation, plan_passes
 from project.storage.store import Store
 from project.victims.acceleration import Acceleration
 
-_COMPARED = 4  # images, on which a copy shows that it is the same function
+_COMPARED = 4  # images on which a fast copy's logits are compared with its victim's
 
 
 class AttackCallback(L.Callback):
-    """Attack every batch of a test, or take its images from the store.
+    """Attack every batch of a test, or take its adversarial images from the store.
 
     Plans the passes of an experiment, one test dataloader per (source, attack), and puts into each
-    batch ``adversarial`` (N, 3, H, W) and ``crafted``, what is known of each image.
+    batch ``adversarial`` (N, 3, H, W) and ``crafted``, the stored sample of each image.
 
     Attributes:
-        stores: of each pass, during a test.
-        copies: what is attacked instead of the sources, in words by the source's name.
-        pass_images: of each pass, from the start of the test on.
+        stores: the store of each pass, during a test.
+        copies: descriptions of the fast copies that are attacked, by the source's name.
+        pass_images: what makes or loads the images of each pass, from the start of the test on.
 
     Args:
-        attacks: by name.
-        sources: which victims to attack; None is every one.
+        attacks: the attacks by name.
+        sources: names of the victims to attack; None is every one.
         store: folder of the adversarial images, from which an interrupted run goes on.
-        acceleration: what makes the copies fast that are attacked. They are compared with the
-            victims on real images first, and the victims as they are judge the outcome.
+        acceleration: options of the fast copies that are attacked. They are compared with the
+            victims on real images first, and the original victims judge the outcome.
         max_batch: the most images attacked at a time, where a batch needs more memory than there
             is; None is the whole batch.
         threads: CPU threads of each process, where the images are made on CPUs; None is one for
             each core of the machine. The last bits of a sum depend on the number of threads, so
-            it must not follow the number of processes, as Lightning would have it. Afterwards there
-            are as many as before.
+            it must not follow the number of processes, as Lightning's default does. The former
+            number is restored afterwards.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class AttackCallback(L.Callback):
         self.threads = threads
         self._plan: list[Pass] = []
         self.stores: dict[Pass, Store] = {}
-        self._lacking: set[str] = set()  # sources that are still to be attacked
+        self._lacking: set[str] = set()  # sources of which the store lacks images
         self._victims: dict[str, Any] = {}
         self.copies: dict[str, str] = {}
         self.pass_images: dict[Pass, PassImages] = {}
@@ -107,9 +107,9 @@ class AttackCallback(L.Callback):
         self._look_up(data.samples.indices)
 
     def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Make the fast copies of the sources; they are on their device and checked by now.
+        """Make the fast copies of the sources, which are on their device and checked by now.
 
-        A source of which the store holds all images gets one only if an image cannot be read.
+        A source whose images are all in the store gets a copy only if an image cannot be read.
         """
         assert isinstance(pl_module, TransferEvaluation)
         images = first_images(trainer.datamodule.samples, _COMPARED)  # type: ignore[attr-defined]
@@ -128,19 +128,19 @@ class AttackCallback(L.Callback):
         }
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Let go of the copies."""
+        """Free the fast copies."""
         self.pass_images = {}
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Give the process its number of threads back."""
+        """Restore the process's number of threads."""
         if self._threads_before:
             torch.set_num_threads(self._threads_before)
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Give the process its number of threads back."""
-        self.teardown(trainer, pl_module, "test")
+        """Restore the process's number of threads."""
+        self.teardown(trainer, pl_module, "test")  # Lightning skips teardown after an error
 
     def on_test_batch_start(
         self,
@@ -154,7 +154,7 @@ class AttackCallback(L.Callback):
         step = self._plan[dataloader_idx]
         if step.clean:
             return
-        with trainer.precision_plugin.forward_context():
+        with trainer.precision_plugin.forward_context():  # autocast is off in callback hooks
             crafted = self.pass_images[step](batch)
         batch["crafted"] = crafted
         batch["adversarial"] = stacked_images(crafted).to(batch["image"])
@@ -172,7 +172,7 @@ class AttackCallback(L.Callback):
         return Store(Path(self.store), f"{step.attack}-{step.source}", description)
 
     def _look_up(self, indices: list[int]) -> None:
-        """Tell what the store holds, and note whom it lacks images of."""
+        """Report how many images the store holds, and note the sources of which it lacks some."""
         found = {step: sum(i in store for i in indices) for step, store in self.stores.items()}
         for step, count in found.items():
             rank_zero_info(f"{step}: {count} of {len(indices)} images come from the store")
@@ -193,6 +193,6 @@ def _require_attacks(attacks: Mapping[str, Attack]) -> None:
 
 
 def _cores() -> int:
-    """Return how many cores this machine lends to the process."""
+    """Return the number of CPU cores that the process may use."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on every system
     return len(affinity(0)) if affinity else os.cpu_count() or 1

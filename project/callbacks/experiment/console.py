@@ -13,7 +13,7 @@ def summary_table(measures: Sequence[Measure], task: str) -> str:
     """Return the transfer matrix of every attack as text.
 
     Args:
-        measures: of the whole experiment.
+        measures: the data-set level numbers of the whole experiment.
         task: ``classification`` shows success rates, ``segmentation`` mIoU; in per cent.
     """
     metric, clean_metric = _HEADLINE[task]

@@ -1,4 +1,4 @@
-"""What the images of an experiment cost, as a table."""
+"""An estimate of the time that an experiment's attacks will take, as a table."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from project.evaluation.distributed import all_gather
 
 
 class Cost(NamedTuple):
-    """What the images of one pass cost one process.
+    """The attack time that one pass needs on one process.
 
     Attributes:
         stored: images in batches that the store holds.
         lacking: images in batches that are still to be attacked.
-        seconds: per image, None where no batch had to be attacked.
+        seconds: attack time per image, None where no batch had to be attacked.
     """
 
     stored: int
@@ -33,15 +33,15 @@ class Cost(NamedTuple):
 
     @property
     def left(self) -> float:
-        """Seconds that the images which are lacking take."""
+        """Seconds that attacking the lacking images takes."""
         return self.lacking * self.seconds if self.seconds is not None else 0.0
 
 
 def estimate_table(everyone: Sequence[Mapping[Pass, Cost]]) -> str:
-    """Return the estimate as text: a line per pass, and one for all.
+    """Return the estimate as text: a line per pass, and a total.
 
     Args:
-        everyone: the costs of each process.
+        everyone: each process's costs by pass, in the order of the ranks.
     """
     found = [cost for costs in everyone for cost in costs.values()]
     if all(cost.seconds is None for cost in found):
@@ -73,16 +73,16 @@ def _line(step: Pass, costs: Sequence[Cost]) -> list[str]:
 
 
 class CostEstimate(L.Callback):
-    """Attack the first batch that the store lacks of every pass, and tell what the rest will take.
+    """Time the first batch that the store lacks of every pass, and print what the rest will take.
 
     Nothing is lost: the images go to the store, where the pass finds them. The first batch of an
     attack also warms up, so the estimate is rather too high; judging the images comes on top. With
     several processes each attacks a batch of its own share, and the slowest one counts.
 
-    Belongs before what clears an earlier run's results, such as RunFolder.
+    Must come before callbacks that clear an earlier run's results, such as RunFolder.
 
     Attributes:
-        seconds_per_image: of the passes of which this process attacked a batch.
+        seconds_per_image: attack time by pass, where this process attacked a batch.
 
     Args:
         only: stop after the estimate; the results of an earlier run stay as they are.
@@ -93,7 +93,7 @@ class CostEstimate(L.Callback):
         self.seconds_per_image: dict[Pass, float] = {}
 
     def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Attack, and tell; the attack callback has made what attacks by now."""
+        """Attack one batch of each pass and print the estimate, after AttackCallback's own hook."""
         assert isinstance(pl_module, TransferEvaluation)
         attacking = first_callback(trainer, AttackCallback)
         assert attacking is not None
@@ -114,7 +114,7 @@ class CostEstimate(L.Callback):
 
 
 def _cost(trainer: L.Trainer, share: Share, of_pass: PassImages) -> Cost:
-    """Attack the first batch that is lacking, and return what the pass costs from then on."""
+    """Attack the first batch that is lacking, and return the cost of the rest of the pass."""
     stored, lacking = share.images(False), share.images(True)
     if not lacking:
         return Cost(stored, lacking, None)
@@ -122,6 +122,7 @@ def _cost(trainer: L.Trainer, share: Share, of_pass: PassImages) -> Cost:
     images = len(batch["index"])
     start = time.perf_counter()
     with trainer.precision_plugin.forward_context():
-        of_pass(batch)  # its images are on the CPU and stored afterwards, so nothing is pending
+        # No CUDA synchronisation is needed: the images are on the CPU and stored on return.
+        of_pass(batch)
     seconds = time.perf_counter() - start
     return Cost(stored + images, lacking - images, seconds / images)

@@ -11,14 +11,14 @@ from project.victims.acceleration import Acceleration, accelerated
 
 
 class FastSources:
-    """What is attacked instead of the sources, each copy made when it is first asked for.
+    """Fast copies of the sources, which are attacked in their place; made on first use.
 
     Attributes:
-        told: by the victim's name, what its copy is and how far it is from it.
+        told: by the victim's name, the changes in its copy and the difference of their logits.
 
     Args:
-        victims: by name.
-        how: what makes their copies fast.
+        victims: the original victims by name.
+        how: options of their fast copies.
         images: (N, 3, H, W) in [0, 1], real ones on which a copy is compared with its victim.
     """
 
@@ -35,10 +35,10 @@ class FastSources:
         self._copies: dict[str, Victim] = {}
 
     def copy_of(self, name: str) -> Victim:
-        """Return the copy of a victim.
+        """Return the fast copy of a victim.
 
         Raises:
-            ValueError: if it is not what it should be.
+            ValueError: if the copy's logits differ too much from the victim's.
         """
         if name not in self._copies:
             self._copies[name] = self._made(name)

@@ -16,15 +16,16 @@ from project.storage.store import Store, StoredSample
 
 
 class PassImages:
-    """One attack on one source, batch by batch.
+    """Makes the adversarial images of one attack on one source batch by batch, or loads them.
 
     Attributes:
-        made: how many images were attacked so far, and not taken from the store.
+        made: number of images attacked so far, and not taken from the store.
 
     Args:
-        attack: what makes the images.
-        source: returns whom it attacks, the fast copy of a victim; asked once an attack is due.
-        store: of the pass.
+        attack: the attack.
+        source: returns the network to attack, the fast copy of a victim; called only if a batch
+            must be attacked.
+        store: the pass's store.
         max_batch: the most images attacked at a time; None is the whole batch.
     """
 
@@ -42,11 +43,11 @@ class PassImages:
         self.made = 0
 
     def lacks(self, indices: list[int]) -> bool:
-        """Return whether a batch is to be attacked, since the store does not hold all of it."""
+        """Return whether a batch must be attacked, since the store does not hold all of it."""
         return not all(index in self.store for index in indices)
 
     def __call__(self, batch: dict[str, Any]) -> list[StoredSample]:
-        """Return what the store holds of a batch, or attack it and store what comes.
+        """Return a batch's adversarial images from the store, or attack it and store them.
 
         Args:
             batch: ``image``, ``target`` and ``index``.
@@ -66,7 +67,7 @@ class PassImages:
 
 
 def stored_samples(result: AttackResult) -> list[StoredSample]:
-    """Return the images of a result as they are stored; flow, mask and traces for pictures only."""
+    """Convert an attack's result to stored samples; flow, mask and traces serve pictures only."""
     images = _to_uint8(result.images).transpose(0, 2, 3, 1)
     masks = None if result.mask is None else _to_uint8(result.mask)[:, 0]
     flows = _flows(result)
@@ -93,7 +94,7 @@ def stacked_images(crafted: list[StoredSample]) -> Tensor:
 
 
 def _origins(images: Tensor, target: Tensor) -> list[str]:
-    """Return a hash of each clean image, to the grey level, and its label."""
+    """Return a hash of each clean image, rounded to 8 bits, and its label."""
     pairs = zip(_to_uint8(images), target.cpu().numpy(), strict=True)
     return [
         hashlib.blake2b(

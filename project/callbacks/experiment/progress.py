@@ -1,4 +1,4 @@
-"""Progress by pass: a bar where somebody watches, a line per pass where a log is kept."""
+"""Progress by pass: a bar in a terminal, a line per pass in a log."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from project.evaluation import Pass, TransferEvaluation
 
 
 class PassClock:
-    """Follows the batches of a test on one process, of whose share it tells.
+    """Measures the progress of a test through one process's share of the batches.
 
-    It starts with the first batch: by then the cost was estimated, whose images are in the store.
+    Create it at the first batch: by then a cost estimate has put its images into the store.
 
     Args:
-        trainer: of the test.
-        module: whose plan it is.
+        trainer: the test's trainer.
+        module: the evaluation, whose plan lists the passes.
     """
 
     def __init__(self, trainer: L.Trainer, module: TransferEvaluation) -> None:
@@ -36,25 +36,25 @@ class PassClock:
         self._since = time.perf_counter()
 
     def tick(self, place: int, images: int) -> None:
-        """Count a batch of the pass at that place of the plan, which has just ended."""
+        """Count a batch that has just ended; ``place`` is its pass's position in the plan."""
         now, made = time.perf_counter(), self._attacked_so_far()
         self.pace.finished(self.passes[place], images, made > self._made, now - self._since)
         self._since, self._made = now, made
 
     def name(self, place: int) -> str:
-        """Return which pass it is of how many, such as ``pass 3/8, pgd on unet``."""
+        """Return the pass's number and name, such as ``pass 3/8, pgd on unet``."""
         return f"pass {place + 1}/{len(self.passes)}, {self.passes[place]}"
 
     def left_of_pass(self, place: int, batches: int) -> str:
-        """Return how long the pass still takes after so many of its batches."""
+        """Return the time left of a pass after so many of its batches, as text."""
         return told_duration(self.pace.left_of_pass(self.passes[place], batches))
 
     def left_of_run(self, place: int, batches: int) -> str:
-        """Return how long the run still takes after so many batches of the pass."""
+        """Return the time left of the run after so many batches of the pass, as text."""
         return told_duration(self.pace.left_of_run(self.passes[place], batches))
 
     def done(self, place: int) -> tuple[Throughput, Throughput]:
-        """Return the images of a pass that were attacked, and the others."""
+        """Return the throughput of a pass's attacked images, and that of its others."""
         step = self.passes[place]
         return self.pace.done(step, True), self.pace.done(step, False)
 
@@ -63,7 +63,7 @@ class PassClock:
 
 
 class PassProgressBar(TQDMProgressBar):
-    """A bar per pass: which it is, its images per second, and when pass and run will end.
+    """A bar per pass, with its name, images per second, and the time left of pass and run.
 
     The speed is that of the images which this process attacks, where the pass attacks any.
     """
@@ -71,7 +71,7 @@ class PassProgressBar(TQDMProgressBar):
     BAR_FORMAT = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Show nothing yet: the victims are to be checked, and the cost is to be told."""
+        """Show nothing yet: the victims are still to be checked and the cost to be printed."""
 
     def on_test_batch_start(
         self,
@@ -81,7 +81,7 @@ class PassProgressBar(TQDMProgressBar):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Name the pass when its first batch comes."""
+        """Start a pass's bar, with its name, at its first batch."""
         if batch_idx:
             return
         assert isinstance(pl_module, TransferEvaluation)
@@ -100,7 +100,7 @@ class PassProgressBar(TQDMProgressBar):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Count the batch."""
+        """Count the batch, and show speed and time left."""
         self._clock.tick(dataloader_idx, len(batch["index"]))
         attacked, others = self._clock.done(dataloader_idx)
         speed = (attacked if attacked.images else others).speed
@@ -112,18 +112,18 @@ class PassProgressBar(TQDMProgressBar):
 
 
 class PassLines(ProgressBar):
-    """A line when a pass has ended, for logs; of the share of the first process."""
+    """Prints a line when a pass has ended, for logs; about the first process's share."""
 
     def __init__(self) -> None:
         super().__init__()
         self._enabled = True
 
     def disable(self) -> None:
-        """Say nothing, as on all processes but the first."""
+        """Print nothing, as Lightning asks of all processes but the first."""
         self._enabled = False
 
     def enable(self) -> None:
-        """Say it."""
+        """Print again."""
         self._enabled = True
 
     def on_test_batch_start(
@@ -148,7 +148,7 @@ class PassLines(ProgressBar):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Count the batch, and tell of the pass if it was its last."""
+        """Count the batch, and print the pass's line if it was its last."""
         self._clock.tick(dataloader_idx, len(batch["index"]))
         batches = trainer.num_test_batches
         if self._enabled and batch_idx + 1 == batches[dataloader_idx]:

@@ -1,4 +1,4 @@
-"""The callback that leaves a run's folder behind: rows, measures, gallery and report."""
+"""The callback that writes a run's folder: rows, measures, gallery and report."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ _PACKAGES = (
 
 
 class RunFolder(L.Callback):
-    """Write what an experiment found to a folder, and hand it to the loggers.
+    """Write an experiment's results to a folder, and hand them to the loggers.
 
     Args:
-        folder: where to; results of an earlier run there are replaced. Environment variables are
-            filled in, such as the WANDB_RUN_ID that each run of a sweep has.
+        folder: the run's folder; results of an earlier run there are replaced. Environment
+            variables are expanded, such as the WANDB_RUN_ID that each run of a sweep has.
         title: heading of the report.
-        gallery: how many images to keep pictures of, evenly spaced over the data set, or ``all``.
+        gallery: number of images to keep pictures of, evenly spaced over the data set, or ``all``.
     """
 
     def __init__(
@@ -60,9 +60,9 @@ class RunFolder(L.Callback):
         self._shown: set[int] = set()
 
     def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Choose the gallery, and clear what an earlier run left.
+        """Choose the gallery's images, and clear the results of an earlier run.
 
-        The victims are checked by now: an experiment that is refused costs no results.
+        The victims are checked by now: an experiment that is refused deletes no results.
         """
         samples = trainer.datamodule.samples  # type: ignore[attr-defined]
         count = len(samples) if self.gallery == "all" else min(self.gallery, len(samples))
@@ -70,7 +70,7 @@ class RunFolder(L.Callback):
         if trainer.is_global_zero:
             for name in _RESULTS:
                 remove_path(Path(self.folder) / name)
-        trainer.strategy.barrier()
+        trainer.strategy.barrier()  # no rank may write pictures before the old ones are gone
 
     def on_test_batch_end(
         self,
@@ -125,12 +125,12 @@ class RunFolder(L.Callback):
         for sentence in flagged_sentences(folder):
             print(f"warning: {sentence}")
         print(f"report: {report}")
-        track_run(trainer.loggers, folder)  # last: nothing is to wait for it
+        track_run(trainer.loggers, folder)  # last: an upload may be slow, or never end
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Tell the loggers of victims that are not fit for the experiment."""
+        """Tell the loggers if the check of the victims has refused some."""
         if isinstance(exception, VictimCheckError):
             refuse_victims(trainer.loggers, str(exception))
 
@@ -156,7 +156,7 @@ class RunFolder(L.Callback):
 
 
 def _traits(trainer: L.Trainer) -> dict[str, Traits]:
-    """Return what the run's attacks are, by name."""
+    """Return the traits of the run's attacks, by name."""
     found = callbacks_of(trainer, AttackCallback)
     return {name: attack.traits() for one in found for name, attack in one.attacks.items()}
 

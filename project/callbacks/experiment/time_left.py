@@ -1,4 +1,4 @@
-"""How much of a run is left, and how long that takes by what is done."""
+"""Estimating the time left of a run from the pace so far."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from project.evaluation import Pass, TransferEvaluation
 
 
 class Share(NamedTuple):
-    """The batches of one pass that one process was dealt, in their order.
+    """The batches of one pass that were dealt to one process, in their order.
 
     Attributes:
-        positions: places in the data set of each batch's samples.
-        lacking: of each batch, whether it is to be attacked; else it is clean, or stored.
+        positions: positions in the data set of each batch's samples.
+        lacking: whether each batch must be attacked; otherwise it is clean, or stored.
     """
 
     positions: list[list[int]]
     lacking: list[bool]
 
     def images(self, lacking: bool) -> int:
-        """Return the number of images in the batches that are lacking, or in the others."""
+        """Return the number of images in the batches that must be attacked, or in the others."""
         both = zip(self.positions, self.lacking, strict=True)
         return sum(len(batch) for batch, lacks in both if lacks is lacking)
 
 
 def shares(trainer: L.Trainer, module: TransferEvaluation) -> dict[Pass, Share]:
-    """Return this process's share of each pass, as the store is now."""
+    """Return this process's share of each pass, given what the store holds now."""
     attacking = first_callback(trainer, AttackCallback)
     pass_images = attacking.pass_images if attacking else {}
     loaders: Any = trainer.test_dataloaders
@@ -46,7 +46,7 @@ def shares(trainer: L.Trainer, module: TransferEvaluation) -> dict[Pass, Share]:
 
 
 def loaded_batch(trainer: L.Trainer, positions: Sequence[int]) -> dict[str, Any]:
-    """Return a batch as the test loop hands it over."""
+    """Load a batch as the test loop does: collated, converted, on the device."""
     loader = trainer.test_dataloaders[0]  # type: ignore[index]
     batch = loader.collate_fn([loader.dataset[place] for place in positions])
     batch = trainer.precision_plugin.convert_input(batch)
@@ -55,7 +55,7 @@ def loaded_batch(trainer: L.Trainer, positions: Sequence[int]) -> dict[str, Any]
 
 
 class Throughput(NamedTuple):
-    """Images of one kind, and the seconds that they took."""
+    """A number of images, and the seconds that they took."""
 
     images: int
     seconds: float
@@ -67,19 +67,19 @@ class Throughput(NamedTuple):
 
 
 class Pace:
-    r"""The pace of a run, told apart by what there is to do with a batch.
+    r"""The pace of a run, measured apart for attacked batches and for all others.
 
     $$t = \sum_p s_p n_p + r m$$ with n_p images left to attack in pass p at s_p seconds each, and m
-    images left that only have to be loaded and judged, at r seconds each, alike in all passes. So
-    a store that is full at first spoils nothing.
+    images left that only have to be loaded and judged, at r seconds each, the same in all passes.
+    So fast batches from the store do not make the attacks look fast.
 
-    Before a pass has attacked anything, s_p is r and what the attack is expected to take; without
-    an expectation, the mean over all images attacked so far. Before a stored batch has come, r is
+    Before a pass has attacked anything, s_p is r plus the expected attack time; without an
+    expectation, the mean over all images attacked so far. Before the first stored batch, r is
     that of the clean ones.
 
     Args:
-        shares: of each pass, in order.
-        expected: seconds that an attack takes per image, by pass, as far as is known.
+        shares: this process's share of each pass, in order.
+        expected: seconds that an attack takes per image, by pass, where known.
     """
 
     def __init__(self, shares: Mapping[Pass, Share], expected: Mapping[Pass, float]) -> None:
@@ -92,15 +92,15 @@ class Pace:
 
         Args:
             step: its pass.
-            images: how many it had.
+            images: number of its images.
             attacked: whether they were attacked, and neither clean nor stored.
-            seconds: from the end of the batch before.
+            seconds: time since the end of the batch before.
         """
         before = self._done.get((step, attacked), Throughput(0, 0.0))
         self._done[step, attacked] = Throughput(before.images + images, before.seconds + seconds)
 
     def done(self, step: Pass, attacked: bool) -> Throughput:
-        """Return what is done of a pass: the images that were attacked, or the others."""
+        """Return the throughput so far of a pass's attacked images, or of its others."""
         return self._done.get((step, attacked), Throughput(0, 0.0))
 
     def left_of_pass(self, step: Pass, batches: int = 0) -> float:
@@ -135,7 +135,7 @@ def _per_image(done: Sequence[Throughput]) -> float | None:
 
 
 def told_duration(seconds: float) -> str:
-    """Return seconds as people read them: ``0:07``, ``12:30``, ``3:05:00``; ``?`` for NaN."""
+    """Format seconds as ``0:07``, ``12:30`` or ``3:05:00``; ``?`` for NaN."""
     if math.isnan(seconds):
         return "?"
     minutes, rest = divmod(round(seconds), 60)

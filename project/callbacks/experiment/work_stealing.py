@@ -1,4 +1,4 @@
-"""The callback that gives the next batch to whatever process is free."""
+"""Work stealing: the callback that gives the next batch to whichever process is free."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ _FILLS = itertools.count()  # experiments of this process so far; the same on ev
 
 
 class WorkStealing(L.Callback):
-    """Attack all that the store lacks before the passes begin, the next batch by whoever is free.
+    """Fill the store before the passes begin; a process that is free takes the next batch.
 
     With early stop some batches take many times as long as others, and a process that was dealt
-    short ones would wait. Batches stay as they are, so results do too, bit for bit: each is in the
-    store when its pass asks for it, whoever made it. The store must be on a disk that all processes
-    see; where it is not, a pass attacks again what it lacks.
+    short ones would wait. The batches are the same as without this callback, so results are too,
+    bit for bit: each batch is in the store when its pass asks for it, whichever process attacked
+    it. The store must be on a disk that all processes share; where it is not, a pass attacks again
+    what it lacks.
     """
 
     def on_test_batch_start(
@@ -40,7 +41,7 @@ class WorkStealing(L.Callback):
         """Fill the store before the first batch of the first pass."""
         if trainer.world_size > 1 and batch_idx == dataloader_idx == 0:
             _fill(trainer)
-            trainer.strategy.barrier()
+            trainer.strategy.barrier()  # a pass may need batches that other ranks still attack
 
 
 def _fill(trainer: L.Trainer) -> None:
@@ -49,6 +50,7 @@ def _fill(trainer: L.Trainer) -> None:
         raise InputError("WorkStealing shares the work of an AttackCallback, got none.")
     loader = trainer.test_dataloaders[0]  # type: ignore[index]
     dealt = loader.batch_sampler
+    # All ranks' batches, of the same samples as in the passes; every rank has the same list.
     batches = list(DealtBatchSampler(dealt.num_samples, dealt.batch_size))
     work = [(of_pass, batch) for of_pass in attacking.pass_images.values() for batch in batches]
     with _bar(trainer, len(work)) as bar:
@@ -63,7 +65,7 @@ def _fill(trainer: L.Trainer) -> None:
 
 
 def _bar(trainer: L.Trainer, batches: int) -> tqdm[Any]:
-    """Return a bar for a terminal, for anything else a line a minute; of the first process."""
+    """Return the first process's bar: live in a terminal, a line a minute in a log."""
     watched = sys.stderr.isatty()
     return tqdm(
         total=batches,
@@ -75,8 +77,9 @@ def _bar(trainer: L.Trainer, batches: int) -> tqdm[Any]:
 
 
 def _numbers() -> Iterator[int]:
-    """Count from 0; each number comes to one process only."""
-    # The group's own key-value store is already reachable from everywhere; torch has no public way.
+    """Yield numbers from a counter that all processes share, so no two get the same number."""
+    # The process group's key-value store is reachable by all ranks; torch has no public accessor.
+    # Its ``add`` is atomic, so no lock is needed.
     counter = dist.distributed_c10d._get_default_store()
     key = f"mirage/batches/{next(_FILLS)}"
     while True:

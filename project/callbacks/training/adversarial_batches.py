@@ -1,4 +1,4 @@
-"""The callback that puts adversarial images into the batches of a training."""
+"""The callback of adversarial training that attacks each batch before the step."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ Combine = Literal["max", "average", "random"]
 
 
 class AdversarialBatches(L.Callback):
-    """Attack the victim in training: ``adversarial`` (N, 3, H, W) goes into every batch.
+    """Adversarial training: put ``adversarial`` (N, 3, H, W) into every batch.
 
-    What is attacked is the victim as it is, in eval mode, and it is left as it was. The draws of a
-    training batch belong to (epoch, sample), those of validation and test to the sample alone, so
-    neither depends on the number of processes or on where a run was interrupted. Logs
-    ``train/attack_strength``, the share of the budget in use.
+    The attacks see the victim with its current weights, in eval mode, and leave it as it was. The
+    draws of a training batch are keyed by (epoch, sample), those of validation and test by the
+    sample alone, so neither depends on the number of processes or on where a run was interrupted.
+    Logs ``train/attack_strength``, the share of the budget in use.
 
     Args:
-        attacks: by name, what trains; untargeted.
-        validation: what validation and test attack with, None is ``attacks`` too. Always at the
+        attacks: the training's attacks by name; untargeted.
+        validation: the attacks of validation and test, None is ``attacks`` too. Always at the
             whole budget; of several, each image meets the one that makes most of it wrong.
-        combine: what trains where there are several attacks: ``max``, for each image the one of
+        combine: how several attacks are combined in training: ``max``, for each image the one of
             the greatest mean loss; ``average``, all of them, in a batch that is as many times
             larger; ``random``, one per batch, the same on all processes, so that none waits.
-        curriculum: lets the budget grow; None is the whole budget from the start.
+        curriculum: schedule of the growing budget; None is the whole budget from the start.
 
     Raises:
         ValueError: if there is no attack, or a targeted one, or one that cannot grow though there
@@ -65,10 +65,11 @@ class AdversarialBatches(L.Callback):
         self.validation = validation
         self.combine: Combine = choose("combine", get_args(Combine), combine)
         self.curriculum = curriculum
-        self._judges = list(deepcopy(validation or attacks).values())  # they know other samples
+        # Copies, since they are attached to the evaluation set, the others to the training set.
+        self._judges = list(deepcopy(validation or attacks).values())
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Let the attacks know the data, and see that they can grow."""
+        """Attach the attacks to the data, and check that a curriculum can scale them."""
         training, data = training_scene(self, trainer, pl_module)
         for attack in self._judges:
             attack.attach(data.samples)
@@ -82,27 +83,31 @@ class AdversarialBatches(L.Callback):
         self.prepare(self.attacks, data)
 
     def prepare(self, attacks: dict[str, Attack], data: AttackDataModule) -> None:
-        """Let attacks that train, now or later, know the training set, and see that they can."""
+        """Attach attacks to the training set, and check that they are fit to train on.
+
+        Raises:
+            ValueError: if one is targeted, or cannot be scaled though there is a curriculum.
+        """
         _refuse_targeted(attacks)
         samples = data.train_samples
         for attack in attacks.values():
             attack.attach(samples if data.augment is None else MovedSamples(samples))
             if self.curriculum is not None:
-                attack.scaled(self.curriculum.start)  # or say at once that it cannot be
+                attack.scaled(self.curriculum.start)  # raises now rather than in mid-training
 
     def fall_back(self, attacks: dict[str, Attack]) -> None:
-        """Train on other, prepared attacks from now on; validation keeps its own."""
+        """Train on other attacks, already prepared, from now on; validation keeps its own."""
         self.attacks = attacks
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        """Attack a batch with draws of this epoch."""
+        """Attack a training batch, with random draws keyed by epoch and sample."""
         assert isinstance(pl_module, VictimTraining)
         strength = self._strength(trainer)
         pl_module.log("train/attack_strength", strength)
         attacks = self._attacks_of(batch, strength, trainer.current_epoch, batch_idx)
-        with trainer.precision_plugin.forward_context():
+        with trainer.precision_plugin.forward_context():  # autocast is off in callback hooks
             found = attacked(pl_module.victim, batch, attacks)
             if self.combine == "average":
                 batch.update(all_of(found, batch))
@@ -118,7 +123,7 @@ class AdversarialBatches(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Attack a batch with draws that never change."""
+        """Attack an evaluation batch, with random draws that are the same in every epoch."""
         assert isinstance(pl_module, VictimTraining)
         victim = pl_module.victim
         with trainer.precision_plugin.forward_context():
@@ -135,7 +140,7 @@ class AdversarialBatches(L.Callback):
     def _attacks_of(
         self, batch: Batch, strength: float, epoch: int, batch_idx: int
     ) -> list[Attack]:
-        """Return what attacks one training batch: all attacks, or the one that is drawn."""
+        """Return the attacks of one training batch: all of them, or the one that is drawn."""
         attacks = list(self.attacks.values())
         if self.combine == "random":
             seeds = [attack.seed for attack in attacks]
@@ -156,7 +161,7 @@ def _refuse_targeted(attacks: dict[str, Attack]) -> None:
 
 
 Harm = Callable[[Tensor, Tensor], Tensor]
-"""From logits (N, K, …) and target (N, …) to how bad each image is for the victim, (N,)."""
+"""A measure of harm: from logits (N, K, …) and target (N, …) to one number per image, (N,)."""
 
 
 def mean_loss(logits: Tensor, target: Tensor) -> Tensor:
@@ -165,7 +170,7 @@ def mean_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def share_wrong(logits: Tensor, target: Tensor) -> Tensor:
-    """Return the share of each image's valid elements that is wrong, (N,)."""
+    """Return the share of each image's valid elements that is misclassified, (N,)."""
     return fooled_share(logits, target, targeted=False)
 
 
@@ -176,7 +181,7 @@ def attacked(victim: nn.Module, batch: Batch, attacks: list[Attack]) -> list[Ten
 
 
 def worst_of(candidates: list[Tensor], victim: nn.Module, target: Tensor, harm: Harm) -> Tensor:
-    r"""Choose for each image the candidate of the greatest harm: $$\max_k L(f(x'_k), y)$$.
+    r"""Choose for each image the most harmful candidate: $$\max_k L(f(x'_k), y)$$.
 
     Source: Tramèr & Boneh, "Adversarial Training and Robustness for Multiple Perturbations",
     NeurIPS 2019, the "max" strategy [paper].
@@ -184,9 +189,9 @@ def worst_of(candidates: list[Tensor], victim: nn.Module, target: Tensor, harm: 
     Args:
         candidates: at least one batch of adversarial images (N, 3, H, W); a single one is returned
             without a forward pass.
-        victim: asked in eval mode, without gradient, and left as it was.
+        victim: evaluated in eval mode, without gradient, and left as it was.
         target: (N,) or (N, H, W).
-        harm: of which the greatest counts; among equals the first candidate is taken.
+        harm: the measure to maximise; among equals the first candidate is taken.
 
     Returns:
         (N, 3, H, W).
@@ -207,7 +212,7 @@ def all_of(candidates: list[Tensor], batch: Batch) -> Batch:
 
     Args:
         candidates: K batches of adversarial images (N, 3, H, W).
-        batch: what they were made from.
+        batch: the batch that they were made from.
 
     Returns:
         {image, target, index, adversarial} of K · N samples, candidate after candidate.

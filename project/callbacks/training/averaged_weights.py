@@ -1,4 +1,4 @@
-"""A running average of the weights, which is what validation judges and checkpoints hold."""
+"""An exponential moving average of the weights, used in validation and checkpoints."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class AveragedWeights(EMAWeightAveraging):
 
     Lightning's ``EMAWeightAveraging``, after every optimiser step: the average takes the weights'
     place in validation, where it is attacked too, in checkpoints, and at the end of the training;
-    training batches attack the weights of the moment. What is added is a refusal of checkpoints
-    that would not hold the average.
+    in training batches the current weights are attacked. Added to Lightning's: checkpoints that
+    would not hold the average are refused.
 
     Args:
         decay: d, in [0, 1); the average reaches back over 1 / (1 - d) steps, 0.999 over a thousand.
@@ -31,7 +31,7 @@ class AveragedWeights(EMAWeightAveraging):
         self.decay = decay
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Make the average, and see that checkpoints will hold it."""
+        """Start the average, and check that checkpoints will hold it."""
         super().setup(trainer, pl_module, stage)
         kept = [c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)]
         if stage == "fit" and any(checkpoint.save_weights_only for checkpoint in kept):

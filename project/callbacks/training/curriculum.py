@@ -1,4 +1,4 @@
-"""A budget that grows while a network learns."""
+"""Curriculum adversarial training: a budget that grows during training."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from project.core.errors import InputError
 class Curriculum:
     r"""Grow the attack's budget linearly, to $$\min(1, s + (1 - s)\, t / w)$$ times its own.
 
-    t is the share of the training's optimiser steps already taken, and steps of the attack are as
-    much shorter. A network that starts from scratch may learn nothing at all against the full
-    budget.
+    t is the share of the training's optimiser steps already taken; the attack's step sizes are
+    scaled by the same factor. A network that starts from scratch may learn nothing at all against
+    the full budget.
 
     Source: Cai et al., "Curriculum Adversarial Training", IJCAI 2018, for attacks that grow
     stronger, there in their number of steps [paper]; the linear course of the budget [ours].
@@ -29,7 +29,7 @@ class Curriculum:
         self.share = share
 
     def factor(self, progress: float) -> float:
-        """Return what the budget is multiplied by.
+        """Return the factor by which the budget is multiplied.
 
         Args:
             progress: t, the share of the training that is done, in [0, 1].

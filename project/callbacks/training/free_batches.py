@@ -1,4 +1,4 @@
-"""Adversarial training for free: the backward pass that trains also makes the images."""
+"""Free adversarial training: the training's backward pass also updates the perturbation."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from project.threat_models import Linf
 
 
 class FreeAdversarialBatches(L.Callback):
-    r"""Train on each batch several times in a row, and attack it by the same backward passes.
+    r"""Free adversarial training: replay each batch, and attack it by the same backward passes.
 
     $$\delta \leftarrow \Pi_\epsilon(\delta + \epsilon \, \mathrm{sign} \nabla_\delta L)$$: the
     gradient of the training's loss reaches the weights and, at no extra pass, the perturbation.
-    ``adversarial`` (N, 3, H, W) are the perturbed images, in [0, 1] but not rounded. What is
-    attacked is the victim in train mode, as the method has it: there BatchNorm couples the images
-    of a batch, and nothing else does. An epoch has ``replays`` times as many steps, so divide
-    ``max_epochs`` by it.
+    ``adversarial`` (N, 3, H, W) are the perturbed images, in [0, 1] but not rounded. The victim
+    is attacked in train mode, as in the paper: there BatchNorm couples the images of a batch, and
+    nothing else does. An epoch has ``replays`` times as many steps, so divide ``max_epochs`` by
+    it.
 
     Source: Shafahi et al., "Adversarial Training for Free!", NeurIPS 2019, algorithm 1 [paper].
     There a batch begins with the perturbation of the batch before; here each image begins with
@@ -32,7 +32,7 @@ class FreeAdversarialBatches(L.Callback):
     Wong et al., "Fast is better than free", ICLR 2020, section 4.1.
 
     Args:
-        validation: by name, what validation and test attack with.
+        validation: the attacks of validation and test, by name.
         eps: ε, in units of the [0, 1] range; also the size of a step [paper].
         replays: m, how often each batch comes, at least 2; 8 is the paper's for CIFAR-10, 4 its
             choice for ImageNet.
@@ -65,7 +65,7 @@ class FreeAdversarialBatches(L.Callback):
         self._perturbation = torch.empty(0)
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Have each batch repeated, before the loaders are made."""
+        """Have the datamodule repeat each batch; called before the loaders are made."""
         self._judge.setup(trainer, pl_module, stage)
         if stage != "fit":
             return
@@ -80,9 +80,9 @@ class FreeAdversarialBatches(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        """Perturb the images by what the last pass over them found, or by noise."""
+        """Perturb the images by the previous replay's perturbation, in the first one by noise."""
         images, index = batch["image"], batch["index"]
-        shown = (trainer.current_epoch, index.tolist())
+        shown = (trainer.current_epoch, index.tolist())  # the same in all replays of a batch
         if shown != self._shown:
             self._shown = shown
             self._perturbation = self._threat.random(
@@ -93,7 +93,7 @@ class FreeAdversarialBatches(L.Callback):
         batch["adversarial"] = self._threat.apply(images, self._perturbation)
 
     def on_after_backward(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Step along the gradient that the training's backward pass left."""
+        """Take an ascent step along the gradient from the training's backward pass."""
         gradient = self._perturbation.grad
         if gradient is None:
             raise InputError(
@@ -111,16 +111,16 @@ class FreeAdversarialBatches(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Attack a batch with draws that never change."""
+        """Attack an evaluation batch, with random draws that are the same in every epoch."""
         self._judge.on_validation_batch_start(trainer, pl_module, batch, batch_idx)
 
     on_test_batch_start = on_validation_batch_start
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the perturbation of the batch at hand, with which its replays go on."""
+        """Return the current batch's perturbation, so that its replays can be resumed."""
         return {"shown": self._shown, "perturbation": self._perturbation.detach()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with a perturbation; a process that has another batch starts that one anew."""
+        """Restore a perturbation; a rank whose batch is another one starts that from noise."""
         self._shown = state_dict["shown"]
         self._perturbation = state_dict["perturbation"]

@@ -1,4 +1,4 @@
-"""A few images that a training never sees, to be attacked in the midst of it."""
+"""Held-out images that are attacked during training to measure robust accuracy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class HeldOut:
     """A fixed, evenly spaced slice of the evaluation set, dealt to all processes.
 
     Args:
-        data: whose evaluation set; in a training that is its validation split.
+        data: the datamodule, whose evaluation set is used; in training, its validation split.
         count: images of the slice; fewer where the set has fewer.
         rank: this process.
         world_size: number of processes.
@@ -36,10 +36,10 @@ class HeldOut:
         ]
 
     def accuracy(self, trainer: L.Trainer, victim: Victim, attacks: list[Attack]) -> float:
-        """Return the share of images, or of valid pixels, that is right under the worst attack.
+        """Return the robust accuracy under the worst attack, over images or valid pixels.
 
-        The counts are summed over processes: all return the same number. The victim is left as it
-        was.
+        The counts are summed over processes, so all return the same number, and every process must
+        call it. The victim is left as it was.
         """
         counts = torch.zeros(2, device=trainer.strategy.root_device)
         for batch in self.batches:
@@ -51,7 +51,7 @@ class HeldOut:
 
 
 def _right_and_valid(victim: Victim, batch: Batch, attacks: list[Attack]) -> Tensor:
-    """Return how many elements of a batch are right, and how many are valid, (2,)."""
+    """Return the numbers of a batch's correct and of its valid elements, (2,)."""
     target = batch["target"]
     images = worst_of(attacked(victim, batch, attacks), victim, target, share_wrong)
     with torch.no_grad(), frozen(victim):

@@ -1,4 +1,4 @@
-"""The logger that keeps what is logged, for a training run's folder."""
+"""A logger that records all scalars for a training run's folder."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from project.storage.history import History
 
 
 class HistoryLogger(Logger):
-    """Keeps all scalars that the trainer's loggers are given.
+    """Records all scalars that the trainer's loggers receive.
 
-    A logger is where they all meet, a callback's and a module's alike, with their steps.
+    It is a logger because loggers receive the scalars of callbacks and modules alike, with steps.
 
     Lightning's ``CSVLogger``, the default of train.py, cannot take its place: the history is kept
     whichever loggers a user has chosen, goes on in one file when a run is resumed, without the
@@ -23,7 +23,7 @@ class HistoryLogger(Logger):
     ``TrainingFolder``.
 
     Args:
-        folder: where the trainer may put files, if it is the trainer's first logger.
+        folder: folder for the trainer's files, if this is the trainer's first logger.
     """
 
     def __init__(self, folder: str) -> None:
@@ -34,24 +34,24 @@ class HistoryLogger(Logger):
 
     @property
     def name(self) -> str:
-        """None: the folder is named whole."""
+        """Empty: the folder's path is already complete."""
         return ""
 
     @property
     def version(self) -> str:
-        """None: likewise."""
+        """Empty, likewise."""
         return ""
 
     @property
     def save_dir(self) -> str:
-        """The folder."""
+        """The folder for the trainer's files."""
         return self.folder
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Keep the metrics of a step."""
+        """Record the metrics of a step."""
         told = {name: value for name, value in metrics.items() if name != "epoch"}
         self.history.add(step or 0, self.epoch, told)
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Pass over: the config is kept whole."""
+        """Do nothing: the folder holds the whole config already."""

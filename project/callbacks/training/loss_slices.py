@@ -1,4 +1,4 @@
-"""The callback that looks at the loss around images while a victim is trained."""
+"""The callback that draws the loss landscape around images during training."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from project.training import VictimTraining
 class LossSlices(L.Callback):
     r"""Draw the loss on a plane through each image: $$L(x + a\,s + b\,r)$$, a, b in [-ε, ε].
 
-    s is the sign of the loss's gradient at x, r a random sign for each value, always the same one
-    of an image; what lies outside [0, 1] is clipped. A victim with an honest gradient has a plane
-    that rises along s; ripples and ridges tell of a gradient that misleads. The slices lie in the
-    folder of the run's :class:`TrainingFolder`, whose report shows them.
+    s is the sign of the loss's gradient at x, r a random sign for each value, fixed for each
+    image; values outside [0, 1] are clipped. With an informative gradient the loss rises smoothly
+    along s; ripples and ridges are signs of a masked gradient, which misleads attacks. The slices
+    are written to the folder of the run's :class:`TrainingFolder`, whose report shows them.
 
     Source: Qin et al., "Adversarial Robustness through Local Linearization", NeurIPS 2019, figures
     of loss surfaces, after Li et al., "Visualizing the Loss Landscape of Neural Nets", NeurIPS
     2018 [paper]; the mean over several images and the clipping [ours].
 
     Args:
-        every_n_epochs: how often.
-        samples: validation images, evenly spaced.
+        every_n_epochs: epochs from one drawing to the next.
+        samples: number of validation images, evenly spaced.
         resolution: odd number of values of a and of b, so that x itself is one; each costs a
             forward pass of the samples.
         eps: half the plane's side; 8/255, the field's usual budget.
-        seed: of r.
+        seed: key of the random direction r.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class LossSlices(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Draw the slices before the first batch, of the weights that validation judges."""
+        """Draw the slices before the first batch, with the weights that validation judges."""
         due = trainer.current_epoch % self.every_n_epochs == 0 and batch_idx == 0
         if not due or trainer.sanity_checking or trainer.state.fn != "fit":
             return
@@ -122,13 +122,13 @@ def loss_slices(
     eps: float,
     resolution: int,
 ) -> Tensor:
-    """Return each image's mean loss on its plane, see :class:`LossSlices`; the victim stays as is.
+    """Return each image's mean loss on its plane, see :class:`LossSlices`; the victim is unchanged.
 
     Args:
-        victim: from [0, 1] images to logits (N, K, …).
+        victim: maps [0, 1] images to logits (N, K, …).
         images: (N, 3, H, W) in [0, 1].
         target: (N,) or (N, H, W) with 255 = void.
-        draws: of the images.
+        draws: random draws of the images, for r.
         eps: half the plane's side.
         resolution: number of values of a and of b.
 

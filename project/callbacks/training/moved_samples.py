@@ -1,4 +1,4 @@
-"""What attacks may know of training samples that augmentation has moved."""
+"""The view of the training set that attacks get under augmentation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from project.core.samples import Samples
 
 
 class MovedSamples(Samples):
-    """A data set whose images an attack sees mirrored and cut: maps of the photos do not fit them.
+    """A data set whose images are mirrored and cropped, so that maps of the photos are refused.
 
     Args:
         samples: the data set.
@@ -29,7 +29,7 @@ class MovedSamples(Samples):
         return self.samples.names
 
     def image(self, index: int) -> Tensor:
-        """Return the sample's image as evaluation sees it."""
+        """Return the sample's image in the evaluation's frame, without augmentation."""
         return self.samples.image(index)
 
     def label(self, index: int) -> int | None:
@@ -41,15 +41,15 @@ class MovedSamples(Samples):
         return self.samples.name(index)
 
     def salient_mask(self, index: int) -> NoReturn:
-        """Refuse: the mask would not lie on the object."""
+        """Refuse: the mask would not fit the augmented image."""
         self._refuse(index)
 
     def align(self, saliency: NDArray[np.uint8], index: int, /) -> NoReturn:
-        """Refuse: the map would not lie on the image."""
+        """Refuse: the map would not fit the augmented image."""
         self._refuse(index)
 
     def align_labels(self, labels: NDArray[np.uint8], index: int, /) -> NoReturn:
-        """Refuse: the map would not lie on the image."""
+        """Refuse: the map would not fit the augmented image."""
         self._refuse(index)
 
     def _refuse(self, index: int) -> NoReturn:

@@ -1,4 +1,4 @@
-"""The callback that notices when a training overfits to its own attack."""
+"""The callback that detects catastrophic overfitting to the training's own attack."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _CONSEQUENCE = {
 
 
 class OverfittingProbe(L.Callback):
-    """Hold a strong attack against the training's own, on held-out images, every few steps.
+    """Compare a strong attack with the training's own, on held-out images, every few steps.
 
     Catastrophic overfitting: training on one-step adversarial images, a victim suddenly learns to
     fool the one step; its accuracy under the training's attack rises while that under a stronger
     one falls to nothing. Logs ``probe/robust_accuracy``, ``probe/training_attack_accuracy`` and
     ``probe/gap``, the second less the first: shares of right images, or of right valid pixels; and
-    ``probe/collapse``, 1 where a collapse begins. Of
-    several training attacks each image meets the one that makes most of it wrong; all attack with
-    their whole budget. What is probed are the weights of the moment, not their average.
+    ``probe/collapse``, 1 where a collapse begins. Of several training attacks each image meets the
+    one that makes most of it wrong; all attack with their whole budget. The probe uses the current
+    weights, not their average.
 
     Source: the phenomenon: Wong et al., "Fast is better than free", ICLR 2020; Andriushchenko &
     Flammarion, "Understanding and Improving Fast Adversarial Training", NeurIPS 2020 [paper]; a
@@ -49,10 +49,10 @@ class OverfittingProbe(L.Callback):
             of a PGD-3 training with 16 do.
         samples: images of the probe, evenly spaced over the validation split; of 64, a share is
             known to within 0.06, one standard deviation.
-        on_collapse: say so alone, stop the training, or fall back to other training attacks.
-        fallback: by name, what trains after a collapse, for example a PGD of several steps;
-            validation keeps its own attacks.
-        rule: what a collapse is, None is ``CollapseRule()``.
+        on_collapse: only warn, stop the training, or fall back to other training attacks.
+        fallback: the training's attacks after a collapse, by name, for example a PGD of several
+            steps; validation keeps its own attacks.
+        rule: decides whether a probe is a collapse, None is ``CollapseRule()``.
 
     Raises:
         ValueError: if the attack is targeted, a number is not positive, or there is a fallback
@@ -85,7 +85,7 @@ class OverfittingProbe(L.Callback):
         self._held_out: HeldOut | None = None
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Find the training's attacks and let those of the probe know the held-out images."""
+        """Find the training's attacks, and attach the probe's to the held-out images."""
         if stage != "fit":
             return
         _, data = training_scene(self, trainer, pl_module)
@@ -96,7 +96,7 @@ class OverfittingProbe(L.Callback):
         self._watch()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Be again where an interrupted run was."""
+        """Restore the fallback attacks if the interrupted run had fallen back."""
         if self._fallen_back:
             self._fall_back()
 
@@ -108,20 +108,20 @@ class OverfittingProbe(L.Callback):
         batch: Batch,
         batch_idx: int,
     ) -> None:
-        """Probe, once every so many optimiser steps."""
+        """Probe every ``every_n_steps`` optimiser steps."""
         assert isinstance(pl_module, VictimTraining)
-        step = trainer.global_step
+        step = trainer.global_step  # unchanged by a batch that only accumulates, hence ``_last``
         if step % self.every_n_steps == 0 and step > self._last:
             self._last = step
             self._probe(trainer, pl_module.victim)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run must know of the probes so far."""
+        """Return the state of the probes so far, for a checkpoint."""
         rule = self.rule.state_dict()
         return {"last": self._last, "fallen_back": self._fallen_back, "rule": rule}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the probes of an interrupted run."""
+        """Restore the state of an interrupted run's probes."""
         self._last = state_dict["last"]
         self._fallen_back = state_dict["fallen_back"]
         self.rule.load_state_dict(state_dict["rule"])
@@ -156,7 +156,7 @@ class OverfittingProbe(L.Callback):
         self._watch()
 
     def _watch(self) -> None:
-        """Take copies of the training's attacks, which know the held-out images instead."""
+        """Copy the training's attacks, and attach the copies to the held-out images."""
         self._watched = deepcopy(list(self._training.attacks.values()))
         for attack in self._watched:
             attack.attach(self._data.samples)
@@ -198,7 +198,7 @@ def _adversarial_batches(trainer: L.Trainer) -> AdversarialBatches:
 
 
 class CollapseRule:
-    r"""Robust accuracy has lost half of its best, and the training's own attack does not see it.
+    r"""Collapse: robust accuracy lost half of its best, unnoticed by the training's own attack.
 
     With R under a strong attack, T under the training's own, and b the probe of the best R so far,
     it is a collapse where $$R \le (1 - l)\, R_b$$ and $$(T - R) - (T_b - R_b) \ge w$$. Either alone
@@ -228,7 +228,8 @@ class CollapseRule:
     def __call__(self, robust: float, training: float) -> bool:
         """Take one probe; return whether a collapse begins with it.
 
-        It is told once, and again only after robust accuracy came at least halfway back.
+        A collapse is reported once, and again only after robust accuracy came at least halfway
+        back.
 
         Args:
             robust: R, in [0, 1].
@@ -244,9 +245,9 @@ class CollapseRule:
         return begins
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the next probe is compared with."""
+        """Return the best probe so far and whether a collapse lasts, for a checkpoint."""
         return {"best": self._best, "collapsed": self._collapsed}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from the probes of an interrupted run."""
+        """Restore the best probe and the collapse of an interrupted run."""
         self._best, self._collapsed = state["best"], state["collapsed"]

@@ -1,4 +1,4 @@
-"""Randomness of a training step that does not depend on what was drawn before it."""
+"""Seeding each training step by itself, so that its draws do not depend on earlier ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from project.core.randomness import derived_seed
 class StepRandomness(L.Callback):
     """Key torch's global randomness (dropout, stochastic depth) by epoch, batch and process.
 
-    So a run that resumes in mid-epoch draws what an unbroken one would have drawn, and processes
+    So a run that resumes in mid-epoch has the same draws as an uninterrupted one, and processes
     drop different units. Attacks, order and augmentation have keys of their own.
 
     Args:

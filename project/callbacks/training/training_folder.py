@@ -1,4 +1,4 @@
-"""The callback that leaves a training run's folder behind: history, samples and report."""
+"""The callback that writes a training run's folder: history, samples and report."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ _BY_EPOCH = (layout.SAMPLES, layout.SLICES)
 
 
 class TrainingFolder(L.Callback):
-    """Write what a training run does to a folder: all that is logged, samples, and a report.
+    """Write a training run's history, samples and report to a folder.
 
-    The report is made anew after every validation. A run that is resumed goes on in its folder
-    with what was there at its checkpoint; a new one replaces what it finds.
+    The report is rebuilt after every validation. A resumed run continues in its folder from the
+    state at its checkpoint; a new run replaces what is there.
 
     Args:
-        folder: where to; one per run.
+        folder: the run's folder; one per run.
         title: heading of the report.
-        samples: how many validation images to keep, evenly spaced: the same ones each time, with
+        samples: number of validation images to keep, evenly spaced: the same ones each time, with
             their adversarial images where a callback makes them.
-        every_n_epochs: how often to keep them.
+        every_n_epochs: epochs from one time to the next that they are kept.
     """
 
     def __init__(
@@ -72,25 +72,26 @@ class TrainingFolder(L.Callback):
         self._config = Path()
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Choose the samples, and listen to what is logged."""
+        """Choose the samples, and add the logger that records the history."""
         if stage != "fit":
             return
         _, data = training_scene(self, trainer, pl_module)
         if self._logger not in trainer.loggers:
             trainer.loggers = [*trainer.loggers, self._logger]
-        self._config = Path(trainer.log_dir or ".") / layout.CONFIG  # every process must ask
+        # On every rank: ``log_dir`` broadcasts, so asking on one rank alone would hang.
+        self._config = Path(trainer.log_dir or ".") / layout.CONFIG
         count = min(self.samples, len(data.samples))
         indices = data.samples.indices
         self._shown = {indices[place * len(indices) // count] for place in range(count)}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Go on where a resumed run was cut off, or begin with an empty folder."""
-        self._logger.epoch = trainer.current_epoch  # one gone on with does not start
+        """Continue a resumed run's history from its checkpoint, or begin with an empty folder."""
+        self._logger.epoch = trainer.current_epoch  # an epoch resumed midway has no start hook
         if not trainer.is_global_zero:
             return
         known = Path(self.folder) / layout.HISTORY
         resumed = trainer.global_step > 0 and known.is_file()
-        # A step that comes again takes the place of what it has logged before.
+        # Steps after the checkpoint are run again, so what they logged before is dropped.
         history = History.read(known).until(trainer.global_step) if resumed else History()
         self._logger.history = history
         first = trainer.current_epoch if resumed else 0
@@ -102,15 +103,15 @@ class TrainingFolder(L.Callback):
         track_config(trainer.loggers, Path(self.folder))
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Name the epoch, which not everyone who logs does."""
+        """Tell the history the epoch, which not every logged metric comes with."""
         self._logger.epoch = trainer.current_epoch
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        """Log the step's learning rate, which the training does not; the batch's end has the next.
+        """Log the step's learning rate, now, since at the batch's end the next one is set.
 
-        Of batches that are accumulated, the last one's is logged: they all have one rate.
+        Of accumulated batches the last one's is logged: all have the same rate.
         """
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         pl_module.log("train/learning_rate", rate, batch_size=len(batch["image"]))
@@ -124,7 +125,7 @@ class TrainingFolder(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep the samples that are in the batch."""
+        """Write the chosen samples that are in the batch."""
         assert isinstance(pl_module, VictimTraining)
         if self._keeps(trainer):
             folder = SampleFolder(Path(self.folder) / layout.SAMPLES, trainer.current_epoch)
@@ -135,7 +136,7 @@ class TrainingFolder(L.Callback):
         """Write history and report, once every process has written its samples."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
-        trainer.strategy.barrier()
+        trainer.strategy.barrier()  # the report reads the samples of all ranks
         if trainer.is_global_zero:
             self._write(trainer)
             if self._keeps(trainer):
@@ -153,7 +154,7 @@ class TrainingFolder(L.Callback):
         return due and not trainer.sanity_checking and trainer.state.fn == "fit"
 
     def _write(self, trainer: L.Trainer) -> Path:
-        """Write history, facts and the report of what there is so far."""
+        """Write history, facts and the report so far."""
         folder = Path(self.folder)
         self._logger.history.write(folder / layout.HISTORY)
         replace_file(folder / layout.FACTS, json.dumps(self._facts(trainer), indent=1).encode())
@@ -176,10 +177,10 @@ class TrainingFolder(L.Callback):
 
 
 class SampleFolder:
-    """The samples of one epoch.
+    """The samples of one epoch, in a folder.
 
     Args:
-        folder: of all epochs.
+        folder: the folder of all epochs.
         epoch: 0, 1, …
     """
 
@@ -187,12 +188,12 @@ class SampleFolder:
         self.folder = folder / layout.epoch_name(epoch)
 
     def keep(self, victim: nn.Module, batch: Batch, shown: Collection[int]) -> None:
-        """Write those images of a batch with adversarial ones that are to be shown.
+        """Write the chosen images of a batch, if it has adversarial images.
 
         Args:
-            victim: whose predictions are kept.
+            victim: the victim, whose predictions are written too.
             batch: image, target, index and perhaps adversarial.
-            shown: the indices to keep.
+            shown: indices of the chosen images.
         """
         index = batch["index"].tolist()
         places = [place for place, one in enumerate(index) if one in shown]
@@ -212,7 +213,7 @@ class SampleFolder:
 
 
 def _verdict(folder: Path, target: Tensor, clean: Tensor, adversarial: Tensor) -> None:
-    """Write classes: of an image as JSON, of pixels as PNG."""
+    """Write target and predictions: an image's class as JSON, pixels' classes as PNG."""
     found = {"target": target, "prediction_clean": clean, "prediction_adversarial": adversarial}
     if target.ndim:
         for name, classes in found.items():
@@ -229,7 +230,7 @@ def _picture(image: Tensor) -> Image.Image:
 
 @never_fatal()
 def track_config(loggers: Iterable[Logger], folder: Path) -> None:
-    """Log the config of a run, which Lightning saves as a file and tells no logger."""
+    """Log a run's config, which Lightning saves as a file but passes to no logger."""
     facts = TrainingRun.read(folder).facts
     for experiment in experiments(loggers):
         experiment.config.update(yaml.safe_load(facts["config"]) or {}, allow_val_change=True)

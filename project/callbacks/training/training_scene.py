@@ -1,4 +1,4 @@
-"""What callbacks of robust training work on."""
+"""The module and datamodule that callbacks of robust training need."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from project.training import VictimTraining
 def training_scene(
     callback: L.Callback, trainer: L.Trainer, module: L.LightningModule
 ) -> tuple[VictimTraining, AttackDataModule]:
-    """Return the training and its data.
+    """Return the training's module and datamodule.
 
     Raises:
-        ValueError: if they are of another kind than the callback works on.
+        ValueError: if they are of other classes than the callback works on.
     """
     data = trainer.datamodule  # type: ignore[attr-defined]
     if isinstance(module, VictimTraining) and isinstance(data, AttackDataModule):
