@@ -1,4 +1,4 @@
-"""Evaluating attacks × sources × victims."""
+"""Evaluation of attacks × sources × victims: passes, judgements, metrics."""
 
 from project.evaluation.plan import CLEAN, Pass, plan_passes
 from project.evaluation.shared_networks import victims_sharing_networks

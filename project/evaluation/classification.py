@@ -1,4 +1,4 @@
-"""Judging classifiers: rows and rates of one victim over the passes of an experiment."""
+"""Evaluating classifiers: per-image rows, and rates of one victim in each pass."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from project.storage.rows import Measure
 
 
 class ClassificationJudge:
-    """Judge one classifier's logits, pass after pass, against its own clean predictions."""
+    """Evaluates one classifier's logits, pass after pass, against its own clean predictions."""
 
     def __init__(self) -> None:
         self._clean: dict[int, dict[str, Any]] = {}
 
     def rows(self, logits: Tensor, target: Tensor, index: Tensor, clean: bool) -> list[Facts]:
-        """Judge a batch.
+        """Evaluate a batch, and return the victim's columns of its rows.
 
         Args:
             logits: (N, K).
-            target: (N,).
-            index: (N,).
+            target: (N,), the true classes.
+            index: (N,), the samples' ids.
             clean: whether the images are clean ones; their verdicts are kept for later passes.
 
         Returns:
@@ -45,7 +45,7 @@ class ClassificationJudge:
             row = {"prediction": prediction, "confidence": trust, "correct": prediction == label}
             if clean:
                 self._clean[sample] = {f"clean_{name}": value for name, value in row.items()}
-            before = self._clean[sample]
+            before = self._clean[sample]  # the clean pass dealt this rank the same batches
             fooled = before["clean_correct"] and not row["correct"]
             rows.append({"target": label, **row, **before, "fooled": fooled})
         return rows
@@ -62,7 +62,7 @@ class ClassificationMetrics(VictimMetrics):
         self.confidence_drop = PerImageMean().to(device)
 
     def update(self, rows: list[Facts], predictions: Tensor, target: Tensor) -> None:
-        """Add a batch; the rows say it all."""
+        """Add a batch, of which only the rows are used."""
         right_before, fooled = column(rows, "clean_correct"), column(rows, "fooled")
         self.accuracy.update(column(rows, "correct"))
         self.asr.update(fooled, right_before)
@@ -82,7 +82,7 @@ class ClassificationMetrics(VictimMetrics):
         return [*measures, paper] if paper.total else measures
 
     def _in_paper(self, rows: list[Facts]) -> Tensor:
-        """Tell which images the paper counts: none on transfer, or without a salient mask."""
+        """Return which images SSTA's paper counts: none on transfer, or without a salient mask."""
         if not self.white_box or "salient_area" not in rows[0]:
             return torch.zeros(len(rows), dtype=torch.bool)
         return column(rows, "salient_area") > PAPER_AREA

@@ -10,7 +10,10 @@ Found = TypeVar("Found")
 
 
 def gather(found: list[Found]) -> list[Found]:
-    """Concatenate the lists of all ranks on rank 0; any other rank gets its own back."""
+    """Concatenate the lists of all ranks on rank 0; any other rank gets its own back.
+
+    A collective: every rank must call it.
+    """
     if not (dist.is_available() and dist.is_initialized()):
         return found
     everyone: list[list[Found]] | None = None
@@ -21,7 +24,10 @@ def gather(found: list[Found]) -> list[Found]:
 
 
 def all_gather(found: Found) -> list[Found]:
-    """Return the objects of all ranks, in the order of the ranks, on every rank."""
+    """Return the objects of all ranks, in the order of the ranks, on every rank.
+
+    A collective: every rank must call it.
+    """
     if not (dist.is_available() and dist.is_initialized()):
         return [found]
     everyone = [found] * dist.get_world_size()

@@ -19,16 +19,16 @@ from project.storage.rows import Measure
 
 
 class FeatureDistances:
-    """Compare the features of adversarial and clean images, pass by pass.
+    """FID and KID between the features of adversarial and clean images, pass by pass.
 
     As SSTA's tables do, the adversarial images are compared with the very images that they were
     made from, so KID leaves out each image's own pair. Over all images (``fid_NAME``), and for a
     classifier over those that fool the source (``fid_NAME_fooled``); ``total`` is N.
 
     Args:
-        extractors: by the name that the distances bear.
-        plan: the passes, clean images among them.
-        device: of the states.
+        extractors: feature extractors by the name that the distances get.
+        plan: the passes, the one on clean images among them.
+        device: device of the metric states.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class FeatureDistances:
             self._sets[step, name].update(index, features, fooled)
 
     def measures(self) -> list[Measure]:
-        """Return the distances, computed over all processes: every process must ask."""
+        """Return the distances over all processes; a collective, so every process must call it."""
         return [
             measure
             for name in self.extractors
@@ -58,7 +58,7 @@ class FeatureDistances:
         ]
 
     def notices(self, images: int) -> list[str]:
-        """Return what must be said of distances over so many images."""
+        """Return a warning about FID's bias if there are too few images."""
         if not self.extractors or images >= BIASED_BELOW:
             return []
         names = ", ".join(f"fid_{name}" for name in self.extractors)

@@ -1,4 +1,4 @@
-"""Intervals over images for what segmenters' confusion matrices say, from the rows."""
+"""Bootstrap intervals over images for segmenters' mIoU and other measures, from the rows."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _NEEDED = ("attack", "source", "victim", "index", "fooled_pixels", *COLUMNS)
 
 
 def with_intervals(measures: Sequence[Measure], rows: Sequence[Facts]) -> list[Measure]:
-    """Return segmentation measures with bootstrap intervals, and the drop from clean beside mIoU.
+    """Add bootstrap intervals to segmentation measures, and the drop from clean beside mIoU.
 
     Args:
-        measures: of all passes and victims.
-        rows: of all images; each must have its counts of pixels by class.
+        measures: the measures of all passes and victims.
+        rows: the rows of all images; each must have its pixel counts by class.
     """
     columns = {name: [row[name] for row in rows] for name in _NEEDED}
     found = {key: _estimates(cell) for key, cell in cells(columns).items()}

@@ -1,4 +1,4 @@
-"""All counts of one pass."""
+"""All metric states of one pass."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Judge = ClassificationJudge | SegmentationJudge
 
 
 class PassMetrics:
-    """Metric states of one pass: those of each victim, the images' quality, and who was seen.
+    """Metric states of one pass: each victim's, the images' quality, and the samples evaluated.
 
     Args:
         step: the pass.
-        victims: their names.
-        samples: the data, whose task and classes decide what is counted.
-        device: of the states.
+        victims: the victims' names.
+        samples: the data, whose task and classes decide which metrics there are.
+        device: device of the states.
     """
 
     def __init__(
@@ -45,21 +45,22 @@ class PassMetrics:
         self.ledger = Ledger().to(device)
 
     def measures(self, expected: Iterable[int]) -> list[Measure]:
-        """Return the numbers, computed over all processes: every process must ask.
+        """Return the numbers over all processes; a collective, so every process must call it.
 
         Args:
             expected: indices of the samples, each of which must have been judged once.
 
         Raises:
-            LedgerError: if any was not, or any other was.
+            LedgerError: if a sample was missed or counted twice, or an unexpected one was judged.
         """
+        # All ranks compare the same gathered ids, so all raise or none: no rank is left waiting.
         self.ledger.check(expected)
         judged = [measure for one in self.by_victim.values() for measure in one.measures()]
         return judged + self.quality.measures()
 
 
 def judges(victims: Collection[str], samples: SampleSet) -> dict[str, Judge]:
-    """Return a judge for each victim, who remembers its clean predictions over all passes."""
+    """Return a judge per victim, which keeps the victim's clean predictions over all passes."""
     if samples.task == "segmentation":
         return {victim: SegmentationJudge() for victim in victims}
     return {victim: ClassificationJudge() for victim in victims}

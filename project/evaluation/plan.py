@@ -34,15 +34,15 @@ CLEAN = Pass("", "")
 def plan_passes(
     attacks: Collection[str], victims: Collection[str], sources: Sequence[str] | None
 ) -> list[Pass]:
-    """List the passes: clean images first, since whoever is fooled must have been right before.
+    """List the passes, clean images first: only a victim that was right before can be fooled.
 
     Args:
         attacks: names of the attacks.
         victims: names of the victims.
-        sources: which victims to attack; None is every one.
+        sources: names of the victims to attack; None is every one.
 
     Raises:
-        ValueError: if a source is no victim or there twice, or there is none.
+        ValueError: if a source is no victim or given twice, or the list is empty.
     """
     unknown = [source for source in sources or () if source not in victims]
     if unknown:

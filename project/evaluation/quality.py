@@ -1,4 +1,4 @@
-"""How visible the adversarial images of one pass are, and what they cost."""
+"""Visibility of a pass's adversarial images, and the attack's cost in steps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from project.storage.store import StoredSample
 
 
 class Quality:
-    """Means of what rows tell of an adversarial image: perceptual metrics, flow, mask, steps.
+    """Means over images of the rows' numbers: perceptual metrics, flow, mask, steps.
 
     Papers report quality on fooled images, but an attack that fails on the hard ones then looks
     better than it is; so means over all images (``ssim``) and over those that fool their source
@@ -25,7 +25,7 @@ class Quality:
 
     Args:
         step: the pass.
-        device: of the states.
+        device: device of the states.
     """
 
     def __init__(self, step: Pass, device: torch.device) -> None:
@@ -34,9 +34,10 @@ class Quality:
         self._means: dict[str, PerImageMean] = {}
 
     def update(self, rows: list[Facts]) -> None:
-        """Add a batch: the source's own rows; segmenters' tell nothing of whole images.
+        """Add a batch: the source's own rows.
 
-        An image without a value (None) does not count.
+        An image without a value (None) does not count. Segmenters' rows have no ``fooled``, so they
+        get no means over fooled images.
         """
         for name in _numbers(rows[0]):
             self._add(name, [row[name] for row in rows])
@@ -44,7 +45,7 @@ class Quality:
                 self._add(f"{name}_fooled", [row[name] for row in rows if row["fooled"]])
 
     def measures(self) -> list[Measure]:
-        """Return the means, computed over all processes: every process must ask."""
+        """Return the means over all processes; a collective, so every process must call it."""
         step = self.step
         computed = {name: mean.compute() for name, mean in self._means.items()}
         return [
@@ -54,7 +55,8 @@ class Quality:
         ]
 
     def _add(self, name: str, values: list[float | None]) -> None:
-        # Every process has a batch of every pass, so all make the same means in the same order.
+        # Every process has a batch of every pass, so all create the same means in the same order;
+        # otherwise the collectives in ``measures`` would not match, and hang.
         if name not in self._means:
             self._means[name] = PerImageMean().to(self.device)
         known = [value for value in values if value is not None]
@@ -72,18 +74,18 @@ def visibility(
     index: Tensor,
     crafted: Sequence[StoredSample],
 ) -> list[Facts]:
-    """Tell how visible each adversarial image of a batch is.
+    """Measure how visible each adversarial image of a batch is.
 
     Args:
-        comparison: by what; one of its metrics that cannot compare images so small gives None.
+        comparison: the perceptual metrics; one that cannot compare images so small gives None.
         clean: (N, 3, H, W) in [0, 1].
         adversarial: likewise.
-        index: (N,) int64, which samples they are.
-        crafted: what is known of each; where an attack has a mask, the change inside and outside
-            of it is told apart, None where there is no pixel on a side.
+        index: (N,) int64, the samples' ids.
+        crafted: the stored samples; where all have a mask, the change inside and outside of it is
+            measured too, None where there is no pixel on a side.
 
     Returns:
-        One number, or None, by name, for each image.
+        For each image, a number or None by the metric's name.
     """
     columns: dict[str, Sequence[float | None]] = {
         metric.name: [None] * len(clean) for metric in comparison.metrics
@@ -103,6 +105,6 @@ def visibility(
 
 
 def _lists(values: dict[str, Tensor]) -> dict[str, list[float]]:
-    """Return columns as lists: one copy from the device for all of them."""
+    """Convert columns to lists with a single copy from the device."""
     together = torch.stack(list(values.values())).tolist() if values else []
     return dict(zip(values, together, strict=True))

@@ -1,4 +1,4 @@
-"""Judging segmenters: rows and the confusion matrix of one victim over all passes."""
+"""Evaluating segmenters: per-image rows, and one victim's confusion matrix in each pass."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from project.storage.rows import Measure
 
 
 class SegmentationJudge:
-    """Judge one segmenter's logits, pass after pass, against its own clean predictions."""
+    """Evaluates one segmenter's logits, pass after pass, against its own clean predictions."""
 
     def __init__(self) -> None:
-        # One bit per pixel: whether it was right on the clean image.
+        # One bit per pixel: whether it was right on the clean image. Of all images at once, an
+        # eighth of the memory of bools.
         self._clean: dict[int, NDArray[np.uint8]] = {}
         self._clean_counts: dict[int, NDArray[np.int64]] = {}
 
     def rows(self, logits: Tensor, target: Tensor, index: Tensor, clean: bool) -> list[Facts]:
-        """Judge a batch.
+        """Evaluate a batch, and return the victim's columns of its rows.
 
         Args:
             logits: (N, K, H, W).
             target: (N, H, W), 255 = void.
-            index: (N,).
+            index: (N,), the samples' ids.
             clean: whether the images are clean ones; their verdicts are kept for later passes.
 
         Returns:
@@ -61,7 +62,7 @@ class SegmentationJudge:
 
 
 def _by_class(counts: NDArray[np.int64], clean: NDArray[np.int64]) -> Facts:
-    """Return the columns of counts, (3, K) each; :mod:`project.statistics.miou` reads them."""
+    """Return counts, (3, K), as columns by class; :mod:`project.statistics.miou` reads them."""
     correct, predicted, labelled = counts
     return {
         "labelled_by_class": labelled,
@@ -75,7 +76,7 @@ def _by_class(counts: NDArray[np.int64], clean: NDArray[np.int64]) -> Facts:
 class SegmentationMetrics(VictimMetrics):
     """Confusion matrix and pixel rates of one victim in one pass.
 
-    Pixels of an image are no independent trials, so their rates have no interval here; intervals
+    Pixels of an image are not independent trials, so their rates have no interval here; intervals
     over images come from the rows, see :mod:`project.evaluation.intervals`.
     """
 

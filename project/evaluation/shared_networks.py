@@ -1,4 +1,4 @@
-"""Which victims share a network: between them there is no transfer."""
+"""Finding victims that share a network: between them an attack is white-box, not a transfer."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from project.victims import Victim
 
 
 def victims_sharing_networks(victims: Mapping[str, Victim]) -> dict[str, list[str]]:
-    """Return for each victim the others that share a network with it; without any, it is left out.
+    """Return for each victim the others that share a network with it; victims without any are out.
 
-    An ensemble shares them with its members, and with another ensemble of one of them. Networks are
-    compared by their weights, since a config makes a member anew.
+    An ensemble shares networks with its members, and with other ensembles of any of them. Networks
+    are compared by their weights, since a config builds an ensemble's members separately.
     """
     networks = {name: _networks(victim) for name, victim in victims.items()}
     found = {
@@ -22,7 +22,7 @@ def victims_sharing_networks(victims: Mapping[str, Victim]) -> dict[str, list[st
 
 
 def _networks(victim: Victim) -> set[str]:
-    """Return the fingerprints of the victims inside of a victim that hold no other ones."""
+    """Return the fingerprints of a victim's innermost victims: itself, or an ensemble's members."""
     inside = [module for module in victim.modules() if isinstance(module, Victim)]
     whole = [one for one in inside if not any(isinstance(m, Victim) for m in [*one.modules()][1:])]
     return {one.fingerprint() for one in whole}

@@ -1,4 +1,4 @@
-"""The experiment's LightningModule: every victim judges the images of every pass."""
+"""The experiment's LightningModule: every victim is evaluated on the images of every pass."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ DEFAULT_METRICS: tuple[PerceptualName, ...] = (
     "l2",
     "linf",
 )
-"""What costs tens of milliseconds per image at most; configs/metrics/full.yaml asks for all."""
+"""Metrics of at most tens of milliseconds per image; configs/metrics/full.yaml has all."""
 
-_PROBED = 2
+_PROBED = 2  # images of the victim check
 
 
 class TransferEvaluation(L.LightningModule):
@@ -56,19 +56,20 @@ class TransferEvaluation(L.LightningModule):
     one on those of one (attack, source), which a callback puts into the batch. Every victim judges
     every pass; where it is the source itself, that is the white-box case.
 
-    After a test, on every process, ``measures`` holds the numbers of the data set. On the first
-    one, ``rows`` holds one row per image × attack × source × victim and ``traces`` what attacks
-    tell of their steps, of all processes; and from the rows segmenters' measures have intervals.
+    After a test, on every process, ``measures`` holds the numbers of the data set. On rank 0 alone,
+    ``rows`` holds one row per image × attack × source × victim, ``traces`` the attacks' traces of
+    their steps, both of all processes; and segmenters' measures have intervals from the rows.
 
     Args:
-        victims: by name, all of the data's task.
-        metrics: perceptual metrics of the adversarial images; those whose backbone weights cannot
-            be had are left out, with a line in ``notices``.
-        features: by name, what FID and KID between adversarial and clean images are computed on;
-            None computes neither. Without its weights an extractor is left out likewise.
-        clean_memory: GiB on the images' device, per process, for what metrics know of clean
-            images, so that it is computed once for all attacks; an image of 224² takes 18 MiB by
-            default. Those without room are looked at anew for each attack, to the same values.
+        victims: the victims by name, all of the data's task.
+        metrics: perceptual metrics of the adversarial images; those whose backbone weights are
+            unavailable are left out, with a line in ``notices``.
+        features: by name, the feature extractors of FID and KID between adversarial and clean
+            images; None computes neither. One whose weights are unavailable is left out likewise.
+        clean_memory: GiB on the images' device, per process, to cache the metrics' features of
+            clean images, so that they are computed once for all attacks; an image of 224² takes
+            18 MiB by default. Those without room are recomputed for each attack, to the same
+            values.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class TransferEvaluation(L.LightningModule):
         self._judges = judges(self.victims, samples)
         self._counts = [PassMetrics(step, self.victims, samples, self.device) for step in self.plan]
         self._distances = FeatureDistances(self._extractors, self.plan, self.device)
+        # With one adversarial pass no clean image is compared twice, so caching would be wasted.
         again = sum(not step.clean for step in self.plan) > 1
         memory = int(self.clean_memory * 2**30) if again else 0
         self._comparison = PanelComparison(self._panel, memory)
@@ -124,10 +126,10 @@ class TransferEvaluation(L.LightningModule):
     def test_step(
         self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0
     ) -> dict[str, Tensor]:
-        """Judge one batch of one pass.
+        """Evaluate all victims on one batch of one pass.
 
         Returns:
-            The classes that each victim predicts, (N, …), by the victim's name.
+            Each victim's predicted classes, (N, …), by the victim's name.
         """
         step, counts = self.plan[dataloader_idx], self._counts[dataloader_idx]
         images = batch["image"] if step.clean else batch["adversarial"]
@@ -151,7 +153,7 @@ class TransferEvaluation(L.LightningModule):
         return predictions
 
     def on_test_epoch_end(self) -> None:
-        """Check that every sample was judged once, and sum up over all processes."""
+        """Check that every sample was judged once, and compute all measures over all processes."""
         expected = self._data.samples.indices
         self.measures = [
             measure for counts in self._counts for measure in counts.measures(expected)
@@ -164,11 +166,11 @@ class TransferEvaluation(L.LightningModule):
             self.log(measure_name(measure), measure.value, rank_zero_only=True)
 
     def on_test_end(self) -> None:
-        """Give the memory of clean images back."""
+        """Free the memory of the cached clean images."""
         self._comparison = PanelComparison(self._panel, memory=0)
 
     def _known(self, step: Pass, batch: dict[str, Any]) -> list[Facts]:
-        """Return what each image's rows say, whoever the victim."""
+        """Return the columns of each image's rows that do not depend on the victim."""
         samples = self._data.samples
         facts: list[Facts] = [{} for _ in batch["index"]]
         if not step.clean:

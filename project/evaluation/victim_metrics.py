@@ -16,7 +16,7 @@ Facts = dict[str, Any]
 
 
 class VictimMetrics(ABC):
-    """Metric states of one victim in one pass; they add up over batches and processes.
+    """Metric states of one victim in one pass, summed over batches and processes.
 
     Args:
         step: the pass.
@@ -29,11 +29,11 @@ class VictimMetrics(ABC):
 
     @abstractmethod
     def update(self, rows: list[Facts], predictions: Tensor, target: Tensor) -> None:
-        """Add a batch: its rows, the predicted classes and the target, (N, …) each."""
+        """Add a batch: its rows, and the predicted classes and the target, (N, …) each."""
 
     @abstractmethod
     def measures(self) -> list[Measure]:
-        """Return the numbers, computed over all processes: every process must ask."""
+        """Return the numbers over all processes; a collective, so every process must call it."""
 
     @property
     def white_box(self) -> bool:
@@ -41,16 +41,16 @@ class VictimMetrics(ABC):
         return self.victim == self.step.source
 
     def measure(self, metric: str, value: float, **more: Any) -> Measure:
-        """Name a number; those on clean images are told apart."""
+        """Return a number as a measure, with the prefix ``clean_`` on clean images."""
         name = f"clean_{metric}" if self.step.clean else metric
         return Measure(self.step.attack, self.step.source, self.victim, name, value, **more)
 
     def rate(self, metric: str, rate: Rate) -> Measure:
-        """Name a rate, with its interval and denominator."""
+        """Return a rate as a measure, with its interval and denominator."""
         return self.measure(metric, **rate.compute()._asdict())
 
     def mean(self, metric: str, mean: PerImageMean) -> Measure:
-        """Name a mean over images, with their number."""
+        """Return a mean over images as a measure, with their number."""
         computed = mean.compute()
         return self.measure(metric, computed.value, total=computed.finite)
 
