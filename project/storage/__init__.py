@@ -1,1 +1,1 @@
-"""What is kept on disk: adversarial images, rows, traces, histories."""
+"""Files on disk: the store of adversarial images, rows, traces, histories."""

@@ -1,4 +1,4 @@
-"""Writing files so that no instant leaves half of one."""
+"""Atomic writes of files: after a crash at any instant no file is half written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from project.core.errors import InputError
 
 _PART = ".part"  # a file that is being written: .NAME.RANDOM.part
-_ABANDONED = 3600.0  # seconds
+_ABANDONED = 3600.0  # seconds without a change, after which its writer is taken for dead
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -21,14 +21,15 @@ class WriteError(OSError, InputError):
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a crash at any instant, finds the old one or the new one.
+    """Replace a file atomically: a reader, or a crash at any instant, finds the old or the new one.
 
-    The content is on the disk before the name is: after a power failure too, a file that is there
-    is whole, and whatever was written before it is there as well. That costs one flush per file.
+    The content is flushed to the disk before the file gets its name: after a power failure too, a
+    file that is there is whole, and so is the content of whatever was written before it. That
+    costs one flush per file.
 
     Args:
         path: the file; its folder is made where it is missing.
-        content: all of it.
+        content: the file's whole content.
 
     Raises:
         WriteError: if the content cannot be written, as on a full disk; the old file is still
@@ -37,12 +38,14 @@ def replace_file(path: Path, content: bytes) -> None:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # In the same folder, since a rename is atomic only within one file system. The random
+        # name lets several processes write the same file at once: the last rename wins.
         descriptor, temporary = tempfile.mkstemp(_PART, f".{path.name}.", path.parent)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+            os.fsync(file.fileno())  # or a power failure could leave the name on an empty file
+        os.chmod(temporary, 0o644)  # mkstemp's 0o600 would shut out other users of the store
         os.replace(temporary, path)
     except OSError as error:
         remedy = "make room there" if error.errno in _FULL else "make the folder writable"
@@ -51,18 +54,18 @@ def replace_file(path: Path, content: bytes) -> None:
             f"{remedy}, or write elsewhere, and run the same command."
         ) from error
     finally:
-        if temporary is not None:
+        if temporary is not None:  # after a failure, Ctrl-C among them; else it is renamed by now
             Path(temporary).unlink(missing_ok=True)
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove what writers that were killed have left behind in a folder.
+    """Remove temporary files that killed writers have left in a folder.
 
-    A write takes milliseconds, so nobody is writing a file that has been the same for an hour. And
-    if somebody is after all, on a disk that hung for so long, that writer is told that it could not
-    write; what is stored is never touched.
+    A write takes milliseconds, so a file unchanged for an hour has no writer any more. If it has
+    one after all, on a disk that hung for so long, that writer gets a :class:`WriteError`; stored
+    files are never touched.
     """
     for path in folder.glob(f".*{_PART}"):
-        with contextlib.suppress(OSError):  # somebody else has removed it
+        with contextlib.suppress(OSError):  # another process has renamed or removed it
             if time.time() - path.stat().st_mtime > _ABANDONED:
                 path.unlink()

@@ -1,7 +1,7 @@
 """The scalars of a training run over its steps: ``history.csv``, a line per number.
 
 Columns
-    step     batches that have been trained on before, 0, 1, …
+    step     number of batches trained on before, 0, 1, …
     epoch    0, 1, …
     metric   as logged, such as ``train/loss`` or ``val/robust_accuracy``
     value    the number
@@ -28,10 +28,10 @@ class Point(NamedTuple):
 
 
 class History:
-    """All points of a run, one per step and metric; a later one takes the place of an earlier.
+    """All points of a run, one per step and metric; a later one replaces an earlier.
 
     Args:
-        points: to begin with.
+        points: the first points.
     """
 
     def __init__(self, points: Iterable[Point] = ()) -> None:
@@ -39,7 +39,7 @@ class History:
 
     @property
     def points(self) -> list[Point]:
-        """All points in the order of their steps."""
+        """All points, sorted by step."""
         return sorted(self._points.values(), key=lambda point: point.step)
 
     def add(self, step: int, epoch: int, metrics: Mapping[str, float]) -> None:
@@ -48,11 +48,11 @@ class History:
             self._points[step, metric] = Point(step, epoch, metric, float(value))
 
     def until(self, step: int) -> History:
-        """Return what was known after so many steps, where a run that was cut off goes on."""
+        """Return the history up to a step, for a run that resumes from a checkpoint."""
         return History(point for point in self.points if point.step <= step)
 
     def write(self, path: Path) -> None:
-        """Write all points, floats with all their digits; replaces the file as a whole."""
+        """Write all points as CSV, floats with all their digits; replaces the file atomically."""
         text = io.StringIO()
         lines = csv.writer(text, lineterminator="\n")
         lines.writerow(Point._fields)
@@ -61,7 +61,7 @@ class History:
 
     @classmethod
     def read(cls, path: Path) -> History:
-        """Read what :meth:`write` wrote."""
+        """Read a history that :meth:`write` wrote."""
         with path.open(newline="", encoding="utf-8") as file:
             return cls(
                 Point(int(line["step"]), int(line["epoch"]), line["metric"], float(line["value"]))

@@ -1,4 +1,4 @@
-"""What lies in a run's folder: the map of its files, and the one place where their names are typed.
+"""The layout of a run's folder: the names of its files, which are written here only.
 
 An experiment's folder: ``--run.folder`` of attack.py. Where no other is named, the callback
 ``RunFolder`` writes a file; report stands for :mod:`project.report`, and so on.
@@ -87,24 +87,24 @@ OVERVIEW = "overview.csv"
 OVERVIEW_PAGE = "index.html"
 
 RECORDS = (ROWS, MEASURES, FACTS, TRACES)
-"""What an experiment has found."""
+"""Files with an experiment's results."""
 
 SUMMARIES = (
     *(REPORT, HEAT_MAP, HEAT_MAP_PNG, COMPARISON, COMPARISON_TEXT, PARETO_PLOT),
     *(TRANSFER, TRANSFER_TEXT, MASKING, MASKING_TEXT),
 )
-"""What the report makes of it."""
+"""Files that the report makes of the results."""
 
 _EPOCH = "epoch_"
 
 
 def sample_name(index: int) -> str:
-    """Return how the folder or file of a sample is called, before any suffix: 00000042."""
+    """Return the name of a sample's folder or file, without suffix: 00000042."""
     return f"{index:08d}"
 
 
 def picture_name(kind: str) -> str:
-    """Return how the file of a kind of picture is called.
+    """Return the file name of a kind of picture.
 
     Args:
         kind: clean, adversarial, flow, mask, target, prediction_clean or prediction_adversarial.
@@ -113,16 +113,16 @@ def picture_name(kind: str) -> str:
 
 
 def catalogue_name(number: int) -> str:
-    """Return how the script with a part of the gallery's catalogue is called."""
+    """Return the file name of a part of the gallery's catalogue."""
     return f"catalogue-{number:02d}.js"
 
 
 def epoch_name(epoch: int) -> str:
-    """Return how the folder or file of an epoch is called, before any suffix: epoch_00003."""
+    """Return the name of an epoch's folder or file, without suffix: epoch_00003."""
     return f"{_EPOCH}{epoch:05d}"
 
 
 def epochs_of(folder: Path) -> dict[int, Path]:
-    """Return what :func:`epoch_name` has named in a folder, whatever the suffix, by epoch."""
+    """Return the files and folders named by :func:`epoch_name`, with any suffix, by epoch."""
     found = sorted(folder.glob(f"{_EPOCH}*"))
     return {int(path.stem.removeprefix(_EPOCH)): path for path in found}

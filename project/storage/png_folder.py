@@ -15,7 +15,7 @@ class PngFolder:
     Args:
         root: the folder, with a file ``NAME.png`` for every sample. ``~`` and ``${NAME}`` (an
             environment variable) are expanded.
-        kind: what a message calls one of the maps.
+        kind: name of a map in messages.
     """
 
     def __init__(self, root: str, kind: str) -> None:
@@ -24,10 +24,10 @@ class PngFolder:
         self._folder = Path(os.path.expandvars(os.path.expanduser(root)))
 
     def require(self) -> None:
-        """See that the folder is there.
+        """Check that the folder exists.
 
         Raises:
-            FileNotFoundError: if not.
+            FileNotFoundError: if it does not.
         """
         if not self._folder.is_dir():
             raise FileNotFoundError(
@@ -49,7 +49,7 @@ class PngFolder:
         return image
 
     def fingerprint(self) -> str:
-        """Name the state of the folder, so that changed maps are not taken for the old ones."""
+        """Return a hash of all maps, so that changed maps are not taken for the old ones."""
         sha = hashlib.sha256()
         for file in sorted(self._folder.glob("*.png")):
             sha.update(f"{file.name}:{hashlib.sha256(file.read_bytes()).hexdigest()};".encode())

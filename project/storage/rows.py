@@ -1,10 +1,10 @@
-"""What an experiment leaves on disk: one row per image × attack × source × victim, and measures.
+"""Result files of an experiment: one row per image × attack × source × victim, and measures.
 
 Files
     rows.parquet   the rows, sorted by (attack, source, victim, index)
     metrics.csv    data-set level numbers in long form: attack, source, victim, metric, value, …
 
-Equal content gives equal bytes, and a file is either the old one or the new one, never half.
+Equal content gives equal bytes, and files are replaced atomically.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write rows as Parquet, sorted by (attack, source, victim, index).
 
     Args:
-        path: the file; replaced as a whole.
+        path: the file; replaced atomically.
         rows: columns of :data:`COLUMNS`, and any further columns of numbers.
 
     Raises:
@@ -114,7 +114,7 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def read_rows(path: Path) -> pa.Table:
-    """Read what :func:`write_rows` wrote."""
+    """Read rows that :func:`write_rows` wrote."""
     with pa.OSFile(str(path)) as file:
         return pq.read_table(file)
 
@@ -129,13 +129,13 @@ def write_measures(path: Path, measures: Sequence[Measure]) -> None:
 
 
 def read_measures(path: Path) -> list[Measure]:
-    """Read what :func:`write_measures` wrote."""
+    """Read measures that :func:`write_measures` wrote."""
     with path.open(newline="", encoding="utf-8") as file:
         return [_measure(row) for row in csv.DictReader(file)]
 
 
 def remove_path(path: Path) -> None:
-    """Remove a file or a folder with all that is in it, if it is there."""
+    """Remove a file, or a folder with its contents, if it exists."""
     if path.is_dir():
         shutil.rmtree(path)
     else:

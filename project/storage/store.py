@@ -6,10 +6,11 @@ Layout
                                      facts, what it was made from, whether there are arrays
     ROOT/LABEL-KEY/00000042.npz      its flow, mask and traces; written before the image
 
-KEY is a hash of what the images follow from: of the data, names and sizes of the files, so what a
-sample was made from is compared when it is read. A sample is there once its PNG is: files are
-replaced as a whole, so none is ever half. Any number of runs may write to one store at once, since
-equal keys and indices mean equal content; where their batches are of other sizes, to rounding.
+KEY is a hash of everything the images depend on. Of the data it hashes only names and sizes of the
+files, so each sample's origin, a hash of its clean image and label, is compared when it is read. A
+sample is in the store once its PNG is: files are replaced atomically, so none is ever half written.
+Any number of runs may write to one store at once, since equal keys and indices mean equal content;
+up to rounding, where their batch sizes differ.
 """
 
 from __future__ import annotations
@@ -36,24 +37,24 @@ from project.storage.files import remove_abandoned, replace_file
 _FORMAT = 1
 _CHUNK = "mirage"
 _ABOUT = "mirage_about"  # older files have none
-_WRITERS = 4  # threads; [ours]
+_WRITERS = 4  # threads, which wait for the disk and compress in parallel; [ours]
 _TRACE = "trace_"  # before the name of a trace, among the names of the arrays
 
 
 class StoreError(InputError):
-    """The store is not what it should be."""
+    """The store's folder is unreadable or holds another experiment's images."""
 
 
 @dataclass(frozen=True)
 class StoredSample:
-    """One adversarial image and what is known of how it was made.
+    """One adversarial image, with facts and arrays about its attack.
 
     Attributes:
         image: (H, W, 3) uint8.
         facts: plain numbers (success, steps, largest displacement …).
         flow: (2, H, W) float16 in pixels, or None.
         mask: (H, W) uint8, 255 where the image was allowed to change, or None.
-        traces: (T,) float32 each, what happened step by step.
+        traces: (T,) float32 each, one value per step of the attack.
     """
 
     image: NDArray[np.uint8]
@@ -68,11 +69,11 @@ class Store:
 
     Args:
         root: the folder of all stores.
-        label: what people call this one; part of the folder's name.
-        description: plain data that the images follow from; its hash is the key.
+        label: a readable name, part of the folder's name.
+        description: plain data that the images depend on; its hash is the key.
 
     Raises:
-        StoreError: if the folder is there but holds something else.
+        StoreError: if the folder exists but its manifest is missing or another one.
     """
 
     def __init__(self, root: Path, label: str, description: Any) -> None:
@@ -81,6 +82,7 @@ class Store:
         self.description = description
         slug = re.sub(r"[^\w.-]+", "_", label)
         self.key = digest(description)
+        # Sixteen digits keep names short; the manifest is compared whole, so a collision is caught.
         self.folder = root / f"{slug}-{self.key[:16]}"
         self._check_manifest()
         remove_abandoned(self.folder)
@@ -89,20 +91,20 @@ class Store:
         return self.image_path(index).is_file()
 
     def image_path(self, index: int) -> Path:
-        """Return where a sample's image lies once it is there."""
+        """Return the path of a sample's image, whether or not it is there yet."""
         return self.folder / f"{layout.sample_name(index)}.png"
 
     def load(
         self, indices: list[int], origins: Sequence[str] | None = None
     ) -> list[StoredSample] | None:
-        """Return the samples of a batch, or None unless every one of them is there and readable.
+        """Return the samples of a batch, or None unless all of them are there and readable.
 
         A batch that was interrupted is attacked again as a whole: so its images are the same, bit
-        for bit, as in an unbroken run.
+        for bit, as in an uninterrupted run.
 
         Args:
-            indices: of the samples.
-            origins: what each would be made from now; None takes any.
+            indices: indices of the samples.
+            origins: hashes of what each would be made from now; None accepts any.
         """
         if not all(index in self for index in indices):
             return None
@@ -122,21 +124,22 @@ class Store:
         samples: list[StoredSample],
         origins: Sequence[str] | None = None,
     ) -> None:
-        """Write the samples of a batch, several at a time: compressing and flushing leave the GIL.
+        """Write the samples of a batch in threads, since compressing and flushing release the GIL.
 
         Args:
-            indices: of the samples.
-            samples: as many.
-            origins: what each was made from, a hash of it; None does not say.
+            indices: indices of the samples.
+            samples: one for each index.
+            origins: hashes of what each was made from; None stores none.
 
         Raises:
-            WriteError: if the disk does not take them; what was stored before is kept.
+            WriteError: if they cannot be written; what was stored before is kept.
         """
-        self._write_manifest()
+        self._write_manifest()  # before any image, since images without a manifest are refused
         origins = origins or [""] * len(indices)
         each = list(zip(indices, samples, origins, strict=True))
         with ThreadPoolExecutor(_WRITERS) as writers:
-            list(writers.map(lambda one: self._write(*one), each))  # raises what a writer raises
+            # ``list`` reads all results: an error in a thread is raised only where its result is.
+            list(writers.map(lambda one: self._write(*one), each))
 
     def _check_manifest(self) -> None:
         path = self.folder / layout.MANIFEST
@@ -172,6 +175,7 @@ class Store:
             facts = json.loads(file.text[_CHUNK])  # type: ignore[attr-defined]
             about = json.loads(file.text.get(_ABOUT, "{}"))  # type: ignore[attr-defined]
             image = np.asarray(file)
+        # Files of older versions, and those saved without origins, have none: they are accepted.
         if origin and (about.get("origin") or origin) != origin:
             raise ValueError(f"{path.name} was made from another image or label")
         arrays_path = path.with_suffix(".npz")
@@ -190,6 +194,7 @@ class Store:
             arrays["flow"] = sample.flow
         if sample.mask is not None:
             arrays["mask"] = sample.mask
+        # Arrays before the image: the image makes the sample count as stored, so it comes last.
         if arrays:
             packed = io.BytesIO()
             np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]

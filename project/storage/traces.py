@@ -1,9 +1,9 @@
-"""What happened step by step: ``traces.parquet``, a row per attack × source × image × step.
+"""Attacks' traces over their steps: ``traces.parquet``, a row per attack × source × image × step.
 
 Columns
     attack, source, index   as in rows.parquet
     step                    1, 2, …
-    NAME                    float32, a column per trace; null where there is nothing to tell
+    NAME                    float32, a column per trace; null where there is no value
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Trace:
     """The traces of one image under one attack.
 
     Attributes:
-        attack: its name.
-        source: the victim attacked.
-        index: the image.
-        values: (T,) each, by name; NaN where there is nothing to tell.
+        attack: name of the attack.
+        source: name of the victim attacked.
+        index: the image's index.
+        values: (T,) each, by name; NaN where there is no value.
     """
 
     attack: str
@@ -42,20 +42,20 @@ class Trace:
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """What one trace alone has."""
+        """The unique key, (attack, source, index)."""
         return self.attack, self.source, self.index
 
     @property
     def steps(self) -> int:
-        """T."""
+        """T, the number of steps of the longest trace."""
         return max((len(values) for values in self.values.values()), default=0)
 
 
 def write_traces(path: Path, traces: Iterable[Trace]) -> None:
-    """Write traces as Parquet, sorted by (attack, source, index); replaces the file as a whole.
+    """Write traces as Parquet, sorted by (attack, source, index); replaces the file atomically.
 
     Raises:
-        ValueError: if two are of one attack, source and image.
+        ValueError: if two have the same attack, source and image.
     """
     ordered = sorted(traces, key=lambda trace: trace.key)
     for before, after in pairwise(ordered):
@@ -67,7 +67,7 @@ def write_traces(path: Path, traces: Iterable[Trace]) -> None:
 
 
 def read_traces(path: Path) -> list[Trace]:
-    """Read what :func:`write_traces` wrote."""
+    """Read traces that :func:`write_traces` wrote."""
     with pa.OSFile(str(path)) as file:
         table = pq.read_table(file)
     names = [name for name in table.column_names if name not in KEYS]
