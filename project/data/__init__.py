@@ -1,4 +1,4 @@
-"""Data: sample sets in one frame, verified before use and dealt to processes."""
+"""Data sets of images and targets, verified before use and dealt to processes in whole batches."""
 
 import os
 

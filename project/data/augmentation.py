@@ -1,4 +1,4 @@
-"""Training augmentation: image and mask move together, and randomness belongs to the sample."""
+"""Training augmentation of image and mask together, with draws keyed by epoch and sample."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Augmentation:
         self.colour_jitter = colour_jitter
 
     def geometry(self, frame: Frame) -> list[Any]:
-        """Return the transforms that fix the size: here those of evaluation."""
+        """Return the transforms that set the size: here those of evaluation."""
         return frame.steps()
 
     def compose(self, frame: Frame) -> Any:
@@ -112,8 +112,8 @@ class Augmented(Dataset[dict[str, Tensor]]):
 
     Args:
         samples: the training set.
-        augmentation: what to do with it; None applies the evaluation frame alone.
-        seed: of all draws.
+        augmentation: the augmentation; None applies the evaluation frame alone.
+        seed: key of all draws.
     """
 
     def __init__(self, samples: SampleSet, augmentation: Augmentation | None, seed: int) -> None:
@@ -130,6 +130,7 @@ class Augmented(Dataset[dict[str, Tensor]]):
         """Return the sample at ``position`` as it looks in ``epoch``; see :class:`SampleSet`."""
         epoch, position = key
         index = self.samples.indices[position]
+        # Reseeded for every sample, so that worker, batch and rank make no difference.
         draw = generator("augmentation", self.seed, epoch, index)
         self._transform.set_random_seed(int(torch.randint(2**31, (), generator=draw)))
         return self.samples.sample(index, self._transform)
@@ -140,11 +141,11 @@ _NOISE = (5**0.5 / 255, 20**0.5 / 255)  # standard deviation, from a variance of
 
 
 class TracerAugmentation(Augmentation):
-    """At most one turn or mirror image, one change of tone and one blur, then the frame.
+    """TRACER's augmentation: at most one turn or flip, one change of tone and one blur.
 
     Each kind is drawn with its own probability; its members (mirror left and right, mirror up and
     down, quarter turns; contrast, gamma, brightness; motion, median and Gaussian blur, Gaussian
-    noise) are equally likely.
+    noise) are equally likely. The frame comes after them.
 
     Source: "hard" augmentation of https://github.com/Karel911/TRACER [code]; limits that it leaves
     to its library are those of albumentations, 20 %.

@@ -1,4 +1,4 @@
-"""CamVid, street scenes with a mask each."""
+"""CamVid: street scenes with segmentation masks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cityscapes, street scenes with 19 evaluated classes."""
+"""Cityscapes: street scenes with segmentation masks of 19 evaluated classes."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Window(NamedTuple):
 
 
 class Cutouts(SampleSet):
-    """Of each photo and class the window that the class covers most, if it covers enough.
+    """Windows of photos, for each photo and class the one that it covers most, if it does enough.
 
     Source: [ours].
 
@@ -78,11 +78,11 @@ class Cutouts(SampleSet):
         return np.ascontiguousarray(image[top : top + self.size, left : left + self.size]), label
 
     def content(self) -> list[Any]:
-        """Return what images and classes depend on."""
+        """Return as plain data what images and classes depend on."""
         return [self.samples.content(), [list(window) for window in self.windows], self.size]
 
     def where(self, index: int) -> str:
-        """Return the photo and the window's corner."""
+        """Return the photo and the window's corner, for messages."""
         window = self.windows[index]
         return f"{self.samples.where(window.photo)} at {window.left}, {window.top}"
 

@@ -30,11 +30,11 @@ class AttackDataModule(LightningDataModule, ABC):
     ``use_distributed_sampler=False``.
 
     Attributes:
-        passes: what each test dataloader is for, one loader over the same samples per entry. The
+        passes: names of the test dataloaders, one loader over the same samples per entry. The
             attack callback sets it to one name per (source, attack) before loaders are made.
         replays: how many times in a row each training batch comes, with the same augmentation;
             training for free sets it before loaders are made.
-        notices: what a report must say about the data, such as samples left out.
+        notices: lines about the data for the report, such as samples left out.
         train_split: the split that training uses; None: there is nothing to train on.
         val_split: the split that validation during training uses.
 
@@ -45,9 +45,9 @@ class AttackDataModule(LightningDataModule, ABC):
         batch_size: samples per batch and process.
         num_workers: loader processes per loader; 0 loads in the main process.
         limit: evaluate only so many samples, evenly spaced over the sorted list; None is all.
-        on_error: what to do about samples that cannot be used.
+        on_error: ``raise`` refuses to go on with unusable samples, ``skip`` leaves them out.
         verify: decode every sample before anything runs.
-        seed: of the training order and of augmentation.
+        seed: key of the training order and of augmentation.
 
     Raises:
         ValueError: if a number is too small, or bad samples are to be skipped unseen.
@@ -110,7 +110,7 @@ class AttackDataModule(LightningDataModule, ABC):
 
     @property
     def samples(self) -> SampleSet:
-        """The evaluation set: of the last ``setup``, before that of ``eval_split``."""
+        """The evaluation set of the last ``setup``'s stage; before any setup, of ``eval_split``."""
         return self._listed(self._current)
 
     @property
@@ -151,7 +151,7 @@ class AttackDataModule(LightningDataModule, ABC):
             DataError: if samples cannot be used; see :func:`verify_samples`.
         """
         self._check_trainer()
-        self._resumed = None  # what a checkpoint says comes after
+        self._resumed = None  # a checkpoint's state is loaded after setup
         self._current = self.val_split if stage in ("fit", "validate") else self.eval_split
         needed = [self.train_samples] if stage == "fit" else []
         for samples in [*needed, self.samples]:
@@ -160,7 +160,10 @@ class AttackDataModule(LightningDataModule, ABC):
                 self._verified.add(id(samples))
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Shuffled, augmented batches; a short last batch is left out unless it is the only one."""
+        """Return a loader of shuffled, augmented batches.
+
+        A short last batch is left out unless it is the only one.
+        """
         rank, world_size = self._place()
         dataset = Augmented(self.train_samples, self.augment, self.seed)
         sampler = EpochSampler(len(dataset), self.seed, rank, world_size)
@@ -175,7 +178,7 @@ class AttackDataModule(LightningDataModule, ABC):
         return {} if self._training_loader is None else self._training_loader.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Have the training loader go on from a checkpoint's place.
+        """Restore the training loader's place in its epoch from a checkpoint.
 
         Lightning gives loaders their state itself, but not where a schedule has asked for the
         number of steps before: https://github.com/Lightning-AI/pytorch-lightning/issues/20550.
@@ -183,11 +186,11 @@ class AttackDataModule(LightningDataModule, ABC):
         self._resumed = state_dict
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """Every sample of the validation split once, whole batches dealt to ranks."""
+        """Return a loader of the validation split, whose whole batches are dealt to ranks."""
         return self._evaluation_loader(self._listed(self.val_split))
 
     def test_dataloader(self) -> list[DataLoader[Batch]]:
-        """One loader per entry of ``passes``, all over the evaluation split."""
+        """Return one loader per entry of ``passes``, all over the evaluation split."""
         return [self._evaluation_loader(self._listed(self.eval_split)) for _ in self.passes]
 
     def _listed(self, split: str | None) -> SampleSet:

@@ -1,4 +1,4 @@
-"""Files to pixels: a photo or mask is served whole or not at all."""
+"""Decoding of photos and masks; damaged files are refused, never served in part."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L")
 
 
 class SampleError(InputError):
-    """A sample that must not be served; the message is the reason, without the file's name."""
+    """A sample is unusable; the message is the reason, without the file's name."""
 
 
 def read_rgb(path: Path) -> Pixels:
@@ -112,7 +112,7 @@ def _check_size(image: Image.Image) -> None:
 
 
 def _lacks_end(jpeg: bytes) -> bool:
-    """Tell whether the last scan is not closed, as in a download that left its tail zero.
+    """Return whether the last scan is not closed, as in a download that left its tail zero.
 
     libjpeg fills such a tail with grey and Pillow says nothing. Inside a scan the end marker
     cannot occur, since every 0xFF of the data is followed by a 0.

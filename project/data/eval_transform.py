@@ -1,4 +1,4 @@
-"""Frames: how a photo of any size becomes an evaluation image, and its mask with it.
+"""Frames: deterministic transforms of a photo of any size, and its mask, to an evaluation image.
 
 Convention
     Every frame works on uint8 through albumentations, so pixels stay multiples of 1/255. Images
@@ -69,7 +69,7 @@ class CentreCrop(Frame):
 
 
 class Stretch(Frame):
-    """Resize to a fixed height and width; the aspect ratio changes with them.
+    """Resize to a fixed height and width, without keeping the aspect ratio.
 
     Args:
         height: rows of the result.

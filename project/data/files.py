@@ -72,7 +72,7 @@ class ClassificationFiles(SampleSet):
         return self._class_index(self.files[index].label)
 
     def content(self) -> list[Any]:
-        """Return files, sizes and labels."""
+        """Return files, sizes and labels, as plain data."""
         rows = [[*entry, _bytes(self.root / entry.file)] for entry in self.files]
         return [rows, self.label_offset]
 
@@ -141,7 +141,7 @@ class SegmentationFiles(SampleSet):
         return image, mask
 
     def content(self) -> list[Any]:
-        """Return files, sizes and the meaning of the ids."""
+        """Return files, sizes and the meaning of the ids, as plain data."""
         rows = [
             [*entry, _bytes(self.root / entry.file), _bytes(self.root / entry.mask)]
             for entry in self.files
@@ -153,7 +153,7 @@ class SegmentationFiles(SampleSet):
         return self.files[index].file
 
     def foreground(self, index: int) -> Pixels:
-        """Return 1 where the mask shows a thing, 0 elsewhere."""
+        """Return 1 where the mask has an object, 0 elsewhere."""
         return self._is_thing[self._read_mask(index)]
 
     def _read_mask(self, index: int) -> Pixels:

@@ -95,7 +95,7 @@ class ImageListData(AttackDataModule):
 
     @property
     def num_classes(self) -> int:
-        """Number of classes: the argument, or what it stands for."""
+        """Number of classes: the argument, or the default that it stands for."""
         return self._num_classes or super().num_classes
 
     def build(self, split: str | None, frame: Frame, limit: int | None) -> ClassificationFiles:

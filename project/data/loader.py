@@ -1,4 +1,4 @@
-"""Batches of samples, and one error for each way of losing a process that loads them."""
+"""Collating samples to batches, and a loader with one clear error for any lost worker."""
 
 from __future__ import annotations
 
@@ -37,23 +37,24 @@ def first_images(samples: SampleSet, count: int) -> Tensor:
     """Return the first images of a set as a batch, (N, 3, H, W) in [0, 1].
 
     Args:
-        samples: any, of whatever sizes.
-        count: the most to return; fewer if there are no more, or if one is of another size.
+        samples: a set of images of any sizes.
+        count: the most to return; fewer if the set is smaller, or if some differ from the first
+            one in size.
     """
     images = [samples[place]["image"] for place in range(min(count, len(samples)))]
     return torch.stack([image for image in images if image.shape == images[0].shape])
 
 
 class WatchedLoader(DataLoader[Batch]):
-    """A loader that tells of a lost worker wherever torch does not, and of bad input in one line.
+    """A DataLoader that reports any lost worker as torch would, and bad input in one line.
 
     torch raises ``RuntimeError: DataLoader worker (pid …) …`` once it sees that a worker is dead.
-    One that is killed while it hands a batch over is not dead yet when the connection to it
-    breaks, and what comes out then is a ``ConnectionResetError`` or ``EOFError`` that names no
+    If a worker is killed while it hands a batch over, the connection to it breaks before torch
+    sees that it is dead, which raises a ``ConnectionResetError`` or ``EOFError`` that names no
     worker. Here it is the same error in all cases.
 
-    An error that a worker meets comes with the worker's traceback for a message; where the input is
-    at fault, the message is all there is to say.
+    The message of an error from a worker contains the worker's traceback; for an ``InputError``
+    it is cut down to the original message.
     """
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
@@ -68,7 +69,7 @@ def _watched(batches: Iterator[Any]) -> Iterator[Batch]:
         reason = str(error).rpartition(f"{type(error).__qualname__}: ")[2]
         raise type(error)(reason.strip()) from None
     except (OSError, EOFError) as error:
-        if "in DataLoader worker process" in str(error):  # what reading a sample has raised there
+        if "in DataLoader worker process" in str(error):  # from reading a sample: no lost worker
             raise
         reason = f"{type(error).__name__}: {error}"
         raise RuntimeError(

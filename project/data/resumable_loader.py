@@ -1,4 +1,4 @@
-"""Batches of a training that go on in mid-epoch where a checkpoint left them."""
+"""A training loader that resumes in mid-epoch from a checkpoint, with the same batches."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Keys = list[tuple[int, int]]
 
 
 class TrainingBatches(Sampler[Keys]):
-    """A rank's batches of an epoch, without those done when a run's checkpoint was made.
+    """A rank's batches of an epoch, without those done before a resumed run's checkpoint.
 
-    The order is a function of the epoch, so the number of batches done is all there is to
-    remember.
+    The order is a function of the epoch, so a checkpoint needs no more than the number of batches
+    done.
 
     Args:
         sampler: the order; Lightning looks for it under this name to set the epoch.
@@ -26,7 +26,7 @@ class TrainingBatches(Sampler[Keys]):
         replays: how many times in a row each batch comes; each counts as a batch.
 
     Attributes:
-        start: the epoch in which the run begins, and how many of its batches have been done.
+        start: the epoch in which the run begins, and the number of its batches already done.
     """
 
     def __init__(self, sampler: EpochSampler, batch_size: int, replays: int = 1) -> None:
@@ -36,8 +36,8 @@ class TrainingBatches(Sampler[Keys]):
         self.start = (0, 0)
 
     def skipped(self) -> int:
-        """Return how many batches of the sampler's epoch are left out."""
-        epoch, done = self.start
+        """Return the number of the sampler's epoch's batches that are skipped."""
+        epoch, done = self.start  # later epochs are whole
         return done if epoch == self.sampler.epoch else 0
 
     def __iter__(self) -> Iterator[Keys]:
@@ -47,16 +47,19 @@ class TrainingBatches(Sampler[Keys]):
             yield keys[first : first + self.batch_size]
 
     def __len__(self) -> int:
-        """Return the number of all batches; a short last one counts only if it is the only one."""
+        """Return the number of an epoch's batches, skipped ones included.
+
+        A short last batch counts only if it is the only one.
+        """
         return max(1, len(self.sampler) // self.batch_size) * self.replays
 
 
 class ResumableLoader(WatchedLoader):
-    """A loader of :class:`TrainingBatches` that knows its place.
+    """A loader of :class:`TrainingBatches` that tracks its place in the epoch.
 
-    What counts is what the training was given, not what workers have prepared. Iteration begins
-    with the first batch that is asked for: Lightning calls ``iter`` before it sets the epoch of a
-    resumed run, and workers would run ahead in a wrong one.
+    The place counts the batches that the training received, not those that workers have
+    prefetched. Workers start only when the first batch is requested: Lightning calls ``iter``
+    before it sets the epoch of a resumed run, and they would prefetch from a wrong epoch.
     """
 
     _place = (0, 0)
@@ -67,15 +70,16 @@ class ResumableLoader(WatchedLoader):
         if skipped:
             self._check_order()
         for done, batch in enumerate(super().__iter__(), skipped + 1):
+            # Before the yield: a checkpoint in the step on this batch must count it as done.
             self._place = (epoch, done)
             yield batch
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the place, (epoch, batches done), and what the order of batches follows from."""
+        """Return the place, (epoch, batches done), and the settings that fix the batches' order."""
         return {"place": self._place, "order": self._order}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on behind the last batch of a checkpoint."""
+        """Restore the place of a checkpoint: the next batch is the one after its last."""
         self._place = self._batches.start = state["place"]
         self._resumed_order = state["order"]
 

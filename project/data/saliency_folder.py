@@ -1,4 +1,4 @@
-"""A folder of photos and a folder of object masks: DUTS and its like."""
+"""Salient object data: a folder of photos and a folder of object masks, as in DUTS."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class SaliencyFolderData(AttackDataModule):
 
 
 def _evenly_spaced(total: int, share: float) -> set[int]:
-    """Choose places of a list, at least one of them and never all."""
+    """Choose evenly spaced positions of a list, at least one and never all."""
     if total < 2:
         raise InputError(
             f"training and validation need at least two photos, got {total}. Check --data.images."
@@ -162,7 +162,7 @@ class SaliencyFiles(SampleSet):
             raise SampleError(f"mask {file}: {error}") from error
 
     def content(self) -> list[Any]:
-        """Return files and sizes."""
+        """Return files and sizes, as plain data."""
         return [[*entry, *_bytes(self.root, entry)] for entry in self.files]
 
     def where(self, index: int) -> str:

@@ -1,4 +1,4 @@
-"""The objects of any data set as what a saliency network is to find."""
+"""Saliency targets from any data set with object masks: its objects against the rest."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ class SalientObjects(SampleSet):
         return foreground
 
     def content(self) -> list[Any]:
-        """Return what the original set depends on."""
+        """Return as plain data what the original set depends on."""
         return self.samples.content()
 
     def where(self, index: int) -> str:
-        """Return what the original set calls the sample."""
+        """Return the original set's name of the sample in messages."""
         return self.samples.where(index)
 
 

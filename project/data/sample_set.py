@@ -1,4 +1,4 @@
-"""Sample sets: indexed images with targets, all in one frame.
+"""Sample sets: indexed images with targets, all brought to a common frame.
 
 Convention
     index      a sample's place in the full sorted list: stable when samples are skipped or limited
@@ -27,12 +27,12 @@ RawTarget = int | Pixels
 
 
 class SampleSet(Dataset[dict[str, Tensor]], ABC):
-    """Images and targets of one split, as the batch contract wants them.
+    """Images and targets of one split; the base class that defines the batch contract.
 
     Attributes:
-        task: what the target is, one class or one class per pixel.
+        task: kind of the target, one class or one class per pixel.
         class_names: one name per class, in the order of the ids.
-        num_classes: how many there are.
+        num_classes: number of classes.
         indices: the indices served, ascending; see :meth:`skip`.
 
     Args:
@@ -59,7 +59,7 @@ class SampleSet(Dataset[dict[str, Tensor]], ABC):
 
     @abstractmethod
     def read(self, index: int) -> tuple[Pixels, RawTarget]:
-        """Decode one sample as it is on disk.
+        """Decode one sample, untransformed.
 
         Returns:
             (H, W, 3) uint8, and the class or the (H, W) uint8 mask (255 = void).
@@ -70,11 +70,11 @@ class SampleSet(Dataset[dict[str, Tensor]], ABC):
 
     @abstractmethod
     def content(self) -> list[Any]:
-        """Return as plain data what decides images and targets (names, sizes, labels)."""
+        """Return as plain data what images and targets depend on (names, sizes, labels)."""
 
     @abstractmethod
     def where(self, index: int) -> str:
-        """Return what a message calls the sample: its file, relative to the data set's root."""
+        """Return the sample's name in messages: its file, relative to the data set's root."""
 
     def foreground(self, index: int) -> Pixels | None:
         """Return the data set's own object mask, (H, W) uint8 of 0 and 1, or None."""
@@ -90,7 +90,7 @@ class SampleSet(Dataset[dict[str, Tensor]], ABC):
         return self.names[index]
 
     def skip(self, indices: Collection[int]) -> None:
-        """Serve without these samples; every other keeps its index."""
+        """Stop serving these samples; all others keep their index."""
         bad = frozenset(indices)
         self.indices = [index for index in self.indices if index not in bad]
 
@@ -148,7 +148,7 @@ class SampleSet(Dataset[dict[str, Tensor]], ABC):
         return torch.from_numpy(framed == 1).float()[None]
 
     def align(self, saliency: Pixels, index: int) -> Tensor:
-        """Bring a map of the original photo's size through the image's own transform.
+        """Apply the image's own transform to a map of the original photo's size.
 
         Args:
             saliency: (H, W) uint8, as large as the photo on disk.
@@ -164,7 +164,7 @@ class SampleSet(Dataset[dict[str, Tensor]], ABC):
         return to_tensor(self._transform(image=saliency)["image"][..., None])
 
     def align_labels(self, labels: Pixels, index: int) -> Tensor:
-        """Bring a map of class ids, of the original photo's size, through the mask's transform.
+        """Apply the mask's transform to a map of class ids of the original photo's size.
 
         Args:
             labels: (H, W) uint8, as large as the photo on disk; 255 is void.

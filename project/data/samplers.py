@@ -1,4 +1,4 @@
-"""Who gets which samples: whole evaluation batches dealt to ranks, training samples shuffled."""
+"""Samplers: evaluation batches are dealt whole to ranks, training samples are shuffled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from project.core.randomness import generator
 
 
 class DealtBatchSampler(Sampler[list[int]]):
-    """Deal whole batches: batch k is the same samples at any number of ranks.
+    """Deals whole batches to ranks: batch k has the same samples at any number of ranks.
 
     Batch k holds positions k·B … (k+1)·B − 1 (the last may be shorter) and belongs to rank
     k mod W. Nothing is padded, repeated or dropped, so one process and W processes compute the
@@ -25,8 +25,8 @@ class DealtBatchSampler(Sampler[list[int]]):
         world_size: number of processes.
 
     Raises:
-        ValueError: if there are fewer batches than ranks, since a rank without a batch would
-            leave the others waiting.
+        ValueError: if there are fewer batches than ranks, since ranks with a batch would hang in
+            collectives that a rank without one never enters.
     """
 
     def __init__(self, num_samples: int, batch_size: int, rank: int = 0, world_size: int = 1):
@@ -64,15 +64,15 @@ class DealtBatchSampler(Sampler[list[int]]):
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
-    """Shuffle a training set anew in each epoch, disjoint equal shares for all ranks.
+    """Shuffles a training set anew in each epoch, in disjoint equal shares for all ranks.
 
     It yields (epoch, position), so that augmentation can depend on both wherever the sample is
-    loaded. Lightning calls :meth:`set_epoch`. Up to ``world_size − 1`` samples, others in each
-    epoch, are left out to keep the shares equal.
+    loaded. Lightning calls :meth:`set_epoch`. Up to ``world_size − 1`` samples, different ones in
+    each epoch, are left out to keep the shares equal.
 
     Args:
         num_samples: samples of the training set.
-        seed: of the order.
+        seed: key of the order.
         rank: this process, 0 … world_size − 1.
         world_size: number of processes.
 
@@ -93,7 +93,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order comes next."""
+        """Set the epoch, which decides the order of the next iteration."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[tuple[int, int]]:

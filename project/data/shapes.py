@@ -116,7 +116,7 @@ def draw(random: np.random.Generator, size: int, max_objects: int) -> Drawing:
 def _places(
     random: np.random.Generator, size: int, count: int
 ) -> list[tuple[float, tuple[float, float]]]:
-    """Draw radii and centres, the best of a few tries at keeping objects apart."""
+    """Draw radii and centres of objects, each the best of a few tries at keeping them apart."""
     low, high = (0.24, 0.40) if count == 1 else (0.15, 0.25)
     places: list[tuple[float, tuple[float, float]]] = []
     for _ in range(count):
@@ -139,7 +139,7 @@ def _turned(shape: Distance, dy: Field, dx: Field, radius: float, turn: float) -
 
 
 def _paint(canvas: Field, distance: Field, paint: Field) -> None:
-    """Lay paint over the canvas where the distance is negative, a thin dark edge inside."""
+    """Paint over the canvas where the distance is negative, with a thin dark edge inside."""
     cover = (0.5 - distance).clip(0, 1)[..., None]
     edge = 0.75 + 0.25 * (-distance / 2).clip(0, 1)[..., None]
     canvas += cover * (paint * edge - canvas)

@@ -67,7 +67,7 @@ class ShapeSet(SampleSet):
         return (self.draw(index).mask > 0).astype(np.uint8)
 
     def content(self) -> list[Any]:
-        """Return what the drawings depend on."""
+        """Return as plain data what the drawings depend on."""
         return [DRAWING_VERSION, self.seed, self.split, self.size]
 
     def where(self, index: int) -> str:

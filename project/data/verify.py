@@ -1,4 +1,4 @@
-"""Look at every sample before anything runs, and report all problems at once."""
+"""Verification of a data set: decode every sample before anything runs, report all problems."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from project.data.sample_set import SampleSet
 
 OnError = Literal["raise", "skip"]
 
-_SHOWN = 5
+_SHOWN = 5  # files that a message names
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A sample that cannot be served: its index, its file and the reason."""
+    """An unusable sample: its index, its file and the reason."""
 
     index: int
     file: str
@@ -29,7 +29,7 @@ class Problem:
 
 
 class DataError(InputError):
-    """Samples of a data set cannot be served; the message lists them with the remedy."""
+    """Samples of a data set are unusable; the message lists them with the remedy."""
 
 
 def find_problems(samples: SampleSet) -> list[Problem]:
@@ -39,7 +39,7 @@ def find_problems(samples: SampleSet) -> list[Problem]:
         samples: the set to look through.
 
     Returns:
-        The problems in the order of the samples, empty if all is well.
+        The problems in the order of the samples, empty if there are none.
     """
 
     def check(index: int) -> Problem | None:
@@ -63,14 +63,14 @@ def find_problems(samples: SampleSet) -> list[Problem]:
 
 
 def verify_samples(samples: SampleSet, on_error: OnError) -> list[str]:
-    """Make sure that every sample can be served, or take out those that cannot.
+    """Decode every sample, and refuse or skip those that are unusable.
 
     Args:
         samples: the set; with ``skip`` the bad samples are left out, others keep their index.
         on_error: ``raise`` refuses to go on, ``skip`` warns once and goes on.
 
     Returns:
-        What a report must say: a line about the samples left out, if there are any.
+        Notices for the report: a line about the samples left out, if there are any.
 
     Raises:
         DataError: naming count, first files, reasons and the remedy; also if nothing is left.
