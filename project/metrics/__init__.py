@@ -1,4 +1,4 @@
-"""Metrics: counts that add up over processes, and sizes of a perturbation image by image.
+"""Metrics: rates and counts summed over processes, and perceptual distances image by image.
 
 Convention
     rates      hits of a total, as integers, with a 95 % Wilson interval

@@ -9,13 +9,13 @@ from torch import Tensor
 
 
 class Cache:
-    """Keep what comes first and fits; what does not fit is made again each time.
+    """Caches entries until the memory is full; those that do not fit are recomputed each time.
 
     Nothing is evicted: passes over the data ask for the same entries in the same order, and under
     cyclic access LRU would drop each entry just before its next use.
 
     Args:
-        room: bytes, on whatever device the tensors are.
+        room: bytes for the entries, on whichever device their tensors are.
     """
 
     def __init__(self, room: int) -> None:
@@ -23,11 +23,11 @@ class Cache:
         self._kept: dict[Hashable, Any] = {}
 
     def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """Return what is kept under a key, or make it.
+        """Return the cached entry of a key, or compute it and cache it if it fits.
 
         Args:
-            key: what it is.
-            make: returns a tensor, or tensors in lists and tuples.
+            key: identifies the entry.
+            make: computes the entry: a tensor, or tensors in lists and tuples.
         """
         if key in self._kept:
             return self._kept[key]
@@ -40,7 +40,7 @@ class Cache:
 
 
 def _bytes(thing: Tensor | Iterable[Any]) -> int:
-    """Return the memory of tensors; those that share it count once."""
+    """Return the memory of tensors in bytes; tensors that share a storage count once."""
     storages = {tensor.untyped_storage() for tensor in _tensors(thing)}
     return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
 

@@ -18,7 +18,7 @@ class LedgerError(RuntimeError):
 
 
 class Ledger(Gathered):
-    """Keep the ids of the samples that were evaluated, over all processes."""
+    """Records the ids of the evaluated samples over all processes."""
 
     def __init__(self) -> None:
         super().__init__(torch.int64)
@@ -28,7 +28,9 @@ class Ledger(Gathered):
         return self.gathered().sort().values
 
     def check(self, expected: Iterable[int]) -> None:
-        """Compare with the ids that should have been seen, each once.
+        """Check that each expected id was evaluated exactly once, over all processes.
+
+        A collective: every process must call it, and all raise or none does.
 
         Args:
             expected: the data set's ids.
@@ -36,6 +38,7 @@ class Ledger(Gathered):
         Raises:
             LedgerError: if an id is missing, repeated or unknown; names them.
         """
+        # A multiset, since padded samplers repeat samples, which a set of ids would hide.
         seen = Counter(self.compute().reshape(-1).tolist())
         wanted = {int(index) for index in expected}
         faults = {

@@ -1,4 +1,4 @@
-"""Feature extractors: what FID and KID see of an image.
+"""Feature extractors for FID and KID.
 
 Convention
     images     (N, 3, H, W) in [0, 1]; rounded to k/255 before anything is computed
@@ -30,10 +30,10 @@ _INCEPTION_URL = (
 
 
 class FeatureExtractor(nn.Module, ABC):
-    """From images to feature vectors, image by image."""
+    """Maps images to feature vectors, image by image."""
 
     def prepare(self) -> str:
-        """Get what is needed; return one line that says why it cannot be had, or nothing."""
+        """Load what is needed; return one line on what is missing, or an empty string."""
         return ""
 
     @abstractmethod
@@ -52,8 +52,8 @@ class InceptionFeatures(FeatureExtractor):
     equilibrium", NeurIPS 2017.
 
     Args:
-        checkpoint: the weight file; None is torch's cache, where it is fetched to, and without
-            which the features are left out.
+        checkpoint: the weight file; None is the one in torch's cache, downloaded if missing, and
+            if that fails the features are left out.
     """
 
     def __init__(self, checkpoint: str | Path | None = None) -> None:
@@ -62,7 +62,7 @@ class InceptionFeatures(FeatureExtractor):
         self.network: nn.Module | None = None
 
     def prepare(self) -> str:
-        """Load the network, or say what is missing.
+        """Load the network, or return one line on what is missing.
 
         Raises:
             WeightsError: if a given checkpoint cannot be read.
@@ -77,7 +77,7 @@ class InceptionFeatures(FeatureExtractor):
             path = (
                 published(_INCEPTION_URL) if self.checkpoint is None else resolve(self.checkpoint)
             )
-            read_weights(path)  # torch-fidelity would run whatever code a file holds
+            read_weights(path)  # refuses pickled code, which torch-fidelity would run
             self.network = FeatureExtractorInceptionV3("inception", ["2048"], str(path))
         except (*UNAVAILABLE, WeightsError) as error:
             if self.checkpoint is not None:
@@ -94,7 +94,7 @@ class InceptionFeatures(FeatureExtractor):
 
 
 class VictimFeatures(FeatureExtractor):
-    """What enters a classifier's last linear layer, for want of Inception's weights.
+    """The input of a classifier's last linear layer, where Inception's weights are unavailable.
 
     The network is part of the metric and should be in its name: FIDs of different features do not
     compare.
@@ -113,7 +113,7 @@ class VictimFeatures(FeatureExtractor):
         self.victim = victim
         self.layer = layer
         self.victim.eval()
-        self._module(layer)  # or say at once that there is no such layer
+        self._module(layer)  # raises now rather than after the attacks
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
@@ -144,7 +144,7 @@ class VictimFeatures(FeatureExtractor):
 def feature_panel(
     extractors: Mapping[str, FeatureExtractor],
 ) -> tuple[dict[str, FeatureExtractor], list[str]]:
-    """Prepare extractors; return those that can be had, and one line for each that cannot."""
+    """Prepare extractors; return those that are available, and one line for each that is not."""
     ready, notices = {}, []
     for name, extractor in extractors.items():
         missing = extractor.prepare()
@@ -160,7 +160,7 @@ class Features(NamedTuple):
 
     Attributes:
         values: (N, D) float64 on the CPU.
-        fooled: (N,) bool, which images fool the source.
+        fooled: (N,) bool, whether each image fools the source.
     """
 
     values: Tensor
@@ -168,10 +168,10 @@ class Features(NamedTuple):
 
 
 class FeatureSet:
-    """Keep features image by image, 4·D bytes each, so that any order gives the same distance.
+    """Stores features image by image, 4·D bytes each, so that any order gives the same distance.
 
     Args:
-        device: of the states.
+        device: device of the states.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -186,9 +186,10 @@ class FeatureSet:
         self._fooled.update(torch.zeros_like(index) if fooled is None else fooled)
 
     def compute(self) -> Features:
-        """Return the features of all processes: every process must ask."""
+        """Return the features of all processes; a collective, so every process must call it."""
         index, values, fooled = (
             column.compute() for column in (self._index, self._values, self._fooled)
         )
+        # Sorted by sample: float sums in a fixed order are the same at any number of processes.
         order = index.argsort()
         return Features(values.view(len(index), -1)[order].double(), fooled[order].bool())

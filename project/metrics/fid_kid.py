@@ -1,4 +1,4 @@
-"""How far two sets of images are apart: FID and KID from the features of each.
+"""FID and KID: distances between two sets of images, from the features of each.
 
 Convention
     features   (N, D), a row per image; computed in float64
@@ -14,7 +14,7 @@ from torch import Tensor
 BIASED_BELOW = 10_000
 """With fewer images FID is far from its limit, so that only values of equal N compare."""
 
-_ROWS = 1024  # of a kernel matrix at a time
+_ROWS = 1024  # rows of a kernel matrix computed at a time, to bound memory
 
 
 def frechet_distance(first: Tensor, second: Tensor) -> float:
@@ -70,7 +70,7 @@ def kernel_distance(first: Tensor, second: Tensor) -> float:
 
 
 def paired_kernel_distance(first: Tensor, second: Tensor) -> float:
-    r"""Return the unbiased squared MMD of two sets whose rows belong together: KID of pairs.
+    r"""Return the unbiased squared MMD of two sets whose rows are paired: KID of pairs.
 
     As :func:`kernel_distance`, but the last mean is over i ≠ j too: $$\frac{1}{N(N-1)} \sum_{i \ne
     j} k(x_i, x_j) + k(y_i, y_j) - 2 k(x_i, y_j)$$. An adversarial image resembles the image that it
@@ -86,7 +86,7 @@ def paired_kernel_distance(first: Tensor, second: Tensor) -> float:
         second: (N, D), row by row the partners of the first.
 
     Returns:
-        The distance; NaN with fewer than 2 pairs, which leave nobody to compare with.
+        The distance; NaN with fewer than 2 pairs, since there is no i ≠ j.
     """
     count, dimension = first.shape
     if count < 2:
@@ -108,7 +108,7 @@ def _root(features: Tensor) -> Tensor:
 
 
 def _mean_of_others(features: Tensor) -> float:
-    """Mean kernel of an image and another one of the same set."""
+    """Return the mean kernel over pairs of different images of one set."""
     own = _kernel(features.square().sum(1), features.shape[1]).sum()
     count = len(features)
     return (_kernel_sum(features, features) - float(own)) / (count * (count - 1))

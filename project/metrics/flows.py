@@ -1,4 +1,4 @@
-"""How far a flow moves pixels, how rough it is, and whether it folds the image over.
+"""Measures of a flow: displacement, total variation, and fold-over.
 
 Convention
     flow     (N, 2, H, W) in pixels, channels (dx, dy): dx to the right, dy downwards
@@ -50,7 +50,7 @@ def flow_facts(flow: Tensor) -> dict[str, Tensor]:
 
 
 def _folds(across: Tensor, down: Tensor) -> Tensor:
-    """Share of det J ≤ 0, from the flow's differences along x and y, (N, 2, H − 1, W − 1) each."""
+    """Return the share of det J ≤ 0; differences along x and y are (N, 2, H − 1, W − 1) each."""
     determinant = (1 + across[:, 0]) * (1 + down[:, 1]) - down[:, 0] * across[:, 1]
     folded = (determinant <= 0).sum((1, 2))
     return folded.double() / max(1, determinant[0].numel())

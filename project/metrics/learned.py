@@ -1,4 +1,4 @@
-"""Distances between a network's features of two images.
+"""Learned perceptual metrics: distances between a network's features of two images.
 
 Convention
     images   (N, 3, H, W) in [0, 1]; rounded to k/255 before anything is computed
@@ -49,7 +49,8 @@ class LPIPS(PerceptualMetric[list[Tensor]]):
     def __init__(self, net: Net) -> None:
         self.net = net
         self.name = f"lpips_{net}"
-        self.smallest = {"squeeze": 17, "alex": 31, "vgg": 16}[net]  # leaves the deepest a pixel
+        # The deepest features must keep at least one pixel.
+        self.smallest = {"squeeze": 17, "alex": 31, "vgg": 16}[net]
         with warnings.catch_warnings():
             # The lpips package calls torchvision's older interface.
             warnings.filterwarnings("ignore", "The parameter 'pretrained'", UserWarning)
@@ -58,7 +59,7 @@ class LPIPS(PerceptualMetric[list[Tensor]]):
         self.network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     def prepare(self, clean: Tensor) -> list[Tensor]:
-        """Return the features of clean grey levels, each pixel's of length 1."""
+        """Return the network's features of clean grey levels, normalised to length 1 per pixel."""
         network = self.network.to(clean.device)
         with torch.autocast(clean.device.type, enabled=False):
             scaled = network.scaling_layer(_channels_last(clean.float() / 127.5 - 1))
@@ -75,7 +76,7 @@ class LPIPS(PerceptualMetric[list[Tensor]]):
 
 
 class Texture(NamedTuple):
-    """The features of a stage, less their means, with means and variances over pixels."""
+    """The centred features of one stage, with their means and variances over pixels."""
 
     centred: Tensor
     mean: Tensor
@@ -97,7 +98,7 @@ class DISTS(PerceptualMetric[list[Texture]]):
     """
 
     name = "dists"
-    smallest = 16  # leaves the deepest features a pixel
+    smallest = 16  # the deepest features must keep at least one pixel
 
     def __init__(self) -> None:
         self.network = DISTSNetwork()
@@ -126,7 +127,7 @@ def _texture(features: Tensor) -> Texture:
 
 
 def _similarity(x: Texture, y: Texture) -> Tensor:
-    """Return how alike the channels of a stage are in texture and in structure, (N, 2, D)."""
+    """Return the texture and structure similarities of a stage's channels, (N, 2, D)."""
     texture = (2 * x.mean * y.mean + _TINY) / (x.mean**2 + y.mean**2 + _TINY)
     covariance = (x.centred * y.centred).mean((2, 3))
     structure = (2 * covariance + _TINY) / (x.variance + y.variance + _TINY)

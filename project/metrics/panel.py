@@ -1,4 +1,4 @@
-"""The panel of perceptual metrics of a run: what was asked for, less what cannot be had."""
+"""The panel of a run's perceptual metrics: those requested, without those unavailable."""
 
 from __future__ import annotations
 
@@ -53,17 +53,17 @@ _LEARNED: dict[str, tuple[str, Callable[[], PerceptualMetric[Any]]]] = {
 
 
 def perceptual_panel(names: Sequence[str]) -> tuple[list[PerceptualMetric[Any]], list[str]]:
-    """Build the metrics that can be had on this machine.
+    """Build the metrics whose weights are available on this machine.
 
     Backbone weights are looked for in torch's cache (``$TORCH_HOME/hub/checkpoints``, by default
     ``~/.cache/torch/hub/checkpoints``), then fetched with a short time limit.
 
     Args:
-        names: of :data:`PERCEPTUAL_NAMES`, in the order wanted.
+        names: names from :data:`PERCEPTUAL_NAMES`, in the order wanted.
 
     Returns:
-        The metrics, and one line for each that is left out: which, why, and which file to put
-        where.
+        The metrics, and one line for each that is left out: its name, the reason, and which file
+        to put where.
 
     Raises:
         ValueError: if a name is unknown.
@@ -100,14 +100,14 @@ def size_notices(metrics: Sequence[PerceptualMetric[Any]], height: int, width: i
 
 
 class PanelComparison:
-    """Compare the adversarial images of many attacks with the same clean ones.
+    """Compares the adversarial images of many attacks with the same clean ones.
 
-    The metrics' clean sides are computed once per image, where there is room to keep them: the
-    values are the same without. A metric that cannot compare images so small is left out.
+    The metrics' clean sides are computed once per image and cached while there is room; values do
+    not depend on the cache. A metric that cannot compare images so small is left out.
 
     Args:
-        metrics: of the panel.
-        memory: bytes of clean sides to keep, on the images' device.
+        metrics: the panel's metrics.
+        memory: bytes of clean sides to cache, on the images' device.
     """
 
     def __init__(self, metrics: Sequence[PerceptualMetric[Any]], memory: int) -> None:
@@ -121,8 +121,8 @@ class PanelComparison:
         Args:
             clean: (N, 3, H, W) in [0, 1].
             adversarial: likewise.
-            index: (N,) int64, which samples the clean images are. A batch that comes again must
-                have the same samples, as those of an experiment do, to find its sides again.
+            index: (N,) int64, ids of the clean images. Cached sides are found only by a batch of
+                the same samples, as the batches of all passes of an experiment are.
 
         Returns:
             One value per image, (N,) float64, by name.

@@ -1,4 +1,4 @@
-"""What a perceptual metric is: a clean side, computed once, and a comparison with it."""
+"""The base class of perceptual metrics: a clean side, computed once, and a comparison with it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Side = TypeVar("Side")
 class PerceptualMetric(ABC, Generic[Side]):
     """A named distance or similarity between clean and adversarial images, image by image.
 
-    What depends on the clean images alone is their *side*: a tensor, or tensors in tuples or lists,
-    which serves the images of every attack on them.
+    The part of the computation that depends on the clean images alone is their *side*: a tensor,
+    or tensors in tuples or lists, which serves the images of every attack on them.
 
     Attributes:
         name: column of the rows, for example ``psnr``.
-        smallest: shortest side, in pixels, of the images that it can compare.
+        smallest: least height and width, in pixels, of the images that it can compare.
     """
 
     name: str
@@ -40,7 +40,7 @@ class PerceptualMetric(ABC, Generic[Side]):
 
     @abstractmethod
     def prepare(self, clean: Tensor) -> Side:
-        """Return the side of clean images, grey levels (N, 3, H, W) int32."""
+        """Compute the side of clean images, grey levels (N, 3, H, W) int32."""
 
     @abstractmethod
     def compare(self, side: Side, adversarial: Tensor) -> Tensor:

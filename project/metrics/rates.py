@@ -1,4 +1,4 @@
-"""Rates that carry their denominator and a 95 % interval."""
+"""Rates with their denominator and a 95 % interval."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Interval(NamedTuple):
         value: hits / total, in [0, 1].
         low: lower end of the interval, in [0, value].
         high: upper end of the interval, in [value, 1].
-        hits: how many of the total.
+        hits: the numerator.
         total: the denominator.
     """
 
@@ -31,7 +31,7 @@ class Interval(NamedTuple):
 
 
 def wilson_interval(hits: int, total: int) -> Interval:
-    """Return counts as a rate with its 95 % interval: see :mod:`project.statistics.wilson`.
+    """Return the rate of two counts with its 95 % interval: see :mod:`project.statistics.wilson`.
 
     Args:
         hits: count of successes, 0 … total.
@@ -48,7 +48,7 @@ def wilson_interval(hits: int, total: int) -> Interval:
 
 
 class Rate(Metric):
-    """Count hits among those that qualify: accuracy, attack success rate, share of pixels.
+    """A rate of hits among the examples that qualify: accuracy, attack success, share of pixels.
 
     An accuracy counts ``prediction == target`` among all; an attack success rate counts
     ``prediction != target`` among the images that the victim got right on the clean image.
@@ -63,6 +63,7 @@ class Rate(Metric):
 
     def __init__(self) -> None:
         super().__init__()
+        # Integers, so sums are exact: the same at any number of processes.
         self.add_state("hits", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("total", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
@@ -95,9 +96,9 @@ class Rate(Metric):
 
 
 class CountedRate(Rate):
-    """A rate whose hits are counted already, such as the pixels of an image."""
+    """A rate from counts, such as those of an image's pixels."""
 
     def update(self, hits: int, total: int) -> None:  # type: ignore[override]
-        """Add ``hits`` of ``total``."""
+        """Add ``hits`` out of ``total``."""
         self.hits += hits
         self.total += total

@@ -1,4 +1,4 @@
-"""How the edges of two images correlate."""
+"""The spatial correlation coefficient: correlation of two images' edges."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PIXELS = _WINDOW**2
 
 
 class Edges(NamedTuple):
-    """High-passed images, zeros around them, with the sums and spreads of their windows.
+    """High-pass filtered images, padded with zeros, with the sums and spreads of their windows.
 
     Attributes:
         values: −2040 … 2040, int32.
@@ -69,6 +69,7 @@ def _edges(levels: Tensor) -> Edges:
 
 
 def _high_passed(levels: Tensor) -> Tensor:
-    """Return 8 times each pixel less its eight neighbours."""
-    around = F.pad(levels.float(), (1, 1, 1, 1), mode="replicate")  # knows no integers
+    """Return 8 times each pixel minus its eight neighbours, int32."""
+    # Padding by replication takes no integers; float32 holds these exactly.
+    around = F.pad(levels.float(), (1, 1, 1, 1), mode="replicate")
     return 9 * levels - box_sum(around, 3).int()

@@ -1,4 +1,4 @@
-"""Segmentation quality from one confusion matrix over the whole data set, void pixels left out.
+"""Segmentation quality from one confusion matrix over the whole data set, without void pixels.
 
 Convention
     confusion   (K, K) int64; row = true class, column = predicted class; counts of valid pixels
@@ -17,7 +17,7 @@ from project.statistics.miou import mean_iou as mean_iou_of_counts
 
 
 class Confusion(MulticlassConfusionMatrix):
-    """Confusion matrix summed over images and processes; ``compute`` gives it as (K, K) int64.
+    """A confusion matrix summed over images and processes; ``compute`` returns (K, K) int64.
 
     Args:
         num_classes: K, at most 255.
@@ -43,7 +43,7 @@ class Confusion(MulticlassConfusionMatrix):
 
 
 def class_counts(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor:
-    """Return each image's valid pixels by class, (N, 3, K) int64: right, predicted, labelled.
+    """Count each image's valid pixels by class, (N, 3, K) int64: right, predicted, labelled.
 
     Args:
         prediction: (N, H, W) int64 classes.

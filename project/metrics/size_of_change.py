@@ -1,4 +1,4 @@
-"""How large a change is, pixel by pixel, on the 8-bit image that a file would hold.
+"""Norms of the perturbation, MSE and PSNR, on 8-bit images as a file would hold them.
 
 Convention
     images   (N, 3, H, W) in [0, 1]; rounded to k/255 before anything is computed
@@ -19,7 +19,7 @@ from project.metrics.sliding_windows import checked_pair, eight_bit
 
 
 class SizeOfChange(PerceptualMetric[Tensor]):
-    """What depends on the change alone."""
+    """Base of the metrics that depend on the change x' − x alone."""
 
     smallest = 1
 
@@ -37,7 +37,7 @@ class SizeOfChange(PerceptualMetric[Tensor]):
 
 
 class L0Norm(SizeOfChange):
-    """How many pixels change, in any channel, ‖x' − x‖₀: a count, as sparse attacks report it.
+    """Number of pixels that change in any channel, ‖x' − x‖₀, as sparse attacks report it.
 
     Source: Su, Vargas, Sakurai, "One pixel attack for fooling deep neural networks", IEEE
     Transactions on Evolutionary Computation 23(5), 2019, eq. (2): a pixel is one unit, whatever
@@ -93,7 +93,7 @@ class PSNR(SizeOfChange):
     name = "psnr"
 
     def size(self, change: Tensor) -> Tensor:
-        """Return the ratio, (N,) in [0, ∞] dB."""
+        """Return the PSNR, (N,) in [0, ∞] dB."""
         return 10 * torch.log10(255**2 / MSE().size(change))
 
 
@@ -126,5 +126,5 @@ def split_by_mask(clean: Tensor, adversarial: Tensor, mask: Tensor) -> dict[str,
 
 
 def _squared(change: Tensor) -> Tensor:
-    """Sum of squared changes, (N,) float64 of whole numbers: exact, whatever the order."""
+    """Return the sum of squared changes, (N,) float64 of whole numbers: exact in any order."""
     return change.square().flatten(1).sum(1, dtype=torch.int64).double()

@@ -1,4 +1,4 @@
-"""Grey levels, and means and sums over sliding windows, which most perceptual metrics are made of.
+"""Grey levels, and means and sums over sliding windows, the building blocks of most metrics.
 
 Convention
     levels    (N, C, H, W) int32, 0 … 255
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-_VALUES = 2**19  # of the images compared at a time: more fall out of a processor's cache in float64
+_VALUES = 2**19  # values of the images compared at a time: more do not fit a CPU's cache in float64
 
 
 def eight_bit(images: Tensor) -> Tensor:
@@ -21,7 +21,7 @@ def eight_bit(images: Tensor) -> Tensor:
 
 
 def in_parts(images: Tensor) -> tuple[Tensor, ...]:
-    """Split a batch (N, …) into parts of a size that is fast: as many images as fit, at least one.
+    """Split a batch (N, …) into parts that fit a CPU's cache, at least one image each.
 
     The size follows from the images' shape alone, so that the numbers do not depend on the machine.
     """
@@ -49,12 +49,12 @@ def checked_pair(clean: Tensor, adversarial: Tensor, smallest: int, name: str) -
 
 
 def gaussian_mean(values: Tensor, size: int, sigma: float, stride: int = 1) -> Tensor:
-    """Weigh every window with a Gaussian whose weights sum to 1.
+    """Return the Gaussian-weighted mean of every window.
 
     Args:
         values: (N, C, H, W) of floats.
         size: side of the window in pixels, odd.
-        sigma: of the Gaussian in pixels.
+        sigma: standard deviation of the Gaussian in pixels.
         stride: pixels from a window to the next one.
 
     Returns:
@@ -66,7 +66,7 @@ def gaussian_mean(values: Tensor, size: int, sigma: float, stride: int = 1) -> T
 
 
 def box_sum(values: Tensor, size: int) -> Tensor:
-    """Sum over every square window: exact for whole numbers that the type can hold.
+    """Return the sum over every square window, exact for integers within the type's range.
 
     Args:
         values: (N, C, H, W).
@@ -79,7 +79,7 @@ def box_sum(values: Tensor, size: int) -> Tensor:
 
 
 def _weighted(values: Tensor, weights: Sequence[float], stride: int = 1) -> Tensor:
-    """Weigh along columns, then along rows.
+    """Return the weighted sum of every window, one axis after the other.
 
     Shifted images are added up in place: in float64 that is several times faster on a CPU than a
     convolution, which few libraries tune for that type.

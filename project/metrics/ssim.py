@@ -1,13 +1,14 @@
-r"""Structural similarity, on one scale and on five.
+r"""Structural similarity: SSIM on one scale, MS-SSIM on five.
 
 Convention
     images   (N, 3, H, W) in [0, 1]; rounded to k/255 before anything is computed
     values   (N,) float64, one per image, on the images' device
     change   d = y − x, of the adversarial from the clean image, in grey levels
 
-What is small is computed from what is small. With y = x + d the two terms are $$1 - \frac{\mu_d^2}
-{\mu_x^2 + (\mu_x + \mu_d)^2 + c_1}$$ and $$1 - \frac{\sigma_d^2}{2\sigma_x^2 + 2\sigma_{xd} +
-\sigma_d^2 + c_2}$$: three windowed means beside those of x, and 1 exactly for identical images.
+Small distances from 1 are computed from d, which avoids cancellation. With y = x + d the two terms
+are $$1 - \frac{\mu_d^2} {\mu_x^2 + (\mu_x + \mu_d)^2 + c_1}$$ and $$1 - \frac{\sigma_d^2}
+{2\sigma_x^2 + 2\sigma_{xd} + \sigma_d^2 + c_2}$$: three windowed means besides those of x, and 1
+exactly for identical images.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def _windows(images: Tensor) -> Windows:
 
 
 def _losses(clean: Windows, change: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what every window lacks to 1: in luminance, and in contrast and structure."""
+    """Return 1 − the luminance term and 1 − the contrast-structure term of every window."""
     mean = gaussian_mean(change, _WINDOW, _SIGMA)
     square = mean.square()
     variance = gaussian_mean(change * change, _WINDOW, _SIGMA).sub_(square)

@@ -1,4 +1,4 @@
-"""Lists of per-image values that are gathered over processes."""
+"""Metric states: columns of per-image values gathered over processes, and exact means of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torchmetrics.utilities.data import dim_zero_cat
 
 
 class Gathered(Metric):
-    """Keep one column of values, concatenated over batches and processes.
+    """A column of values, concatenated over batches and processes.
 
     Args:
         dtype: type of the column. A process that saw no image must send an empty column of this
@@ -51,7 +51,8 @@ class Gathered(Metric):
         should_sync: bool = True,
         distributed_available: Callable[[], bool] | None = None,
     ) -> None:
-        """Gather over processes, as torchmetrics does, from processes without images too."""
+        """Gather over processes as torchmetrics does, also from processes without images."""
+        # torchmetrics would make its own empty column, but of the metric's floating-point type.
         if isinstance(self.column, list) and not self.column:
             empty = torch.empty(0, dtype=self.column_dtype, device=self.device)
             self.column = [empty]
@@ -59,7 +60,7 @@ class Gathered(Metric):
 
 
 class Column(Gathered):
-    """A column as it is: the values of all processes, rank after rank."""
+    """A column of values as they are, those of all processes, rank after rank."""
 
     def compute(self) -> Tensor:
         """Return the values, (M,) on the CPU."""
@@ -71,8 +72,8 @@ class Mean(NamedTuple):
 
     Attributes:
         value: mean over the finite values; NaN if there is none.
-        finite: how many values the mean is over.
-        infinite: how many values are infinite (the PSNR of an unchanged image) and left out.
+        finite: number of values in the mean.
+        infinite: number of infinite values (the PSNR of an unchanged image), which are left out.
     """
 
     value: float
@@ -81,10 +82,10 @@ class Mean(NamedTuple):
 
 
 class PerImageMean(Gathered):
-    """Average one value per image.
+    """The mean of one value per image, bit for bit the same at any number of processes.
 
     A running sum would depend on the order of batches and on the number of processes and threads.
-    So the values are kept (8 bytes an image) and summed once with exact rounding.
+    So the values are stored (8 bytes an image) and summed once with exact rounding.
     A NaN is not hidden: it makes the mean NaN.
     """
 

@@ -1,4 +1,4 @@
-"""Universal quality, by its formula and as a package computes it.
+"""The universal image quality index, by its formula and as the sewar package computes it.
 
 Convention
     images   (N, 3, H, W) in [0, 1]; rounded to k/255 before anything is computed
@@ -51,7 +51,7 @@ class UQI(PerceptualMetric[Sums]):
 
 
 class UQISewar(PerceptualMetric[Sums]):
-    """What the ``sewar`` package calls UQI, for comparison with papers that report it.
+    """UQI as the ``sewar`` package computes it, for comparison with papers that report it.
 
     It puts the windows' means where the formula has their sums, which drowns the variances in the
     squares of the means: values are far nearer to 1 than :class:`UQI`'s. Its last row and column
@@ -81,9 +81,9 @@ def _quality(x: Sums, y: Sums, weight: int) -> Tensor:
     """Return the universal quality index of every window from its sums.
 
     Args:
-        x: of clean images.
-        y: of adversarial ones.
-        weight: of squares and products against the sums: the number of pixels, since
+        x: sums of clean images.
+        y: sums of adversarial images.
+        weight: factor of squares and products against the sums: the number of pixels, since
             nΣx² − (Σx)² is n² times the variance; or its square, as sewar has it.
     """
     luminances = x.sums.square() + y.sums.square()

@@ -16,12 +16,12 @@ _TINY = 1e-10
 
 
 class Scale(NamedTuple):
-    """Clean images on one scale, with what their windows tell, float64.
+    """Clean images on one scale, with the moments of their windows, float64.
 
     Attributes:
         images: (N, 3, H, W), the grey levels themselves on the first scale.
-        mean: of every window.
-        variance: likewise, 0 where it is tiny.
+        mean: mean of every window.
+        variance: variance of every window, 0 where it is tiny.
         information: Σ log(1 + σₓ² / 2), (N, 3).
     """
 
@@ -32,7 +32,7 @@ class Scale(NamedTuple):
 
 
 class VIFp(PerceptualMetric[list[Scale]]):
-    """Pixel-based visual information fidelity: what the change leaves of an image's information.
+    """Pixel-based visual information fidelity: the share of an image's information that is left.
 
     On four scales, Σ log(1 + g²σₓ² / (σᵥ² + 2)) / Σ log(1 + σₓ² / 2), with g = σₓᵧ / σₓ²,
     σᵥ² = σᵧ² − g·σₓᵧ, over Gaussian windows of side 17, 9, 5, 3 and σ = side / 5, in 0–255 units.
@@ -62,7 +62,7 @@ class VIFp(PerceptualMetric[list[Scale]]):
 
 
 def _scales(images: Tensor) -> list[Tensor]:
-    """Return images as they are, and thrice smoothed and halved."""
+    """Return images at four scales: the original, and smoothed and halved three times."""
     found = [images]
     for size in _SIZES[1:]:
         found.append(gaussian_mean(found[-1].double(), size, size / 5, stride=2))
@@ -76,7 +76,7 @@ def _scale(images: Tensor, size: int) -> Scale:
 
 
 def _kept(clean: Scale, images: Tensor, size: int) -> Tensor:
-    """Return what images keep of the information on one scale, (N, 3)."""
+    """Return the information that images preserve on one scale, (N, 3)."""
     mean, variance = _moments(images, size)
     products = gaussian_mean(clean.images * images.double(), size, size / 5)
     covariance = products.sub_(clean.mean * mean)

@@ -1,4 +1,4 @@
-"""Fetching published weights into torch's cache, without ever hanging for lack of a network."""
+"""Downloading published weights into torch's cache, with time limits so that it never hangs."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from urllib.request import urlopen
 import torch
 
 UNAVAILABLE = (OSError, EOFError, LookupError, RuntimeError, pickle.UnpicklingError)
-"""What comes of weights that cannot be fetched (an OSError) or read."""
+"""The errors raised by weights that cannot be downloaded (an OSError) or read."""
 
 CONNECT_SECONDS = 5.0  # a machine with a network answers within one
 
 
 def published(url: str) -> Path:
-    """Return the file of published weights, fetched if it is not in torch's cache.
+    """Return the file of published weights, downloaded if it is not in torch's cache.
 
     That is ``$TORCH_HOME/hub/checkpoints``, by default ``~/.cache/torch/hub/checkpoints``.
 
     Raises:
-        OSError: if it cannot be fetched.
+        OSError: if it cannot be downloaded.
     """
     path = cached(url)
     if not path.is_file():
@@ -34,12 +34,12 @@ def published(url: str) -> Path:
 
 
 def cached(url: str) -> Path:
-    """Return where torch's cache has, or would have, the file of a URL."""
+    """Return the path of a URL's file in torch's cache, whether or not it is there."""
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
 
 
 def left_out(name: str, url: str, error: Exception) -> str:
-    """Return one line: what is left out for lack of weights, why, and which file to put where."""
+    """Return a notice: what is left out for lack of weights, why, and which file to put where."""
     path = cached(url)
     why = " ".join(str(error).split())[:120] or type(error).__name__
     fault = "has unreadable backbone weights" if path.is_file() else "has no backbone weights"
@@ -50,11 +50,11 @@ def fetch(url: str, path: Path) -> None:
     """Download a file whose name ends in ``-<first digits of its SHA-256>``.
 
     Written under another name and moved when complete and checked, so that a reader, or another
-    process that fetches too, never sees half a file.
+    process that downloads too, never sees half a file.
 
     Args:
-        url: where it is.
-        path: where it goes.
+        url: address of the file.
+        path: path to save it to.
 
     Raises:
         OSError: if there is no answer within the time limit, or the content is not the one named.
@@ -77,7 +77,10 @@ def fetch(url: str, path: Path) -> None:
 
 
 def _connect(url: str) -> None:
-    """Raise unless the server answers in time; a name look-up has no time limit of its own."""
+    """Raise unless the server answers in time.
+
+    In a thread, since a name look-up has no time limit of its own, and could not be interrupted.
+    """
     outcome: list[OSError | None] = []
 
     def probe() -> None:
