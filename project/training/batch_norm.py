@@ -1,9 +1,9 @@
 """Which training forward passes move BatchNorm's running statistics.
 
-Whatever the policy, a layer in train mode normalises by the statistics of the batch in front of it,
-and batches are of one kind, clean or adversarial. A policy says whose statistics are remembered,
-for eval mode, and so for every attack and every evaluation. A frozen layer (in eval mode while the
-others train) stays as it is under each of them.
+Under every policy, a layer in train mode normalises by the statistics of the current batch, and
+batches are of one kind, clean or adversarial. A policy decides which kind updates the running
+statistics, which eval mode uses, and so every attack and every evaluation. A frozen layer (in eval
+mode while the others train) is unchanged under all of them.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ BatchNorm = Literal["both", "clean", "adversarial", "dual"]
 
 
 Kind = Literal["clean", "adversarial"]
-"""Of the images that are shown to a victim in training."""
+"""The kind of the images in a training forward pass."""
 
 
 class BatchNormPolicy(nn.Module):
-    """Running statistics that follow all answers, or those to one kind of images.
+    """Running statistics updated by all training forward passes, or by those of one kind of images.
 
     Attributes:
-        asked: the kinds that were answered so far.
+        asked: the kinds of images seen so far.
 
     Args:
-        kinds: whose statistics are remembered.
-        needed: kinds without which the policy makes no sense.
+        kinds: the kinds that update the running statistics.
+        needed: kinds that the loss must use for the policy to make sense.
     """
 
     def __init__(self, kinds: Collection[Kind], needed: Collection[Kind]) -> None:
@@ -54,10 +54,10 @@ class BatchNormPolicy(nn.Module):
         return logits
 
     def check(self) -> None:
-        """Require that a loss has asked for all that the policy needs.
+        """Require that the loss has used all kinds of images that the policy needs.
 
         Raises:
-            ValueError: if it has not: statistics that nothing moves would stay 0 and 1.
+            ValueError: if it has not: statistics that nothing updates would stay 0 and 1.
         """
         missing = sorted(set(self.needed) - self.asked)
         if missing:
@@ -69,18 +69,18 @@ class BatchNormPolicy(nn.Module):
 
 
 class DualBatchNorm(BatchNormPolicy):
-    """Statistics and affine parameters of their own for each kind of images.
+    """Separate BatchNorm statistics and affine parameters for clean and for adversarial images.
 
     The victim's own layers serve adversarial images, and so attacks, evaluation and checkpoints;
-    auxiliary copies serve clean ones in training, and are left behind with the training.
+    auxiliary copies serve clean ones in training, and are not part of the victim.
 
     Source: Xie et al., "Adversarial Examples Improve Image Recognition", CVPR 2020, section 4.2
     [paper]. There the clean branch is the one kept, for clean accuracy; which one is kept here is
-    [ours], since a victim that has to stand attacks does not know what it is shown. As there, the
+    [ours], since a victim under attack does not know which kind of image it gets. As there, the
     attack is on the adversarial branch.
 
     Args:
-        victim: whose layers are doubled.
+        victim: the victim, whose layers are copied.
 
     Raises:
         ValueError: if it has no layer with running statistics.
@@ -115,12 +115,12 @@ class DualBatchNorm(BatchNormPolicy):
 
 
 def make_policy(name: BatchNorm, victim: nn.Module) -> BatchNormPolicy:
-    """Return the policy of a name.
+    """Make a BatchNorm policy by its name.
 
     Args:
-        name: ``both`` kinds move the statistics, only ``clean`` or only ``adversarial`` images do,
-            or each kind has its own (``dual``).
-        victim: what is trained.
+        name: ``both`` kinds update the statistics, only ``clean`` or only ``adversarial`` images
+            do, or each kind has its own (``dual``).
+        victim: the victim to train.
 
     Raises:
         ValueError: if there is no such policy, or the victim cannot have it.
@@ -134,21 +134,21 @@ def make_policy(name: BatchNorm, victim: nn.Module) -> BatchNormPolicy:
 
 
 class BatchNormMomentum(Callback):
-    """Give every BatchNorm layer one momentum before the first step.
+    """Sets the momentum of every BatchNorm layer before the first step.
 
-    EfficientNet's 0.01 means over some hundred steps: after a training of that length the running
-    statistics still hold a share of their start, 0 and 1 (0.99^100 is 37 %), and the network is
-    much worse in eval mode than it was in training.
+    EfficientNet's 0.01 averages over some hundred steps: after a training of that length the
+    running statistics still hold a share of their initial 0 and 1 (0.99^100 is 37 %), and the
+    network is much worse in eval mode than it was in training.
 
     Args:
-        momentum: share of the newest batch, in (0, 1]; 0.1 is torch's own default.
+        momentum: weight of the newest batch, in (0, 1]; 0.1 is torch's own default.
     """
 
     def __init__(self, momentum: float = 0.1) -> None:
         self.momentum = momentum
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Set it, if this is a training."""
+        """Set the momentum, if this is a training."""
         if stage != "fit":
             return
         for layer in pl_module.modules():
@@ -157,9 +157,10 @@ class BatchNormMomentum(Callback):
 
 
 def tracking_layers(network: nn.Module) -> dict[str, nn.Module]:
-    """Return the layers with running statistics by name.
+    """Return the layers with running statistics, by name.
 
-    They are known by their flag and not by their class: libraries have BatchNorm of their own.
+    They are recognised by their flag and not by their class, since libraries such as timm have
+    BatchNorm classes of their own.
     """
     return {
         name: layer
@@ -170,7 +171,7 @@ def tracking_layers(network: nn.Module) -> dict[str, nn.Module]:
 
 @contextmanager
 def still(network: nn.Module) -> Iterator[None]:
-    """Let layers in train mode normalise by their batch without remembering its statistics."""
+    """Normalise by the batch in train mode without updating the running statistics."""
     layers: list[Any] = [layer for layer in tracking_layers(network).values() if layer.training]
     for layer in layers:
         layer.track_running_stats = False
@@ -182,11 +183,11 @@ def still(network: nn.Module) -> Iterator[None]:
 
 
 def share_buffers(module: nn.Module) -> None:
-    """Give the module of every process the buffers of the first; alone, do nothing.
+    """Broadcast rank 0's buffers to all ranks; does nothing in a single process.
 
-    DistributedDataParallel does so too, but in the next training forward pass. What comes before
-    it, an attack, a probe, a validation, would meet another network in each process, and none but
-    the first process's would be in a checkpoint.
+    DistributedDataParallel does so too, but only in the next training forward pass. An attack, a
+    probe or a validation before it would meet a different network in each process, and only the
+    first process's would be in a checkpoint. A collective: every rank must call it.
     """
     if dist.is_available() and dist.is_initialized():
         for buffer in module.buffers():

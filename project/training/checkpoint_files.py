@@ -1,4 +1,4 @@
-"""Checkpoints of trainings as files that are whole at every instant."""
+"""Atomic writes of training checkpoints, and clear errors for unreadable ones."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from project.storage.files import remove_abandoned, replace_file
 
 
 class CheckpointFiles(TorchCheckpointIO):
-    """Write a local checkpoint so that a kill or a full disk leaves the old one or the new one.
+    """Writes local checkpoints atomically: a kill or a full disk leaves the old one or the new one.
 
-    Lightning's own writes to the system's temporary folder, and from there over the old file: where
-    they are on two disks, that is a copy, and a kill in it leaves neither.
+    Lightning's own writes to the system's temporary folder, and moves the file from there over the
+    old one: between two disks that is a copy, and a kill during it leaves neither.
     """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Write a checkpoint; one that is not on a local disk the way Lightning does.
+        """Write a checkpoint, atomically on a local disk, elsewhere as Lightning does.
 
         Raises:
             WriteError: if it cannot be written, as on a full disk; the old one is still there.
@@ -44,7 +44,7 @@ class CheckpointFiles(TorchCheckpointIO):
 
         Raises:
             FileNotFoundError: if there is none.
-            InputError: if the file is not the checkpoint of a training, or only a part of it.
+            InputError: if the file is not a training's checkpoint, or is truncated.
         """
         try:
             checkpoint: dict[str, Any] = super().load_checkpoint(path, *args, **kwargs)
@@ -58,7 +58,8 @@ class CheckpointFiles(TorchCheckpointIO):
 
 
 def _unreadable(path: str | Path, reason: str) -> InputError:
-    told = reason.rpartition("WeightsUnpickler error: ")[2]  # before it torch advises the unsafe
+    # Before this torch advises to load with weights_only=False, which runs code from the file.
+    told = reason.rpartition("WeightsUnpickler error: ")[2]
     first = (told.strip().splitlines() or ["empty"])[0].rstrip(". ")
     return InputError(
         f"a checkpoint must be a whole file that a training has written, got {path} ({first}). "

@@ -1,4 +1,4 @@
-"""The optimiser and the learning rate's course, as one part of a training."""
+"""Optimisers and learning-rate schedules."""
 
 from __future__ import annotations
 

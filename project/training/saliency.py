@@ -26,7 +26,7 @@ _PATIENCE = 5
 
 
 class SaliencyTraining(Training):
-    """Fit TRACER to object masks; logs loss, MAE and max F of ``val`` and ``test``.
+    """Train TRACER on object masks; logs loss, MAE and max F of ``val`` and ``test``.
 
     The loss is the adaptive pixel-intensity loss of the final map, the three side maps and the
     edge map, added up [code]. All three measures are means over the whole set's images, at the size

@@ -1,4 +1,4 @@
-"""How good saliency maps are, over the valid pixels of each image."""
+"""Metrics of saliency maps, MAE and max F, over the valid pixels of each image."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SaliencyMeasures(nn.Module):
         self.max_f.update(maps, target)
 
     def conclude(self) -> dict[str, float]:
-        """Return the measures by name, and start anew."""
+        """Return the measures by name, and reset them."""
         means = {"loss": self.loss.compute().value, "mae": self.mae.compute().value}
         results = {**means, "max_f": float(self.max_f.compute())}
         for metric in (self.loss, self.mae, self.max_f):

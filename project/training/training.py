@@ -1,4 +1,4 @@
-"""What ``train.py`` can train: a LightningModule with a loss of a batch."""
+"""The base class of ``train.py``'s trainings: a LightningModule with a loss of a batch."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from project.victims.check import misfits
 
 
 class Training(LightningModule, ABC):
-    """Fit a network to batches {image, target, index}."""
+    """Train a network on batches {image, target, index}."""
 
     @abstractmethod
     def loss(self, batch: Batch) -> Tensor:
         """Return the scalar to minimise."""
 
     def check_victim(self, victim: Victim) -> None:
-        """Require that a victim suits the data, where the trainer has a data module.
+        """Require that a victim fits the data, if the trainer has a data module.
 
         Raises:
             VictimCheckError: if it does another task, or has another number of classes.

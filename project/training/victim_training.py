@@ -25,14 +25,14 @@ Schedule = Literal["one_cycle", "cosine", "constant"]
 
 
 class VictimTraining(Training):
-    """Fit a victim to batches {image, target, index}.
+    """Train a victim on batches {image, target, index}.
 
     Its checkpoints load as a victim's ``checkpoint`` without conversion.
 
     Args:
         victim: the network to train, with its preprocessing.
         learning_rate: the schedule's peak.
-        weight_decay: on matrices and kernels only.
+        weight_decay: weight decay of matrices and kernels only.
         optimizer: AdamW, or SGD with Nesterov momentum.
         schedule: course of the learning rate over all steps of the run.
         robust: the loss of batches with adversarial images, which the callback
@@ -75,7 +75,7 @@ class VictimTraining(Training):
         self.batch_norm_policy = make_policy(batch_norm, self.victim)
 
     def setup(self, stage: str) -> None:
-        """Check that the victim suits the data, before anything runs."""
+        """Check that the victim fits the data, before anything runs."""
         self.check_victim(self.victim)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ class VictimTraining(Training):
         return loss
 
     def on_after_backward(self) -> None:
-        """Have all processes see the same victim from here on."""
+        """Broadcast BatchNorm statistics and other buffers, so that all ranks have one victim."""
         share_buffers(self.victim)
 
     def answer(self, images: Tensor, kind: Kind) -> Tensor:
@@ -116,11 +116,11 @@ class VictimTraining(Training):
         """Add a batch to the stage's metrics of clean or of adversarial images."""
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Measure one batch, and its adversarial images if there are any."""
+        """Evaluate one batch, and its adversarial images if there are any."""
         self._evaluate("val", batch)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Measure one batch, and its adversarial images if there are any."""
+        """Evaluate one batch, and its adversarial images if there are any."""
         self._evaluate("test", batch)
 
     def _evaluate(self, stage: Stage, batch: Batch) -> None:
@@ -129,7 +129,7 @@ class VictimTraining(Training):
             self.measure(stage, self(batch["adversarial"]), batch["target"], robust=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return the optimiser with a schedule that steps with it."""
+        """Return the optimiser, with a schedule that advances at every step."""
         parameters = chain(self.victim.parameters(), self.batch_norm_policy.parameters())
         optimizer = make_optimizer(
             parameters, self.optimizer, self.learning_rate, self.weight_decay

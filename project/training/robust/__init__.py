@@ -1,4 +1,4 @@
-"""What robust training minimises: losses of batches that hold adversarial images."""
+"""Losses of robust training, on batches with adversarial images."""
 
 from project.training.robust.adversarial import AdversarialLoss
 from project.training.robust.mart import MART

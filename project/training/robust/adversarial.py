@@ -29,7 +29,7 @@ class AdversarialLoss(RobustLoss):
         self.clean_weight = clean_weight
 
     def __call__(self, learner: Learner, batch: Batch) -> Tensor:
-        """Return the weighted mean of both losses; no clean pass where it would weigh nothing."""
+        """Return the weighted mean of both losses; without a clean pass if its weight is 0."""
         target = batch["target"]
         loss = learner.criterion(learner.answer(batch["adversarial"], "adversarial"), target)
         if not self.clean_weight:

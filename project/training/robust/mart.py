@@ -1,4 +1,4 @@
-"""MART."""
+"""MART: misclassification-aware adversarial training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from project.training.robust.robust_loss import Learner, RobustLoss, valid_mean
 
 
 class MART(RobustLoss):
-    r"""Look most at what is misclassified already: $$BCE(x') + \beta \cdot KL \cdot (1 - p_y(x))$$.
+    r"""Weigh misclassified clean images most: $$BCE(x') + \beta \cdot KL \cdot (1 - p_y(x))$$.
 
     $$BCE(x') = -\log p_y(x') - \log(1 - \max_{k \ne y} p_k(x'))$$, KL = KL(f(x) ‖ f(x')); a mean
     over valid elements. The boosted cross-entropy takes the place of the training's own

@@ -1,4 +1,4 @@
-"""The contract of a robust loss."""
+"""The base class of robust losses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from project.training.batch_norm import Kind
 
 @dataclass(frozen=True)
 class Learner:
-    """What a robust loss may ask of the training it is a part of.
+    """The parts of a training that a robust loss may use.
 
     Attributes:
         answer: returns the victim's logits (N, K, …) of images (N, 3, H, W) of one kind, with
@@ -23,8 +23,8 @@ class Learner:
             BatchNorm's statistics follows from the kind and the training's policy.
         criterion: returns the mean loss of logits (N, K, …) for a target (N, …), a scalar; over
             valid elements.
-        victim: whose weights ``answer`` uses.
-        epoch: of the training, from 0.
+        victim: the victim, whose weights ``answer`` uses.
+        epoch: the training's epoch, from 0.
     """
 
     answer: Callable[[Tensor, Kind], Tensor]
@@ -42,11 +42,11 @@ class RobustLoss(ABC):
 
 
 def valid_mean(values: Tensor, target: Tensor) -> Tensor:
-    """Return the mean over the batch's valid elements, as the criteria take it; 0 without any.
+    """Return the mean over the batch's valid elements, as in the criteria; 0 without any.
 
     Args:
         values: (N, …), one per element.
-        target: of the same shape, which tells what is void.
+        target: of the same shape, whose label 255 marks void elements.
 
     Returns:
         Scalar; void elements get gradient 0.

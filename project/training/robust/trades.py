@@ -1,4 +1,4 @@
-"""TRADES."""
+"""TRADES: a trade-off between clean accuracy and robustness."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from project.training.robust.robust_loss import Learner, RobustLoss, valid_mean
 
 
 class TRADES(RobustLoss):
-    r"""Trade accuracy for stability: $$L(x, y) + \beta \cdot KL(f(x) \,\|\, f(x'))$$.
+    r"""Trade accuracy for robustness: $$L(x, y) + \beta \cdot KL(f(x) \,\|\, f(x'))$$.
 
     L is the training's own criterion on clean images, the paper's cross-entropy unless the
     training smooths labels or adds Dice. The second term is a mean over valid elements, and its
@@ -32,7 +32,7 @@ class TRADES(RobustLoss):
         self.beta = beta
 
     def __call__(self, learner: Learner, batch: Batch) -> Tensor:
-        """Return the sum of both terms."""
+        """Return the sum of the clean loss and the weighted divergence."""
         target = batch["target"]
         clean = learner.answer(batch["image"], "clean")
         adversarial = learner.answer(batch["adversarial"], "adversarial")

@@ -19,10 +19,10 @@ _TINY = 1e-20  # as in the authors' code; a gradient of 0 perturbs nothing
 
 
 class AWP(RobustLoss):
-    r"""A robust loss at adversarial weights: $$L(w + v)$$, which flattens its landscape in them.
+    r"""A robust loss at adversarial weights: $$L(w + v)$$, which flattens the loss in the weights.
 
     $$v = \gamma \|w\|\, \nabla L(w) / \|\nabla L(w)\|$$ for each weight tensor, from one pass that
-    moves no statistics; over several processes from the gradient of their common batch. The
+    updates no statistics; over several processes from the gradient of their common batch. The
     weights themselves never change: w + v is a function of them, with the same gradient.
 
     Source: Wu et al., "Adversarial Weight Perturbation Helps Robust Generalization", NeurIPS 2020,
@@ -72,7 +72,7 @@ class AWP(RobustLoss):
 
 
 class _Computation(nn.Module):
-    """Something that is computed with a victim, as a module whose tensors can be replaced."""
+    """A computation with a victim, wrapped as a module so that its weights can be replaced."""
 
     def __init__(self, victim: nn.Module, compute: Callable[[], Tensor]) -> None:
         super().__init__()
@@ -84,16 +84,17 @@ class _Computation(nn.Module):
 
 
 def _at(weights: dict[str, Tensor], victim: nn.Module, compute: Callable[[], Tensor]) -> Tensor:
-    """Compute something with other weights in the victim, which has its own again afterwards."""
+    """Compute with other weights in the victim, which has its own again afterwards."""
     replaced = {f"victim.{name}": weight for name, weight in weights.items()}
     value: Tensor = functional_call(_Computation(victim, compute), replaced, ())
     return value
 
 
 def _summed(slopes: Sequence[Tensor]) -> Sequence[Tensor]:
-    """Sum gradients over processes, so that all perturb alike; alone, return them as they are."""
+    """Sum gradients over all ranks, so that all have the same v; unchanged in a single process."""
     if not (dist.is_available() and dist.is_initialized()):
         return slopes
+    # One collective for all tensors. A sum will do: v depends on the gradient's direction alone.
     flat = torch.cat([slope.flatten() for slope in slopes])
     dist.all_reduce(flat)
     parts = torch.split(flat, [slope.numel() for slope in slopes])
