@@ -1,4 +1,4 @@
-"""Tracking with Weights & Biases: online only for who is logged in, else into local files.
+"""Tracking with Weights & Biases: online if credentials are found, else into local files.
 
 What is tracked is read from the run's folder, so the dashboard shows what the report shows; and it
 is a copy, so whatever W&B cannot do costs a warning and no result.

@@ -1,4 +1,4 @@
-"""Telling whoever watches a run that its numbers must not be trusted, or will never come."""
+"""W&B alerts about refused victims and about signs of masked gradients."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from project.tracking.never_fatal import never_fatal
 
 @never_fatal()
 def refuse_victims(loggers: Iterable[Logger], reasons: str) -> None:
-    """Say that the victim check has ended the run before it began.
+    """Send an alert that the victim check has ended the run before it began.
 
     Args:
-        loggers: of the trainer, who closes them as failed.
-        reasons: what the check says, a sentence per line.
+        loggers: the trainer's loggers, which it closes as failed.
+        reasons: the check's messages, a sentence per line.
     """
     for experiment in experiments(loggers):
         experiment.summary["victims/refused"] = reasons
@@ -25,13 +25,13 @@ def refuse_victims(loggers: Iterable[Logger], reasons: str) -> None:
 
 
 def warn_of_masking(experiment: Any, flagged: list[str]) -> None:
-    """Put the number of flagged checks into the summary, and tell of them where there are any."""
+    """Log the number of flagged checks, and send an alert if there are any."""
     experiment.summary["masking/flagged"] = len(flagged)
     if flagged:
         _alert(experiment, "Gradients may be masked", "\n".join(flagged), "WARN")
 
 
 def _alert(experiment: Any, title: str, text: str, level: Literal["WARN", "ERROR"]) -> None:
-    """Send a message, but not of an offline run: it would come with the sync, days late."""
+    """Send an alert, except from an offline run, whose sync would deliver it days late."""
     if not experiment.offline:
         experiment.alert(title, text, level=level)

@@ -1,4 +1,4 @@
-"""W&B's runs, as far as all who track use them."""
+"""Helpers for W&B runs: finding them among loggers, and logging files."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def experiments(loggers: Iterable[Logger]) -> list[Any]:
 
 
 def log_files(experiment: Any, name: str, kind: str, folder: Path, files: Iterable[str]) -> None:
-    """Log those of some files of a folder that there are, as one artifact.
+    """Log the existing files among those named, as one artifact.
 
     Args:
         experiment: W&B's run, whose id ends the artifact's name.
-        name: the artifact's name before it.
+        name: the artifact's name before the id.
         kind: the artifact's type.
-        folder: where the files lie.
-        files: their paths in it, which the artifact keeps.
+        folder: the files' folder.
+        files: their paths in the folder, which the artifact keeps.
     """
     artifact = wandb.Artifact(f"{name}-{experiment.id}", type=kind)
     found = [file for file in files if (folder / file).is_file()]

@@ -1,4 +1,4 @@
-"""The one table with pictures: some samples of the gallery and what their rows say."""
+"""The table with pictures: some samples of the gallery with their rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CLASSES = ("target", "clean_prediction", "prediction")
 
 
 def gallery_table(run: Run) -> wandb.Table | None:
-    """Return samples spread over the gallery, each with its source's row; None without a gallery.
+    """Return evenly spaced samples of the gallery, each with its source's row; None without any.
 
     At most :data:`MOST_SAMPLES`, so the table of 50,000 images is no larger than that of 48.
     """
@@ -38,13 +38,13 @@ def gallery_table(run: Run) -> wandb.Table | None:
 
 
 def own_rows(run: Run) -> dict[tuple[str, str, int], Row]:
-    """Return the rows that sources themselves have, by attack, source and index."""
+    """Return the white-box rows, whose victim is the source, by attack, source and index."""
     rows = (row for found in run.white_box.values() for row in found)
     return {(row["attack"], row["source"], row["index"]): row for row in rows}
 
 
 def _columns(rows: list[Row]) -> list[str]:
-    """Return what any row says beside who attacked whom, in the order of the rows' file."""
+    """Return the names of the rows' further columns with any value, in the order of the file."""
     names = dict.fromkeys(name for row in rows for name in row if name not in _KNOWN)
     return [name for name in names if any(row.get(name) is not None for row in rows)]
 
@@ -55,7 +55,10 @@ def _picture(sample: Sample) -> wandb.Image:
 
 
 def _named(column: str, value: Any, names: list[str]) -> Any:
-    """Say a class by its name, where classes have names: a column holds values of one type."""
+    """Return a class by its name, or its number as text, since a column holds one type.
+
+    Values that are no classes, and classes without names in the whole run, are returned as is.
+    """
     if column not in _CLASSES or value is None or not names:
         return value
     return names[value] if value < len(names) else str(value)

@@ -1,4 +1,4 @@
-"""The W&B logger of both scripts."""
+"""The W&B logger of attack.py and train.py."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class MirageWandbLogger(WandbLogger):
 
     Args:
         project: W&B project.
-        name: of the run; None lets W&B choose one.
+        name: the run's name; None lets W&B choose one.
         save_dir: folder for W&B's local files.
-        mode: ``auto`` is what the environment's WANDB_MODE says, else online if an API key is at
-            hand (WANDB_API_KEY, or ``wandb login`` was run), else offline; and where that cannot
-            be had, as with a key that is refused, what asks for less. ``wandb sync`` uploads an
-            offline run later. ``disabled`` writes nothing.
+        mode: ``auto`` is the environment's WANDB_MODE, else online if there is an API key
+            (WANDB_API_KEY, or ``wandb login`` was run), else offline; and if that fails, as with
+            a key that is refused, it falls back from online to offline, from there to disabled.
+            ``wandb sync`` uploads an offline run later. ``disabled`` writes nothing.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class MirageWandbLogger(WandbLogger):
 
     @property
     def experiment(self) -> Any:
-        """W&B's run; a stand-in that does nothing on every process but the first."""
+        """W&B's run; on every process but the first, a dummy that does nothing."""
         while True:
             try:
                 return super().experiment
@@ -79,14 +79,14 @@ class MirageWandbLogger(WandbLogger):
     @rank_zero_only
     @never_fatal()
     def finalize(self, status: str) -> None:
-        """Close the run, so that its files are whole and the next run does not end up in it."""
+        """Finish the run, so that its files are complete and the next run is not logged into it."""
         super().finalize(status)
         if self._experiment is not None:
             self._experiment.finish(exit_code=0 if status == "success" else 1)
-            self._experiment = None
+            self._experiment = None  # a later use opens a new run
 
     def _ask_for_less(self, error: Exception) -> None:
-        """Fall back from online to offline, and from there to nothing, if the choice is ours."""
+        """Fall back from online to offline, and from there to disabled, if the mode is ``auto``."""
         refused = self._wandb_init["mode"]
         if self.mode != "auto" or refused not in _INSTEAD:
             raise error

@@ -1,4 +1,4 @@
-"""Whether Weights & Biases is to be asked at all; no network is."""
+"""Choosing W&B's mode from the environment and stored credentials, without a network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Mode = Literal["auto", "online", "offline", "disabled"]
 
 
 def resolved(mode: Mode) -> str:
-    """Return W&B's own mode: ``auto`` becomes what the environment or the log-in says."""
+    """Return W&B's own mode: ``auto`` is resolved from the environment, then the credentials."""
     if mode != "auto":
         return mode
     return os.environ.get("WANDB_MODE") or ("online" if logged_in() else "offline")
@@ -37,7 +37,7 @@ def logged_in() -> bool:
 
 
 def _hosts() -> list[str]:
-    """Return where a log-in may lead: W&B's cloud under today's name and the one it long had."""
+    """Return the hosts that credentials may be for: W&B's cloud by its current and former name."""
     if given := os.environ.get("WANDB_BASE_URL"):
         return [urlsplit(given).netloc]
     return [urlsplit(wandb.Settings().base_url).netloc, "api.wandb.ai"]

@@ -12,7 +12,8 @@ from lightning.pytorch.utilities import rank_zero_warn
 def never_fatal() -> Iterator[None]:
     """Turn any error of W&B's into a warning: a full disk, a lost helper process, a bad answer.
 
-    Everything that is tracked lies in the run's folder too, or will.
+    So tracking never costs a run its results: everything tracked is in the run's folder too, or
+    will be.
     """
     try:
         yield

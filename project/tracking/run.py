@@ -1,4 +1,4 @@
-"""What of a finished run goes to W&B."""
+"""Logging a finished run to W&B: facts, tables, pictures, checks and files."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def track_run(loggers: Iterable[Logger], folder: Path) -> None:
     """Log a finished run's folder: facts, tables, pictures, checks and files.
 
     Args:
-        loggers: of the trainer; those that are not W&B's are passed over.
-        folder: see :mod:`project.report`.
+        loggers: the trainer's loggers; only W&B's are used.
+        folder: the run's folder, see :mod:`project.report`.
     """
     found = experiments(loggers)
     if not found:
@@ -54,13 +54,13 @@ def _tables(run: Run) -> dict[str, Any]:
 
 
 def _heat_map(folder: Path) -> dict[str, wandb.Image]:
-    """Return the picture of the transfer matrices, where the report has drawn one."""
+    """Return the picture of the transfer matrices, if the report has drawn one."""
     path = folder / layout.HEAT_MAP_PNG
     return {"transfer_heat_map": wandb.Image(str(path))} if path.is_file() else {}
 
 
 def _facts(run: Run) -> dict[str, Any]:
-    """Return run.json without the config's text, whose values are there already."""
+    """Return run.json without the config's text, whose values W&B's config holds already."""
     return {name: value for name, value in run.facts.items() if name != "config"}
 
 

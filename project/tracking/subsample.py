@@ -1,4 +1,4 @@
-"""Choosing some of many."""
+"""Evenly spaced subsamples, and nearly equal parts, of a sequence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ One = TypeVar("One")
 
 
 def spread(many: Sequence[One], most: int) -> list[One]:
-    """Return at most so many of a sequence, evenly spaced, the first among them."""
+    """Return at most so many items of a sequence, evenly spaced, beginning with the first."""
     count = min(most, len(many))
     return [many[place * len(many) // count] for place in range(count)]
 
@@ -19,9 +19,9 @@ def shards(many: Sequence[One], size: int, most: int) -> list[Sequence[One]]:
     """Cut a sequence into at most ``most`` parts of nearly equal length.
 
     Args:
-        many: what to cut.
-        size: of a part; larger ones only where there would be too many.
-        most: how many parts at most.
+        many: the sequence.
+        size: items of a part; more only where there would be too many parts.
+        most: the most parts.
     """
     count = min(most, -(-len(many) // size))
     edges = [place * len(many) // count for place in range(count + 1)] if count else []

@@ -20,10 +20,10 @@ _VISIBLE = (*(f"{name}_fooled" for name in _PERCEPTUAL), *_PERCEPTUAL)
 
 
 def attack_sections(run: Run, entity: str) -> list[ws.Section]:
-    """Return what to look at first, and then the rest.
+    """Return the dashboard's sections, the most important first.
 
     Args:
-        run: whose names of attacks, victims and numbers are shown.
+        run: the run whose attacks, victims and measures are shown.
         entity: W&B user or team that has the heat map's chart.
     """
     sections = [
@@ -64,7 +64,7 @@ def _bars(title: str, measures: Iterable[Measure]) -> wr.BarPlot:
 
 
 def _judged(run: Run, attack: str) -> list[Measure]:
-    """Return an attack's success rates, or what it leaves of the mIoU, over sources and victims."""
+    """Return an attack's success rates, or mIoU under attack, over sources and victims."""
     metric = "miou" if run.task == "segmentation" else "asr"
     return [m for m in run.measures if m.attack == attack and m.metric == metric]
 
@@ -80,7 +80,7 @@ def _findings(run: Run) -> list[wr.Panel]:
 
 
 def _visibility(run: Run) -> list[wr.Panel]:
-    """Return bars of each perceptual metric: of fooling images where that is known."""
+    """Return bars of each perceptual metric, over fooling images where that mean is known."""
     found = {
         metric: [m for m in run.measures if m.metric == metric and m.attack] for metric in _VISIBLE
     }
@@ -92,7 +92,7 @@ def _visibility(run: Run) -> list[wr.Panel]:
 
 
 def _sweeps(run: Run) -> list[wr.Panel]:
-    """Return, for each attack, its settings against what it reaches, and which setting matters."""
+    """Return parallel coordinates of each attack's settings and outcomes, and their importance."""
     panels: list[wr.Panel] = []
     for attack in run.attacks:
         outcomes = [measure_name(m) for m in [*_judged(run, attack), *_seen(run, attack)]]
@@ -104,6 +104,6 @@ def _sweeps(run: Run) -> list[wr.Panel]:
 
 
 def _seen(run: Run, attack: str) -> list[Measure]:
-    """Return the first of an attack's perceptual metrics that there is."""
+    """Return the first available of an attack's perceptual metrics."""
     own = {m.metric: m for m in reversed(run.measures) if m.attack == attack}
     return [own[metric] for metric in _VISIBLE if metric in own][:1]

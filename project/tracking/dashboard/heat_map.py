@@ -1,4 +1,4 @@
-"""The transfer matrices as a chart of W&B's own, drawn from the table ``measures``.
+"""The transfer matrices as a custom chart of W&B, drawn from the table ``measures``.
 
 W&B puts the table's columns, and each run's ``name``, into the data set called ``wandb``.
 """

@@ -1,4 +1,4 @@
-"""A sweep's parallel coordinates: what was set, and what came of it."""
+"""A sweep's parallel coordinates: settings and outcomes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import yaml
 
 
 def attack_settings(config: str, attack: str) -> list[str]:
-    """Return the numbers that an attack's arguments hold, and those of its parts.
+    """Return the numeric settings among the arguments of an attack and its parts.
 
     Args:
         config: of a run, YAML.
@@ -22,7 +22,7 @@ def attack_settings(config: str, attack: str) -> list[str]:
 
 
 def training_settings(config: str) -> list[str]:
-    """Return the numbers that a training's arguments hold, and those of its victim and loss.
+    """Return the numeric settings among the arguments of a training, its victim and its loss.
 
     Args:
         config: of a run, YAML.

@@ -13,10 +13,10 @@ _ROBUST = "robust_"
 
 
 def training_sections(run: TrainingRun) -> list[ws.Section]:
-    """Return scores, curves, samples and what was set.
+    """Return the sections with scores, curves, samples and settings.
 
     Args:
-        run: whose logged names are shown.
+        run: the run whose logged metrics are shown.
     """
     scores = [name for name in run.metrics if name.startswith("val/")]
     curves = [name for name in run.metrics if name not in scores]
@@ -31,7 +31,7 @@ def training_sections(run: TrainingRun) -> list[ws.Section]:
 
 
 def _scores(names: list[str]) -> list[wr.Panel]:
-    """Return a panel per score, its robust twin in the same one."""
+    """Return a panel per score, with its robust counterpart in the same panel."""
     clean = dict.fromkeys(name.replace(_ROBUST, "") for name in names)
     pairs = {name: [name, name.replace("val/", f"val/{_ROBUST}")] for name in clean}
     return [_line(name, [one for one in pair if one in names]) for name, pair in pairs.items()]

@@ -22,7 +22,7 @@ from project.tracking.dashboard.training import training_sections
 
 
 def workspace(folder: Path, entity: str, project: str) -> ws.Workspace:
-    """Return the dashboard of runs like one, by what that one has logged.
+    """Return the dashboard for runs of one kind, built from what one of them has logged.
 
     Args:
         folder: of a run of ``attack.py`` or ``train.py``.
