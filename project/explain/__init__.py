@@ -1,9 +1,9 @@
-"""One sample's story: its adversarial image made again alone, compared with the store's, and told.
+"""Explaining one sample: its adversarial image is recomputed and compared with the stored one.
 
 python -m project.explain RUN INDEX [--attack NAME] [--source NAME] [--batch] [--KEY VALUE ...]
 
-The run's folder says what was attacked and what came of it; its config builds data, victim and
-attack again. What has moved since is named as for ``attack.py``, such as ``--data.root DIR``.
+The run's folder holds the config, which builds data, victim and attack again, and the results.
+Arguments that have changed since are given as for ``attack.py``, such as ``--data.root DIR``.
 """
 
 from project.explain.again import Again, made_again

@@ -1,4 +1,4 @@
-"""Making a sample's adversarial image again, as its run made it."""
+"""Recomputing a sample's adversarial image as its run made it."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from project.storage.store import Store, StoredSample
 
 @dataclass(frozen=True)
 class Again:
-    """A sample, what an attack made of it now and then, and what the source sees.
+    """A sample's stored and recomputed adversarial images, and the source's logits.
 
     Attributes:
         stored: the run's adversarial image.
-        made: the one made now.
+        made: the image recomputed now.
         target: the class, or (H, W) classes with 255 = void.
         clean: (K,) or (K, H, W), the source's logits of the clean image.
-        adversarial: likewise, of the image made now.
+        adversarial: likewise, of the image recomputed now.
         class_names: K names.
-        together: how many samples were attacked at a time.
-        of: how many the run attacked at a time.
+        together: number of samples attacked at a time now.
+        of: number of samples that the run attacked at a time.
     """
 
     stored: StoredSample
@@ -52,21 +52,21 @@ class Again:
 
     @property
     def difference(self) -> Difference:
-        """Where now and then differ."""
+        """The difference of the recomputed image from the stored one."""
         return Difference.between(self.made, self.stored)
 
 
 def made_again(
     run: FinishedRun, step: Pass, index: int, batch: bool = False, arguments: Sequence[str] = ()
 ) -> Again:
-    """Attack a sample again, by the run's config cut down to one pass over few samples.
+    """Attack a sample again, by the run's config reduced to one pass over few samples.
 
     Args:
         run: the run.
-        step: which attack and source.
-        index: the sample.
+        step: the attack and source.
+        index: the sample's index.
         batch: attack all samples that the run attacked together with it; else it alone.
-        arguments: further ones, as for ``attack.py``, such as where the data is now.
+        arguments: further arguments, as for ``attack.py``, such as the data's new folder.
 
     Raises:
         ValueError: if data, weights or the store are no longer what they were.
@@ -79,10 +79,10 @@ def made_again(
         whole = run.batch(index, cli.datamodule.batch_size)
         wanted = whole if batch else [index]
         _serve_only(cli.datamodule.samples, wanted)
-        cli.datamodule.verify = False  # a sample that cannot be read says so when it is
+        cli.datamodule.verify = False  # few samples: a bad one raises when it is read
         (attacking,) = callbacks_of(cli.trainer, AttackCallback)
         witness = _Witness(step, index, Path(attacking.store))
-        attacking.store = scratch  # holds nothing, so the image is made
+        attacking.store = scratch  # an empty store, so the image is recomputed
         cli.trainer.callbacks = [attacking, witness]  # type: ignore[attr-defined]
         cli.trainer.test(cli.model, datamodule=cli.datamodule, verbose=False)
         names = cli.datamodule.class_names
@@ -90,14 +90,14 @@ def made_again(
 
 
 class _SingleCLI(AttackCLI):
-    """An experiment on victims that are there: one trained anew would be another one."""
+    """An experiment's command line without training, since a retrained victim would be another."""
 
     def before_instantiate_classes(self) -> None:
-        """Train nothing."""
+        """Train no missing victims."""
 
 
 class _Witness(L.Callback):
-    """Look at one sample as it passes, beside what the run has stored of it."""
+    """Records one sample's recomputed image and the source's logits, and its stored image."""
 
     def __init__(self, step: Pass, index: int, root: Path) -> None:
         self.step = step
@@ -106,7 +106,7 @@ class _Witness(L.Callback):
         self.seen: dict[str, Any] = {}
 
     def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Find the stored image, before a long attack is for nothing."""
+        """Load the stored image first, since without it a long attack would be in vain."""
         (attacking,) = callbacks_of(trainer, AttackCallback)
         own = attacking.pass_images[self.step].store
         self.seen["stored"] = _stored(Store(self.root, own.label, own.description), self.index)
@@ -120,7 +120,7 @@ class _Witness(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep what the attack made, and what its source sees."""
+        """Record the attack's image, and the source's logits."""
         assert isinstance(pl_module, TransferEvaluation)
         if "crafted" not in batch:
             return
@@ -135,7 +135,7 @@ class _Witness(L.Callback):
 
 
 def _of_one_pass(config: dict[str, Any], step: Pass) -> dict[str, Any]:
-    """Return a run's config cut down to one attack on one victim, in one process."""
+    """Return a run's config reduced to one attack on one victim, in one process."""
     alone = {"devices": 1, "num_nodes": 1, "strategy": "auto", "logger": False, "callbacks": None}
     attack, victim = config["attack"]["attacks"][step.attack], config["model"]["victims"]
     return config | {
@@ -157,10 +157,10 @@ def _serve_only(samples: SampleSet, wanted: Sequence[int]) -> None:
 
 
 def _stored(store: Store, index: int) -> StoredSample:
-    """Return what a store holds of a sample.
+    """Return a sample from a store.
 
     Raises:
-        ValueError: if it holds nothing, with what is known of the reason.
+        ValueError: if the store does not hold it, with the likely reason.
     """
     found = store.load([index])
     if found is None:
@@ -173,7 +173,7 @@ def _stored(store: Store, index: int) -> StoredSample:
 
 
 def _reason(store: Store) -> str:
-    """Tell why a store lacks images: it is gone, or what its key follows from is another now."""
+    """Return why a store lacks images: it is gone, or its key has changed, and what changed it."""
     for manifest in sorted(store.root.glob(f"*/{layout.MANIFEST}")):
         then = json.loads(manifest.read_text())
         if then["label"] == store.label and then["description"] != store.description:

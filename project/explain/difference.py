@@ -1,4 +1,4 @@
-"""Where two makings of one adversarial image differ."""
+"""Bit-for-bit comparison of two computations of one adversarial image."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from project.storage.store import StoredSample
 
 @dataclass(frozen=True)
 class Difference:
-    """What is not the same, bit for bit.
+    """The differences of two adversarial images and of their facts, flows, masks and traces.
 
     Attributes:
-        pixels: how many pixels have another colour.
-        of: how many pixels there are.
+        pixels: number of pixels that differ.
+        of: number of all pixels.
         levels: the largest difference of a channel, in grey levels of 255.
         others: flow, mask, and the facts and traces that differ, by name.
     """
@@ -30,7 +30,7 @@ class Difference:
 
     @classmethod
     def between(cls, one: StoredSample, other: StoredSample) -> Difference:
-        """Compare two makings of the same size."""
+        """Compare two samples whose images have the same size."""
         apart = np.abs(one.image.astype(np.int16) - other.image.astype(np.int16))
         arrays = {"flow": (one.flow, other.flow), "mask": (one.mask, other.mask)}
         return cls(
@@ -44,7 +44,7 @@ class Difference:
 
     @property
     def none(self) -> bool:
-        """Whether all is the same."""
+        """Whether there is no difference."""
         return not self.pixels and not self.others
 
     def __str__(self) -> str:
@@ -65,7 +65,7 @@ def _differing(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "
 
 
 def _same(one: NDArray[Any] | float | None, other: NDArray[Any] | float | None) -> bool:
-    """Return whether two arrays or numbers are equal, NaN to NaN."""
+    """Return whether two arrays or numbers are equal; NaN equals NaN."""
     if one is None or other is None:
         return one is other
     return np.array_equal(np.asarray(one, float), np.asarray(other, float), equal_nan=True)

@@ -1,4 +1,4 @@
-"""A finished run, as far as the story of one sample needs it."""
+"""Reading a finished run's folder to explain one of its samples."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _FILES = {
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """What a run's folder tells without data and victims.
+    """A run's config, facts and rows, read from its folder without data and victims.
 
     Attributes:
-        folder: where it lies.
+        folder: the run's folder.
         config: the whole config, as ``attack.py`` wrote it.
-        facts: run.json.
+        facts: the content of run.json.
         rows: one per image × attack × source × victim.
     """
 
@@ -45,7 +45,7 @@ class FinishedRun:
         """Read a run's folder.
 
         Raises:
-            ValueError: if a file is missing that the story needs.
+            ValueError: if a required file is missing.
         """
         for name, tells in _FILES.items():
             if not (folder / name).is_file():
@@ -75,16 +75,16 @@ class FinishedRun:
 
     @cached_property
     def indices(self) -> list[int]:
-        """The samples of the run, ascending: the order in which they were dealt to batches."""
+        """Indices of the run's samples, ascending, the order in which batches were made of them."""
         return sorted(pc.unique(self.rows["index"]).to_pylist())
 
     def batch(self, index: int, size: int) -> list[int]:
-        """Return the samples that were attacked together with one, itself among them."""
+        """Return the samples of the batch in which a sample was attacked, itself among them."""
         start = self.indices.index(index) // size * size
         return self.indices[start : start + size]
 
     def rows_of(self, step: Pass, index: int) -> list[dict[str, Any]]:
-        """Return what each victim made of a sample's adversarial image, the source's row first.
+        """Return each victim's row on a sample's adversarial image, the source's first.
 
         Raises:
             ValueError: if the run has no such sample.

@@ -1,4 +1,4 @@
-"""A sample's story as text."""
+"""The explanation of a sample as text."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Row = Mapping[str, Any]
 
 
 def story(run: FinishedRun, step: Pass, index: int, again: Again) -> str:
-    """Return what happened to a sample: made again, seen, attacked, measured, judged by everyone.
+    """Return a sample's explanation: comparison, predictions, facts, visibility, verdicts, traces.
 
     Args:
         run: the run.
-        step: which attack and source.
-        index: the sample.
+        step: the attack and source.
+        index: the sample's index.
         again: what :func:`~project.explain.made_again` returned.
     """
     rows = run.rows_of(step, index)
@@ -68,7 +68,7 @@ def _changed(run: FinishedRun) -> str:
 
 
 def _attack(again: Again) -> list[str]:
-    """Return the attack's facts; of a mask and a flow, how large they are."""
+    """Return the attack's facts, with the sizes of mask and flow."""
     stored = again.stored
     facts: dict[str, float] = dict(stored.facts)
     if stored.mask is not None:
@@ -81,7 +81,7 @@ def _attack(again: Again) -> list[str]:
 
 
 def _numbers(row: Row, again: Again) -> list[str]:
-    """Return the row's further numbers."""
+    """Return the row's further numbers, such as perceptual metrics."""
     names = [name for name in row if name not in COLUMNS and name not in again.stored.facts]
     return _table({name: _shown(name, row[name]) for name in names if row[name] is not None})
 
@@ -134,11 +134,11 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 def sparkline(values: Sequence[float], width: int = 40) -> str:
-    """Return a curve as bars from its least to its largest value; a blank is no number.
+    """Return a curve as bars from its least to its largest value; blank where not finite.
 
     Args:
         values: one per step.
-        width: the most characters; of a longer curve each shows the last step of its share.
+        width: the most characters; for a longer curve each shows the last step of its share.
     """
     curve = np.asarray(values, float)
     if len(curve) > width:

@@ -1,4 +1,4 @@
-"""What the source sees: a classifier's likeliest classes, a segmenter's worst ones."""
+"""The source's predictions: a classifier's likeliest classes, a segmenter's worst classes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _SHOWN = 5
 
 
 def view(again: Again) -> list[str]:
-    """Return the source's view as lines of text."""
+    """Return the source's predictions as lines of text."""
     if again.target.ndim:
         return _pixels(again)
     return _likeliest(again)
 
 
 def _likeliest(again: Again) -> list[str]:
-    """Return both images' likeliest classes side by side, the true one marked."""
+    """Return the likeliest classes of both images side by side, the true one marked."""
     columns = [_top(logits, again) for logits in (again.clean, again.adversarial)]
     width = max(len(text) for text in columns[0])
     head = f"    {'clean':{width}}   adversarial"
@@ -41,9 +41,9 @@ def _top(logits: Tensor, again: Again) -> list[str]:
 
 
 def _pixels(again: Again) -> list[str]:
-    """Return the share of right pixels before and after, of all and of the classes that lost most.
+    """Return pixel accuracies before and after, of all pixels and of the classes that lost most.
 
-    Void pixels count nowhere.
+    Void pixels are not counted.
     """
     valid = again.target != VOID
     there = sorted(set(again.target[valid].tolist()))
@@ -58,7 +58,7 @@ def _pixels(again: Again) -> list[str]:
 
 
 class _Share(NamedTuple):
-    """Which share of some pixels is right."""
+    """The pixel accuracy before and after the attack on some pixels."""
 
     name: str
     pixels: int
@@ -73,6 +73,6 @@ class _Share(NamedTuple):
         return cls(name, int(where.sum()), before, after)
 
     def line(self, width: int) -> str:
-        """Return it as a line of text."""
+        """Return the accuracies as a line of text."""
         shares = f"{percent(self.before):>9}   {percent(self.after):>11}"
         return f"    {self.name:{width}} {shares}   of {self.pixels:,}"
