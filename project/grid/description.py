@@ -1,4 +1,4 @@
-"""What a grid's file says.
+"""The file format of a grid.
 
 Convention
     attacks   by family; the member of a budget is named FAMILY@BUDGET, which a report draws as a
@@ -21,11 +21,11 @@ from project.core.yaml_keys import refuse_repeated_keys, require_text_keys
 Budget = str | float
 Section = TypeVar("Section")
 
-_ARGUMENT = "eps"  # that a budget is of most attacks
+_ARGUMENT = "eps"  # the argument that is the budget of most attacks
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without a key twice."""
+    """A YAML loader that refuses repeated keys."""
 
 
 refuse_repeated_keys(_Loader)
@@ -33,13 +33,13 @@ refuse_repeated_keys(_Loader)
 
 @dataclass(frozen=True)
 class Family:
-    """One attack at several budgets, or at its own.
+    """One attack at several budgets, or only at its own.
 
     Args:
         class_path: the attack's class, as in a config.
         init_args: its arguments, likewise.
-        budgets: numbers or fractions such as 4/255; without any there is one attack, as it is.
-        argument: which argument the budget is; dotted for an attack inside, such as
+        budgets: numbers or fractions such as 4/255; without any there is one attack, as given.
+        argument: name of the argument that is the budget; dotted for an attack inside, such as
             ``attack.init_args.eps``.
         relative: arguments that are multiples of the budget, such as ``step_size: 1/4``.
     """
@@ -51,11 +51,11 @@ class Family:
     relative: dict[str, Budget] = field(default_factory=dict)
 
     def members(self, name: str) -> dict[str, dict[str, Any]]:
-        """Return the attacks of the family by name, each as a config holds it.
+        """Return the family's attacks by name, each as in a config.
 
         Raises:
-            ValueError: if a budget is no number, two are equal or have one name, or there is none
-                for what follows it.
+            ValueError: if a budget is not a number, two are equal or have the same name, or there
+                is none though ``relative`` has arguments.
         """
         if not self.budgets:
             if self.relative or self.argument != _ARGUMENT:
@@ -89,10 +89,10 @@ class Place:
     """One data set with its victims.
 
     Args:
-        configs: the configs that describe them.
-        attacks: which families of the grid; None is every one.
-        sources: which victims to attack; None is every one.
-        arguments: further ones, as on the command line.
+        configs: the config files of data and victims.
+        attacks: names of the grid's families to use; None is every one.
+        sources: names of the victims to attack; None is every one.
+        arguments: further arguments, as on the command line.
     """
 
     configs: list[str]
@@ -106,11 +106,11 @@ class Grid:
     """Attacks × budgets × sources × data.
 
     Args:
-        folder: where to; each data set's results are in a folder of its name there.
+        folder: the grid's folder; each data set's results are in a folder of its name there.
         attacks: families by name.
         data: data sets by name.
         title: heading of the reports.
-        arguments: of every experiment, as on the command line.
+        arguments: further arguments of every experiment, as on the command line.
     """
 
     folder: str
@@ -124,7 +124,7 @@ def read_grid(path: Path) -> Grid:
     """Read a grid's file.
 
     Raises:
-        ValueError: if it cannot be read, is not YAML, or says anything else than a grid can.
+        ValueError: if it cannot be read, is not YAML, or does not describe a grid.
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
@@ -149,10 +149,10 @@ def read_grid(path: Path) -> Grid:
 
 
 def number(written: Budget) -> float:
-    """Return the number that a budget is.
+    """Convert a budget, a number or a fraction, to a float.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if it is neither.
     """
     numerator, _, denominator = str(written).partition("/")
     try:
@@ -180,7 +180,7 @@ def _replaced(arguments: Any, name: str, value: float) -> dict[str, Any]:
 
 
 def _section(kind: type[Section], content: Any, where: str) -> Section:
-    """Build a part of the grid, whose keys and their kinds must be right."""
+    """Build a dataclass of the grid, checking its keys and the types of their values."""
     known = {one.name: one for one in fields(kind)}  # type: ignore[arg-type]
     if not isinstance(content, dict) or content.keys() - known.keys():
         raise InputError(f"{where} must be of {', '.join(known)}; got {content!r}.")

@@ -1,4 +1,4 @@
-"""What a grid has found: all measures in one file, and a page that links the reports."""
+"""A grid's overview: all measures in one file, and a page that links the reports."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _PAGE = Path(__file__).with_name(layout.OVERVIEW_PAGE)
 def write_overview(
     folder: Path, title: str, runs: Sequence[PlannedRun], failures: Mapping[str, str]
 ) -> None:
-    """Write overview.csv and index.html, and tell a line per experiment.
+    """Write overview.csv and index.html, and print a line per experiment.
 
     Args:
-        folder: of the grid.
+        folder: the grid's folder.
         title: heading of the page.
-        runs: its experiments.
-        failures: why some of them failed, by name; their folders are not looked at.
+        runs: the grid's experiments.
+        failures: error messages of failed experiments, by name; their folders are not read.
     """
     found = {run.name: _measures(run) for run in runs if run.name not in failures}
     states = {run.name: _state(found.get(run.name, []), failures.get(run.name)) for run in runs}

@@ -1,4 +1,4 @@
-"""The experiments of a grid, and whether each can be started, before any is."""
+"""Planning a grid's experiments, each checked before any is started."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class PlannedRun(NamedTuple):
     """One experiment of a grid.
 
     Attributes:
-        name: of its data set in the grid.
-        folder: of its results.
+        name: name of its data set in the grid.
+        folder: folder of its results.
         arguments: its command line.
     """
 
@@ -33,17 +33,18 @@ class PlannedRun(NamedTuple):
 
 
 class CheckedExperiment(AttackCLI):
-    """An experiment that is not run: its arguments are read, and of its classes the attacks built.
+    """A dry run of an experiment: arguments are parsed and the attacks are built.
 
-    Victims and data would be read from disk, or trained; their files are looked at in their turn.
+    Victims and data are not, since they would be read from disk, or trained; their files are
+    checked when their experiment's turn comes.
     """
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
-        """Make a parser that raises what is wrong."""
+        """Make a parser that raises errors instead of exiting."""
         return super().init_parser(**{"exit_on_error": False, **kwargs})
 
     def before_instantiate_classes(self) -> None:
-        """Train nothing."""
+        """Train no missing victims."""
 
     def instantiate_classes(self) -> None:
         """Build the attacks, and plan the passes."""
@@ -58,11 +59,11 @@ def planned(grid: Grid, arguments: Sequence[str] = ()) -> list[PlannedRun]:
     """Return the experiments of a grid, in the order of its data.
 
     Args:
-        grid: what to run.
-        arguments: further ones of every experiment; they come last, so they win.
+        grid: the grid.
+        arguments: further arguments of every experiment; they come last, so they win.
 
     Raises:
-        ValueError: with all that is wrong in any of them.
+        ValueError: if any experiment cannot be run; the message lists all errors.
     """
     runs, wrong = [], []
     for name, place in grid.data.items():
@@ -105,6 +106,6 @@ def _attacks(grid: Grid, place: Place) -> dict[str, Any]:
 
 
 def _written(content: Mapping[str, Any] | Sequence[str]) -> str:
-    """Return YAML on one line, in which fractions stay as they were written."""
+    """Return YAML on one line, in which fractions such as 4/255 stay as written."""
     text: str = yaml.safe_dump(content, default_flow_style=True, sort_keys=False, width=10**9)
     return text.strip()

@@ -20,9 +20,9 @@ from project.grid.planning import PlannedRun, planned
 def grid_main(args: list[str] | None = None) -> None:
     """Run a grid: ``--grid FILE``, and arguments of every experiment.
 
-    An experiment that fails does not lose the others; but with several processes it ends the grid,
-    since a process that failed alone leaves the others waiting. What the store holds is not
-    attacked again, so the same command goes on where a grid was stopped.
+    After a failed experiment the others still run; but with several processes it ends the grid,
+    since ranks that did not fail would hang in collectives. Stored images are not attacked again,
+    so the same command resumes a grid that was stopped.
 
     Args:
         args: command line; None is ``sys.argv``.
@@ -46,13 +46,13 @@ def grid_main(args: list[str] | None = None) -> None:
 
 
 def _failure(run: PlannedRun) -> str | None:
-    """Run an experiment, and return why it failed, None if it did not."""
+    """Run an experiment, and return its error message, None if it succeeded."""
     rank_zero_only(print)(f"\n=== {run.name} → {run.folder}", flush=True)
     try:
         run_experiment(run.arguments)
     except Exception as error:
         if dist.is_available() and dist.is_initialized():
-            raise  # the other processes wait: whoever started them is to end them
+            raise  # other ranks may hang in a collective: the launcher must end them
         if not isinstance(error, (InputError, FileNotFoundError)):
             traceback.print_exc()
         print(f"{run.name} failed: {error}", file=sys.stderr, flush=True)
