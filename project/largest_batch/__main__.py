@@ -1,4 +1,4 @@
-"""How many images an attack can be given at a time, on the machine at hand.
+"""Find the largest batch of each attack that fits into this machine's memory.
 
 python -m project.largest_batch --config DATA --config VICTIMS --config ATTACKS
     [--memory 8GiB] [--most 256]
@@ -7,14 +7,13 @@ The configs are those of ``attack.py``. For each attack and source the largest `
 printed that stays below ``--memory``, at most ``--most``. On a GPU it is found by trying whole
 attacks on more and more images, until that or the device's memory is spent. On a CPU, where trying
 would bring the machine down, the attack is run on one image and on two, all tensors that live at
-the same time are counted, and what the second image adds is taken for what each further one will.
-What is there in any case (weights, data, Python) and what an operation needs inside for a moment
-are not in it, so leave room for them.
+the same time are counted, and each further image is assumed to add as much as the second does.
+Memory in use before (weights, data, Python) and operations' temporary workspace are not counted,
+so leave room for them.
 
-Every image takes part to the end, as labels are what the victim itself predicts. The numbers are
-for you to write into a config, ``attack.max_batch``: an experiment never chooses them while it
-runs, since a sum's last bits depend on the size of a batch, and results must not depend on what
-else a machine has to do.
+Every image takes part to the end, as labels are what the victim itself predicts. Write the number
+into a config as ``attack.max_batch``: an experiment never chooses it while it runs, since a sum's
+last bits depend on the size of a batch, and results must not depend on a machine's other load.
 """
 
 from __future__ import annotations
@@ -46,12 +45,12 @@ _UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 @dataclass(frozen=True)
 class Fitting:
-    """What fits of one attack on one source.
+    """The largest batch of one attack on one source.
 
     Attributes:
-        step: which attack and source.
+        step: the attack and source.
         count: images in the largest batch; 0: not even one fits.
-        peak: bytes that it takes at most, or one image where none fits.
+        peak: peak memory in bytes of that batch, or of one image where none fits.
     """
 
     step: Pass
@@ -61,7 +60,7 @@ class Fitting:
 
 @dataclass(frozen=True)
 class Setup:
-    """Whose images are attacked, on which victim, and where."""
+    """The data, the victim and the device of an attack."""
 
     samples: SampleSet
     victim: nn.Module
@@ -69,16 +68,16 @@ class Setup:
 
 
 class LargestBatchCLI(AttackCLI):
-    """The experiment's command line, with the memory that there is."""
+    """The experiment's command line, with the search's memory limit."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add what belongs to the search."""
+        """Add the search's arguments."""
         super().add_arguments_to_parser(parser)
         parser.add_argument("--memory", default="8GiB", help="to stay below")
         parser.add_argument("--most", type=int, default=256, help="images that are enough")
 
     def before_instantiate_classes(self) -> None:
-        """Refuse a search among no numbers, before victims are trained or read."""
+        """Refuse an empty search range, before victims are trained or read."""
         if self.config.most < 1:
             raise InputError(
                 f"most must be at least 1 image, got {self.config.most}. Give a larger --most."
@@ -90,7 +89,7 @@ def largest_fitting(fits: Callable[[int], bool], most: int) -> int:
     """Return the largest number up to ``most`` that fits, by doubling and then by bisection.
 
     Args:
-        fits: whether a number from 1 on fits; what is smaller than a number that fits, fits too.
+        fits: whether a number from 1 on fits; monotone: anything smaller than a fit fits too.
         most: at least 1.
 
     Returns:
@@ -107,10 +106,10 @@ def largest_fitting(fits: Callable[[int], bool], most: int) -> int:
 
 
 def bytes_of(text: str) -> int:
-    """Return the bytes of an amount such as ``8GiB``.
+    """Convert an amount such as ``8GiB`` to bytes.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if the text is not such an amount.
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]iB)", text)
     if found is None:
@@ -121,9 +120,10 @@ def bytes_of(text: str) -> int:
 def resisting_batch(
     samples: SampleSet, victim: nn.Module, count: int, device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return images, targets and ids of a batch in which everything resists at first.
+    """Return images, targets and ids of a batch that the victim classifies correctly.
 
-    Labels are what the victim predicts; void stays void. A data set that is too small is repeated.
+    So no image leaves the attack at its start: labels are the victim's own predictions; void stays
+    void. A data set that is too small is repeated.
     """
     batch = collate([samples[place % len(samples)] for place in range(count)])
     images, labels = batch["image"].to(device), batch["target"].to(device)

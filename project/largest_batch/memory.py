@@ -1,4 +1,4 @@
-"""How much memory a piece of work takes for its tensors."""
+"""Measuring the peak memory of a computation's tensors."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from torch.utils._pytree import tree_leaves
 
 Work = Callable[[], object]
 Peak = Callable[[int], float]
-"""From a number of samples to the bytes that work on them takes at most."""
+"""Maps a number of samples to the peak memory in bytes of the work on them."""
 
 
 def peak_bytes(work: Work, device: torch.device) -> int:
-    """Return the most bytes that work holds at one time on top of what was there before.
+    """Return the peak memory of work in bytes, on top of the memory in use before.
 
-    On a GPU its allocator tells, on a CPU the tensors are counted as operations make them: there
-    what an operation needs inside for a moment, such as a convolution's rearranged weights, is left
-    out.
+    On a GPU from its allocator's statistics; on a CPU tensors are counted as operations make them,
+    which leaves out an operation's temporary workspace, such as a convolution's rearranged weights.
     """
     if device.type == "cpu":
         with TensorBytes() as counted:
@@ -35,10 +34,10 @@ def peak_bytes(work: Work, device: torch.device) -> int:
 
 
 def peaks(work: Callable[[int], object], device: torch.device) -> Peak:
-    """Return how much memory work takes, by the number of samples it is done on.
+    """Return the peak memory of work as a function of the number of samples.
 
-    On a GPU by doing it: infinite where the memory there does not suffice. On a CPU by doing it on
-    one sample and on two: each further one adds what the second does.
+    On a GPU it is measured: infinite where the device's memory does not suffice. On a CPU it is
+    extrapolated from one sample and two: each further one adds what the second does.
     """
     if device.type == "cpu":
         one, two = (peak_bytes(partial(work, count), device) for count in (1, 2))
@@ -56,13 +55,13 @@ def peaks(work: Callable[[int], object], device: torch.device) -> Peak:
 
 
 class TensorBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Count the bytes of tensors that were made inside this context and are still alive.
+    """Counts the bytes of live tensors that were made inside this context.
 
-    Memory that several tensors share counts once; what was there before counts nothing.
+    Memory that several tensors share counts once; tensors from before are not counted.
 
     Attributes:
-        now: bytes alive.
-        peak: the most that ever were.
+        now: bytes alive now.
+        peak: the most bytes alive at any time.
     """
 
     def __init__(self) -> None:
@@ -78,7 +77,7 @@ class TensorBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Run an operation and count what it made."""
+        """Run an operation, and count the tensors that it made."""
         known = _storages((args, kwargs))
         result = func(*args, **(kwargs or {}))
         for place, storage in _storages(result).items():
@@ -91,6 +90,7 @@ class TensorBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._alive.add(place)
         self.now += size
         self.peak = max(self.peak, self.now)
+        # Called when the last tensor on this storage is freed.
         weakref.finalize(storage, self._free, place, size).atexit = False
 
     def _free(self, place: int, size: int) -> None:
@@ -99,7 +99,7 @@ class TensorBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _storages(values: object) -> dict[int, torch.UntypedStorage]:
-    """Return the memory of all tensors among nested values, by where it is."""
+    """Return the storages of all tensors among nested values, by their address."""
     tensors = [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
     storages = [tensor.untyped_storage() for tensor in tensors]
     return {storage._cdata: storage for storage in storages}
