@@ -34,7 +34,7 @@ class UnfoldBatchNorm(Callback):
         self.batches = batches
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Unfold before the module is spread over processes, which then all take rank 0's."""
+        """Unfold before the module is distributed, so that all ranks then get rank 0's layers."""
         if stage != "fit" or not isinstance(pl_module, VictimTraining):
             return
         loader = trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]

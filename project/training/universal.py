@@ -1,4 +1,4 @@
-"""Fitting one perturbation to a whole data set."""
+"""Training a universal perturbation: one for a whole data set."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from project.victims import Victim
 
 
 class UniversalTraining(Training):
-    r"""Fit one perturbation that fools a victim on most images of a data set.
+    r"""Train one perturbation that fools a victim on most images of a data set.
 
     $$\max_{\|\delta\|_\infty \le \epsilon} \sum_n \min\{J(x_n + \delta, y_n), \beta\}$$ by
     projected steps along the sign of a batch's mean gradient. The victim stays frozen in eval
@@ -40,15 +40,15 @@ class UniversalTraining(Training):
     "Universal Adversarial Perturbations", CVPR 2017.
 
     Args:
-        victim: whom to fool, with its weights; an ensemble fits all of its members.
+        victim: the victim to fool, with its weights; with an ensemble, all of its members.
         size: height and width of the data's images in pixels.
         eps: ε, in units of the [0, 1] range.
         step_size: α in the same units, the schedule's peak.
         schedule: course of the step size over all steps of the run; falling, since steps of a
             constant size never settle [ours].
-        objective: J, what to climb; None is the mean cross-entropy.
-        transforms: what the victim is shown instead of the images, for example diverse views.
-        cap: β; an image whose objective has reached it pulls no more, so that none dominates.
+        objective: J, the objective to maximise; None is the mean cross-entropy.
+        transforms: transforms of the images before the victim, for example diverse views.
+        cap: β; an image whose objective has reached it adds no gradient, so that none dominates.
         seed: the key of all draws.
     """
 
@@ -81,7 +81,7 @@ class UniversalTraining(Training):
         self.strict_loading = False  # the victim is not in the checkpoints
 
     def setup(self, stage: str) -> None:
-        """Check that the victim suits the data, before anything runs."""
+        """Check that the victim fits the data, before anything runs."""
         self.check_victim(self.victim)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -108,11 +108,11 @@ class UniversalTraining(Training):
         self.victim.eval()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Count what the perturbation fools."""
+        """Count the elements that the perturbation fools."""
         self._measure(batch)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Count what the perturbation fools."""
+        """Count the elements that the perturbation fools."""
         self._measure(batch)
 
     def on_validation_epoch_end(self) -> None:
@@ -124,7 +124,7 @@ class UniversalTraining(Training):
         self._conclude("test/fooled")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return the projected sign steps with a schedule that steps with them."""
+        """Return the projected sign optimiser, with a schedule that advances at every step."""
         optimizer = ProjectedSign([self.perturbation], self.step_size, self.eps)
         scheduler: Any = make_schedule(optimizer, self.schedule, self._total)
         return {
@@ -133,7 +133,7 @@ class UniversalTraining(Training):
         }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the perturbation alone."""
+        """Save the perturbation alone, without the victim's weights."""
         checkpoint["state_dict"] = {"perturbation": self.perturbation.detach()}
 
     @property

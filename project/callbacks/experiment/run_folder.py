@@ -130,7 +130,7 @@ class RunFolder(L.Callback):
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Tell the loggers if the check of the victims has refused some."""
+        """Log the refusal, if the check of the victims has refused some."""
         if isinstance(exception, VictimCheckError):
             refuse_victims(trainer.loggers, str(exception))
 

@@ -15,7 +15,7 @@ _LOOK = 1.0  # seconds between two checks of the parent
 
 
 class EndingAtOnce(L.Callback):
-    """Let SIGTERM and SIGUSR1 end an experiment as they end any program.
+    """Restores the default action of SIGTERM and SIGUSR1, which ends an experiment at once.
 
     Lightning's own handlers finish the batch first, which may take longer than the system grants,
     and exit with status 0, as if all were done; a rank blocked in a collective never reaches the
