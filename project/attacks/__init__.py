@@ -11,12 +11,12 @@ from project.attacks.combined.best_of import BestOf
 from project.attacks.combined.cascade import Cascade
 from project.attacks.combined.refined import Refined
 from project.attacks.combined.sea import SEA
-from project.attacks.core.attack import Attack, AttackResult
+from project.attacks.core.attack import Attack, AttackResult, Perturbed
 from project.attacks.flow.attack import FlowAttack
 from project.attacks.flow.chroma_shift import ChromaShift
 from project.attacks.flow.ssta import SSTA
 from project.attacks.flow.stadv import StAdv
-from project.attacks.gradient.attack import GradientAttack
+from project.attacks.gradient.attack import GradientAttack, GradientRecipe
 from project.attacks.gradient.objectives import (
     DLR,
     AdversarialSplit,
@@ -32,6 +32,7 @@ from project.attacks.gradient.objectives import (
     Objective,
     TwoStage,
 )
+from project.attacks.gradient.objectives.objective import Step
 from project.attacks.gradient.rules import (
     GradientRule,
     Momentum,
@@ -97,6 +98,7 @@ __all__ = [
     "FixedClass",
     "FlowAttack",
     "GradientAttack",
+    "GradientRecipe",
     "GradientRule",
     "InputTransform",
     "JensenShannon",
@@ -107,12 +109,14 @@ __all__ = [
     "NearestWrongClass",
     "Nesterov",
     "Objective",
+    "Perturbed",
     "Refined",
     "ScaleInvariant",
     "SegPGD",
     "Spectrum",
     "Square",
     "StAdv",
+    "Step",
     "TargetMaps",
     "TargetedAPGD",
     "TranSegPGD",

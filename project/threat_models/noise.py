@@ -137,7 +137,7 @@ class BoxIterate(Iterate):
     def perturb_and_pullback(self) -> tuple[Tensor, Pullback]:
         """Return the stored images; the pullback of added noise is the identity."""
         # Shares memory with the iterate: the gradient is taken before the step overwrites it.
-        return self._found.detach(), lambda gradient: gradient
+        return self._found.detach(), _unchanged
 
     def step(self, direction: Tensor, length: Tensor) -> None:
         """Step and clip."""

@@ -31,6 +31,7 @@ from project.attacks import (
     FixedClass,
     FlowAttack,
     GradientAttack,
+    GradientRecipe,
     KullbackLeibler,
     NearestWrongClass,
     Nesterov,
@@ -135,7 +136,7 @@ ROWS = {
     "universal": Row(Universal(universal_file(EPS), EPS), "linf", EPS),
     "advdrop_targeted": Row(AdvDrop(20, preset="fast", targeted=True), "l2", DROPPED * 21 / 255),
 }
-ABSTRACT = {Attack, FlowAttack, GradientAttack}
+ABSTRACT = {Attack, FlowAttack, GradientAttack, GradientRecipe}
 
 every_attack = pytest.mark.parametrize("name", ROWS)
 every_attack_and_task = pytest.mark.parametrize(
@@ -326,9 +327,9 @@ def test_attack_for_classifiers_refuses_a_segmenter(name: str):
         for name, row in ROWS.items()
         # Those who look at a layer or at the clean prediction do not look at labels; smoothed
         # gradients and moved pixels are of other victims than this one. They have another optimum.
-        if isinstance(row.attack, GradientAttack)
-        and row.attack.objective.layer is None
-        and not row.attack.early_stop
+        if isinstance(row.attack, GradientRecipe)
+        and row.attack.built().objective.layer is None
+        and not row.attack.built().early_stop
         and name not in ("pgd_everything", "pgd_away_from_clean")
     ],
 )

@@ -231,7 +231,7 @@ def test_results_are_the_same_bytes_without_memory_for_clean_images(tmp_path, lp
 
 
 def test_memory_of_clean_images_is_given_back_after_the_test(evaluation):
-    assert evaluation._comparison._kept._kept == {}
+    assert evaluation._comparison._clean._kept == {}
 
 
 @pytest.mark.parametrize("memory", [-1.0, math.nan])

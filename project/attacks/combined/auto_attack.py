@@ -49,7 +49,7 @@ class AutoAttack(Attack):
     """
 
     kind = "ensemble"
-    lengths = ("eps",)
+    budget_fields = ("eps",)
     targeted = False
 
     eps: float = 8 / 255

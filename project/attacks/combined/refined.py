@@ -66,8 +66,9 @@ class Refined(Combination):
             )
         if isinstance(self.attack, BestOf | SEA):
             raise InputError(
-                "BestOf mixes perturbations of several threat models, so there is no one to refine "
-                "in. Refine the attacks inside it instead: BestOf([Refined(…), Refined(…)])."
+                f"{self.attack.name} chooses among the perturbations of several attacks, so there "
+                "is no one threat model to refine in. Refine those attacks instead: "
+                "BestOf([Refined(…), Refined(…)]), of SEA its APGD runs."
             )
         distance_named(self.distance)
 

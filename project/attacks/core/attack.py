@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, is_dataclass, replace
+from functools import cache
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import torch
@@ -73,22 +74,22 @@ class Attack(ABC):
 
     Whatever the method, the base class sees to it that images are checked; that the victim is
     frozen, in eval mode, and afterwards as it was before; that it works inside
-    ``torch.inference_mode``; that the result is detached, made of 8-bit values and inside the
-    threat model. Methods never reduce over the batch: an image's result does not depend on its
-    batch mates.
+    ``torch.inference_mode``. A method's ``perturb`` returns detached images of 8-bit values inside
+    its threat model, and never reduces over the batch: an image's result does not depend on its
+    batch mates. The contract test holds every public attack to that.
 
     Attributes:
         kind: how it searches: along gradients of noise, by queries only (black box), along
             gradients of a flow, by several attacks (ensemble), or otherwise.
-        lengths: names of the fields that are measured in the budget's unit, and scale with it.
+        budget_fields: names of the fields in the budget's unit, which scale with it.
         targeted: whether the victim shall predict the target; else anything but the target.
         seed: seed from which all random draws derive.
     """
 
     kind: ClassVar[Kind] = "other"
-    lengths: ClassVar[tuple[str, ...]] = ()
-    targeted: bool
-    seed: int
+    budget_fields: ClassVar[tuple[str, ...]] = ()
+    targeted: bool = False
+    seed: int = 0
 
     def __call__(
         self,
@@ -159,17 +160,18 @@ class Attack(ABC):
         Raises:
             ValueError: if it has no budget that can be scaled.
         """
-        if not self.lengths:
+        if not self.budget_fields:
             raise InputError(
-                f"{self.name} has no budget that can be scaled. Leave the curriculum out, or train "
-                "with a gradient attack such as PGD."
+                f"{self.name} has no budget that can be scaled. In a training, leave the "
+                "curriculum out, or take a gradient attack such as PGD."
             )
-        given = {name: getattr(self, name) for name in self.lengths}
-        lengths = {name: factor * given[name] for name in given if given[name] is not None}
-        return self._replaced(**lengths)
+        given = {name: getattr(self, name) for name in self.budget_fields}
+        scaled = {name: factor * given[name] for name in given if given[name] is not None}
+        return self._replaced(**scaled)
 
     def _replaced(self, **knobs: Any) -> Self:
         """Return the attack with other values of some of its fields."""
+        _require_frozen_fields(type(self))
         if is_dataclass(self):
             return replace(self, **knobs)
         changed = copy.copy(self)  # somebody's own class with a constructor
@@ -195,6 +197,7 @@ class Attack(ABC):
 
     def fingerprint(self) -> str:
         """Return a hash of the derived settings: if a preset changes, so do the images."""
+        _require_frozen_fields(type(self))
         return digest(describe(self.derived()))
 
     @property
@@ -217,6 +220,7 @@ class Attack(ABC):
     def _checked(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
+        _require_frozen_fields(type(self))
         _check_images(images)
         _check_target(target, images, getattr(victim, "num_classes", None))
         if index is None:
@@ -226,6 +230,30 @@ class Attack(ABC):
                 f"index must give one id per image, ({len(images)},), got {tuple(index.shape)}."
             )
         return images.detach(), target.detach(), index.detach().cpu()
+
+
+@cache
+def _require_frozen_fields(kind: type[Attack]) -> None:
+    """Refuse a subclass of a dataclass whose own fields or constructor Python would overlook.
+
+    Without a decorator of its own its constructor is the base's: defaults that it declares anew
+    have no effect, and ``replace`` forgets what its own constructor was given.
+    """
+    if not is_dataclass(kind):
+        return  # a constructor of its own all the way
+    for base in kind.__mro__:
+        own = vars(base)
+        if "__dataclass_params__" in own and own["__dataclass_params__"].frozen:
+            return
+        declared = [
+            n for n, a in own.get("__annotations__", {}).items() if "ClassVar" not in str(a)
+        ]
+        if "__dataclass_params__" in own or "__init__" in own or declared:
+            raise InputError(
+                f"an attack's settings are the fields of a frozen dataclass, but {base.__name__} "
+                "has a constructor or fields and is none. Decorate it with "
+                "@dataclass(frozen=True), and check arguments in __post_init__."
+            )
 
 
 def filled_in(settings: Settings, attack: Attack) -> Settings:

@@ -158,7 +158,7 @@ class GradientRecipe(Attack):
     """Base class of named gradient attacks, which choose the parts of a :class:`GradientAttack`."""
 
     kind = "gradient"
-    lengths: ClassVar[tuple[str, ...]] = ("eps", "step_size")
+    budget_fields: ClassVar[tuple[str, ...]] = ("eps", "step_size")
     eps: float
     norm: Norm
 

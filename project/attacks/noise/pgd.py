@@ -18,7 +18,7 @@ class FGSM(GradientRecipe):
     Source: Goodfellow et al., "Explaining and Harnessing Adversarial Examples", ICLR 2015 [paper].
     """
 
-    lengths = ("eps",)
+    budget_fields = ("eps",)
     steps = 1
 
     eps: float = 8 / 255

@@ -203,7 +203,7 @@ class Square(Attack):
     """
 
     kind = "black_box"
-    lengths = ("eps",)
+    budget_fields = ("eps",)
 
     eps: float = 8 / 255
     """Budget in units of the [0, 1] range; 8/255, the field's usual one."""

@@ -21,7 +21,7 @@ class TargetedClasses(Attack):
     """
 
     kind = "gradient"
-    lengths = ("eps",)
+    budget_fields = ("eps",)
     targeted = False
 
     eps: float = 8 / 255

@@ -1,7 +1,7 @@
 """An attack is its fields: in their order, frozen, told by repr, and in nothing contradicted."""
 
 import inspect
-from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
+from dataclasses import FrozenInstanceError, dataclass, fields, is_dataclass, replace
 
 import pytest
 import torch
@@ -16,7 +16,9 @@ from project.attacks import (
     Aimed,
     AutoAttack,
     Cascade,
+    CrossEntropy,
     FixedClass,
+    GradientRecipe,
     Momentum,
     Refined,
     StAdv,
@@ -202,3 +204,41 @@ def test_masks_are_compared_by_identity_and_others_by_value():
     assert Linf(0.1) == Linf(0.1) != Linf(0.2)
     mask = torch.ones(1, 1, 2, 2)
     assert Masked(Linf(0.1), mask) != Masked(Linf(0.1), mask)
+
+
+def test_subclasses_whose_fields_python_would_overlook_are_refused():
+    class Undecorated(PGD):
+        eps: float = 1 / 255
+
+    class Constructed(PGD):
+        def __init__(self, extra: int = 1) -> None:
+            super().__init__(eps=1 / 255)
+
+    @dataclass
+    class Thawed(GradientRecipe):
+        eps: float = 1 / 255
+        norm: str = "linf"
+
+        def built(self):
+            return self.with_parts(CrossEntropy(), step_size=self.eps, steps=1)
+
+    @dataclass(frozen=True)
+    class Mine(PGD):
+        extra: float = 0.5
+
+    class Renamed(PGD):
+        def built(self):
+            return super().built()
+
+    scene = CurvedClassifier(), eight_bit_images(1), torch.zeros(1, dtype=torch.int64)
+    for wrong in (Undecorated(), Constructed(), Thawed()):
+        with pytest.raises(InputError, match=f"but {wrong.name} has a constructor or fields"):
+            wrong(*scene)
+        with pytest.raises(InputError, match="frozen dataclass"):
+            describe(wrong)
+        with pytest.raises(InputError, match="frozen dataclass"):
+            wrong.reseeded(1)
+    for right in (Mine(extra=2.0), Renamed()):
+        assert right.run(*scene).images.shape == (1, 3, 12, 16)
+    assert Mine(extra=2.0).reseeded(1).scaled(0.5).extra == 2.0
+    assert describe(Mine(extra=2.0))["extra"] == 2.0
