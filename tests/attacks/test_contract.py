@@ -358,5 +358,4 @@ def test_noise_attack_reaches_the_optimum_of_a_linear_model(name: str):
 
 def tolerance(row: Row) -> float:
     """An L2 step from a random start turns towards the optimum, and is not there after a few."""
-    attack = row.attack
-    return 0.02 if row.norm == "l2" and attack.random_start else 1e-6
+    return 0.02 if row.norm == "l2" and row.attack.built().random_start else 1e-6

@@ -130,7 +130,7 @@ def test_of_a_segmenter_no_fooled_pixel_is_given_back():
 def test_unknown_distance_and_best_of_are_refused():
     with pytest.raises(InputError, match="distance must be one of mse, lpips_squeeze"):
         Refined(SSTA(), distance="l7")
-    with pytest.raises(InputError, match="Refine the attacks inside it"):
+    with pytest.raises(InputError, match="Refine those attacks instead"):
         Refined(BestOf([SSTA(), SSTA(profile="released")]))
     with pytest.raises(InputError, match="steps must be at least 0"):
         Refined(SSTA(), steps=-1)
