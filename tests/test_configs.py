@@ -1,6 +1,7 @@
 """Every config of an attack or of victims builds what it says, and that runs a batch."""
 
 import re
+from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -62,14 +63,16 @@ def attacks_of(path: Path) -> dict[str, Attack]:
 
 def shortened(attack: Attack) -> Attack:
     """Cut an attack, and those inside it, to a few steps: whether it runs, those show."""
-    if hasattr(attack, "steps"):
-        attack.steps = min(attack.steps, STEPS)
-    for inner in [
-        *getattr(attack, "attacks", []),
-        *filter(None, [getattr(attack, "attack", None)]),
-    ]:
-        shortened(inner)
-    return attack
+    changed = {}
+    for field in fields(attack):
+        value = getattr(attack, field.name)
+        if field.name == "steps":
+            changed["steps"] = STEPS if value is None else min(value, STEPS)
+        elif field.name == "attack":
+            changed["attack"] = shortened(value)
+        elif field.name == "attacks":
+            changed["attacks"] = [shortened(inner) for inner in value]
+    return replace(attack, **changed)
 
 
 def parts(victim: dict[str, Any]) -> list[dict[str, Any]]:

@@ -8,15 +8,13 @@ from project.attacks import Attack
 from project.saliency import TRACER, GradCAM, MaskFiles
 from tests.models import SpatialClassifier, eight_bit_images, predicted
 from tests.saliency.test_providers import FakeSamples
-from tests.test_configs import CONFIGS, attacks_of
+from tests.test_configs import CONFIGS, attacks_of, shortened
 
 
 def runs(attack: Attack) -> None:
     victim, images = SpatialClassifier(), eight_bit_images(2)
     attack.attach(FakeSamples())
-    for part in (attack, getattr(attack, "attack", attack)):
-        part.steps = 3
-    result = attack.run(victim, images, predicted(victim, images))
+    result = shortened(attack).run(victim, images, predicted(victim, images))
     assert not torch.equal(result.images, images)
 
 

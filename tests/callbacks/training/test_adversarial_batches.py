@@ -236,9 +236,8 @@ def test_curriculum_outside_its_range_is_refused(start: float, share: float):
 
 def test_scaled_attack_has_a_part_of_the_budget_and_of_the_step():
     scaled = PGD(EPS, step_size=2 / 255).scaled(0.5)
-    assert isinstance(scaled.threat_model, Linf)
-    assert scaled.threat_model.eps == EPS / 2
-    assert scaled.step_size == 1 / 255
+    assert scaled.built().threat_model == Linf(EPS / 2)
+    assert scaled.built().step_size == scaled.step_size == 1 / 255
 
 
 @pytest.mark.parametrize("place", ["attacks", "validation"])

@@ -349,7 +349,7 @@ def test_options_are_read_from_the_command_line_and_described_as_plain_data():
     options = callback(*arguments).acceleration
     assert options == Acceleration(fold=False, precision="bfloat16")
     assert describe(options) == {
-        "class": f"{Acceleration.__module__}.Acceleration",
+        "class": "project.victims.Acceleration",
         "fold": False,
         "channels_last": True,
         "precision": "bfloat16",
