@@ -11,7 +11,8 @@ from project.attacks.combined.best_of import BestOf
 from project.attacks.combined.cascade import Cascade
 from project.attacks.combined.refined import Refined
 from project.attacks.combined.sea import SEA
-from project.attacks.core.attack import Attack, AttackResult, Perturbed
+from project.attacks.core.attack import Attack
+from project.attacks.core.result import AttackResult, Perturbed
 from project.attacks.flow.attack import FlowAttack
 from project.attacks.flow.chroma_shift import ChromaShift
 from project.attacks.flow.ssta import SSTA

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from project.attacks import PGD, Attack
-from project.attacks.core.attack import Perturbed
+from project.attacks.core.result import Perturbed
 from project.callbacks import AttackCallback, RunFolder
 from project.core.errors import InputError
 from project.evaluation import TransferEvaluation

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from project.attacks.combined.aims import Aim
 from project.attacks.combined.combination import Combination
-from project.attacks.core.attack import Attack, Perturbed, Traits
+from project.attacks.core.attack import Attack, Traits
 from project.attacks.core.query import fooled_share, query
+from project.attacks.core.result import Perturbed
 from project.core.errors import InputError
 from project.core.losses import VOID, valid_elements
 from project.core.samples import Samples

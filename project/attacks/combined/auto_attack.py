@@ -6,7 +6,8 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from project.attacks.combined.cascade import Cascade
-from project.attacks.core.attack import Attack, Perturbed, Traits, filled_in
+from project.attacks.core.attack import Attack, Traits, filled_in
+from project.attacks.core.result import Perturbed
 from project.attacks.noise.apgd import APGD
 from project.attacks.noise.fab import FAB, require_labels
 from project.attacks.noise.square import Square

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from project.attacks.combined.combination import Combination, require_several
 from project.attacks.combined.distance import Distance, distance_named, require_distance
-from project.attacks.core.attack import Attack, Perturbed
+from project.attacks.core.attack import Attack
 from project.attacks.core.best_so_far import BestSoFar
 from project.attacks.core.query import fooled_share, query
+from project.attacks.core.result import Perturbed
 from project.core.errors import InputError
 from project.core.samples import Samples
 

@@ -7,7 +7,8 @@ from functools import partial
 from torch import Tensor, nn
 
 from project.attacks.combined.combination import Combination, require_several
-from project.attacks.core.attack import Attack, Perturbed
+from project.attacks.core.attack import Attack
+from project.attacks.core.result import Perturbed
 from project.attacks.core.survivors import Survivors
 
 

@@ -11,9 +11,10 @@ from project.attacks.combined.best_of import BestOf
 from project.attacks.combined.combination import Combination
 from project.attacks.combined.distance import Distance, distance_named, require_distance
 from project.attacks.combined.sea import SEA
-from project.attacks.core.attack import Attack, Perturbed, Traits
+from project.attacks.core.attack import Attack, Traits
 from project.attacks.core.best_so_far import BestSoFar
 from project.attacks.core.query import fooled_share, query
+from project.attacks.core.result import Perturbed
 from project.core.errors import InputError
 from project.core.losses import margin, mean_over_valid, valid_elements
 from project.core.per_image import per_image

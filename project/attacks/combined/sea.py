@@ -7,7 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from project.attacks.combined.best_of import BestOf
-from project.attacks.core.attack import Attack, Perturbed
+from project.attacks.core.attack import Attack
+from project.attacks.core.result import Perturbed
 from project.attacks.gradient.objectives import (
     BalancedCrossEntropy,
     JensenShannon,

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from project.attacks.core.attack import Perturbed
 from project.attacks.core.best_so_far import BestSoFar
 from project.attacks.core.query import fooled_share, query, resisting
+from project.attacks.core.result import Perturbed
 from project.core.per_image import rows_of
 from project.images.eight_bit import to_8bit
 

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from project.attacks.core.attack import Attack, Perturbed, Traits
+from project.attacks.core.attack import Attack, Traits
 from project.attacks.core.best_so_far import REACHED, BestSoFar
 from project.attacks.core.query import fooled_share, query
+from project.attacks.core.result import Perturbed
 from project.attacks.flow.active_set import ActiveSet
 from project.attacks.flow.solvers.solver import Solver
 from project.attacks.gradient.objectives import Objective

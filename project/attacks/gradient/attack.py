@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
-from project.attacks.core.attack import Attack, Perturbed, Traits
+from project.attacks.core.attack import Attack, Traits
+from project.attacks.core.result import Perturbed
 from project.attacks.gradient.landscape import Landscape, nonfinite_facts
 from project.attacks.gradient.loop import (
     GradientLoop,

@@ -8,8 +8,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from project.attacks.core.attack import Attack, Perturbed, Traits, filled_in
+from project.attacks.core.attack import Attack, Traits, filled_in
 from project.attacks.core.query import fooled_share, query
+from project.attacks.core.result import Perturbed
 from project.core.choices import choose
 from project.core.errors import InputError
 from project.core.losses import cross_entropy, mean_over_valid, valid_elements

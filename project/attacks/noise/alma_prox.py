@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from project.attacks.core.attack import Attack, Perturbed
+from project.attacks.core.attack import Attack
 from project.attacks.core.best_so_far import BestSoFar, smallest
 from project.attacks.core.query import fooled_share, query, resisting
+from project.attacks.core.result import Perturbed
 from project.attacks.gradient.objectives.dlr import logit_spread
 from project.core.errors import InputError
 from project.core.losses import margin, valid_elements

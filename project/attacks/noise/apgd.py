@@ -7,8 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from project.attacks.core.attack import Attack, Perturbed
+from project.attacks.core.attack import Attack
 from project.attacks.core.best_so_far import BestSoFar
+from project.attacks.core.result import Perturbed
 from project.attacks.gradient.landscape import STEEPNESS, Landscape, nonfinite_facts
 from project.attacks.gradient.objectives import CrossEntropy, Objective
 from project.attacks.gradient.objectives.objective import WithFooledShare

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from project.attacks.core.attack import Perturbed
 from project.attacks.core.best_so_far import BestSoFar, smallest
 from project.attacks.core.query import fooled_share, query
+from project.attacks.core.result import Perturbed
 from project.attacks.gradient.landscape import finite
 from project.attacks.noise.targeted_classes import TargetedClasses
 from project.core.errors import InputError

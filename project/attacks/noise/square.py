@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from project.attacks.core.attack import Attack, Perturbed, Traits
+from project.attacks.core.attack import Attack, Traits
 from project.attacks.core.best_so_far import BestSoFar
 from project.attacks.core.query import query, resisting
+from project.attacks.core.result import Perturbed
 from project.core.errors import InputError
 from project.core.losses import margin, mean_over_valid, valid_elements
 from project.core.randomness import Draws

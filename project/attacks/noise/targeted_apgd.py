@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from project.attacks.core.attack import Perturbed
+from project.attacks.core.result import Perturbed
 from project.attacks.gradient.objectives import DLRTowards
 from project.attacks.noise.apgd import APGD
 from project.attacks.noise.targeted_classes import TargetedClasses

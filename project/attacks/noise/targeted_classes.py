@@ -6,7 +6,8 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from project.attacks.core.attack import Attack, Perturbed
+from project.attacks.core.attack import Attack
+from project.attacks.core.result import Perturbed
 from project.attacks.core.survivors import Survivors
 from project.core.errors import InputError
 from project.threat_models import Norm, norm_ball

@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from project.attacks.core.attack import Attack, Perturbed
+from project.attacks.core.attack import Attack
 from project.attacks.core.query import query
+from project.attacks.core.result import Perturbed
 from project.core.errors import InputError
 from project.threat_models import Linf
 from project.victims.weights import WeightsError, read_weights, resolve

@@ -20,7 +20,7 @@ from project.attacks import (
     Square,
     TargetedAPGD,
 )
-from project.attacks.core.attack import Perturbed
+from project.attacks.core.result import Perturbed
 from project.attacks.gradient.objectives.objective import Step
 from project.core.errors import InputError
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted

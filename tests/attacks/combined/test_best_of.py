@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from project.attacks import PGD, SSTA, Attack, BestOf, StAdv, TranSegPGD
-from project.attacks.core.attack import Perturbed
+from project.attacks.core.result import Perturbed
 from project.core.errors import InputError
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from project.attacks import PGD, SSTA, BestOf, ChromaShift, Refined, StAdv, TwoStage
-from project.attacks.core.attack import Perturbed
+from project.attacks.core.result import Perturbed
 from project.core.errors import InputError
 from project.core.losses import margin
 from project.images.eight_bit import to_8bit

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from project.attacks import PGD, SSTA, Attack, AttackResult, SegPGD
-from project.attacks.core.attack import joined
+from project.attacks.core.result import joined
 from project.core.errors import InputError
 from project.largest_batch.memory import peak_bytes
 from project.victims import ClassificationVictim, RandomEnsemble
