@@ -1,4 +1,4 @@
-"""Base class of attacks with the guarantees that all share; batching, freezing, presets."""
+"""Base class of attacks with the guarantees that all share; frozen victims, presets."""
 
 import copy
 from abc import ABC, abstractmethod
