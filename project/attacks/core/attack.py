@@ -109,7 +109,9 @@ class Attack(ABC):
 
     def reseeded(self, seed: int) -> Self:
         """Return the same attack with another seed, as training needs in each epoch."""
-        return self._replaced(seed=seed) if "seed" in vars(self) else self
+        if is_dataclass(self) and "seed" not in vars(self):
+            return self  # it draws nothing
+        return self._replaced(seed=seed)
 
     def scaled(self, factor: float) -> Self:
         """Return the same attack with its budget and its step size multiplied by ``factor``.

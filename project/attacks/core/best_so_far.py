@@ -33,8 +33,10 @@ class BestSoFar(Generic[Found]):
 
     def __init__(self, found: Found, like: Tensor) -> None:
         self.found = found
-        self.rank = torch.full_like(like, -torch.inf)
-        self.cost = torch.full_like(like, torch.inf)
+        # Shares of pixels need float32 also where half precision made the objective.
+        wide = torch.promote_types(like.dtype, torch.float32)
+        self.rank = torch.full_like(like, -torch.inf, dtype=wide)
+        self.cost = torch.full_like(like, torch.inf, dtype=wide)
 
     @property
     def reached(self) -> Tensor:
@@ -91,5 +93,5 @@ def smallest(fooled: Tensor, share: float, size: Tensor) -> tuple[Tensor, Tensor
     Returns:
         Rank and cost for :meth:`BestSoFar.offer`, (N,) each.
     """
-    reached = fooled >= share
+    reached = (fooled >= share) & (size < torch.inf)  # NaN is no size
     return fooled.masked_fill(reached, REACHED), size.masked_fill(~reached, 0)

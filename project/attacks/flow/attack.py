@@ -195,7 +195,8 @@ class FlowAttack(Attack):
         if not bool(fools.any()):
             return None
         reached, cost = best.reached[active.rows], best.cost[active.rows]
-        candidate = fools & (~reached | (iterate.unsmoothness.detach() < cost))
+        best_cost = cost.masked_fill(~reached, torch.inf)
+        candidate = fools & (iterate.unsmoothness.detach() < best_cost)  # never so where NaN
         places = candidate.nonzero()[:, 0]
         if not len(places):
             return None

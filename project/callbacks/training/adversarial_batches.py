@@ -201,7 +201,8 @@ def worst_of(candidates: list[Tensor], victim: nn.Module, target: Tensor, harm: 
     best = BestSoFar(candidates[0], candidates[0].new_zeros(len(target)))
     with torch.no_grad(), frozen(victim):
         for images in candidates:
-            best.offer(images, harm(query(victim, images, target), target))
+            harms = harm(query(victim, images, target), target)
+            best.offer(images, harms.masked_fill(harms.isnan(), torch.inf))  # NaN is the worst
     return best.found
 
 

@@ -84,3 +84,16 @@ def test_smallest_is_kept_once_the_share_is_reached_else_what_fools_most():
     assert best.reached.tolist() == [False, True, True]
     assert best.rank.tolist() == [0.5, REACHED, REACHED]
     assert best.cost.tolist() == [0, 4, 1]
+
+
+def test_ranks_are_told_apart_in_full_precision_whatever_the_victims():
+    best = BestSoFar(torch.zeros(1), torch.zeros(1, dtype=torch.bfloat16))
+    best.offer(torch.ones(1), torch.tensor([0.1162]), torch.tensor([0.0]))
+    best.offer(torch.full((1,), 2.0), torch.tensor([0.1163]), torch.tensor([5.0]))
+    assert best.found.tolist() == [2]
+
+
+def test_a_size_that_is_no_number_reaches_nothing():
+    rank, cost = smallest(torch.ones(2), 1.0, torch.tensor([math.nan, 0.5]))
+    assert rank.tolist() == [1, REACHED]
+    assert cost.tolist() == [0, 0.5]

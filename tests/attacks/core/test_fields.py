@@ -195,9 +195,16 @@ def test_classes_with_constructors_of_the_users_own_are_reseeded_too():
         def perturb(self, victim, images, target, index):
             raise NotImplementedError
 
+    class Fixed(Mine):
+        seed = 0
+
+        def __init__(self) -> None:
+            pass
+
     attack = Mine(1)
     assert attack.reseeded(2).seed == 2
     assert attack.seed == 1
+    assert Fixed().reseeded(3).seed == 3
 
 
 def test_masks_are_compared_by_identity_and_others_by_value():
