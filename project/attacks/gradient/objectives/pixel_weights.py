@@ -9,6 +9,7 @@ from torch import Tensor
 from project.attacks.gradient.objectives.objective import Objective, Step, weighted_split
 from project.core.errors import InputError
 from project.core.losses import kl_divergence, mean_over_valid
+from project.core.per_image import per_image
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class TwoStage(Objective):
         second = self._in_second_stage(step)
         step.traces["stage"] = 1.0 + second.float()
         step.traces["resisting"] = mean_over_valid(step.resisting.float(), step.valid)
-        second = second.view(-1, *[1] * (step.target.ndim - 1))
+        second = per_image(second, step.target)
         emphasised = self._hard(step)
         if self._anyone(step, second):
             transferable = self._transferable(step)
@@ -141,4 +142,4 @@ class TwoStage(Objective):
             *(pair if self.divergence == "adversarial_clean" else pair[::-1])
         )
         mean = mean_over_valid(divergence, step.valid)
-        return (divergence > mean.view(-1, *[1] * (divergence.ndim - 1))) & step.valid
+        return (divergence > per_image(mean, divergence)) & step.valid
