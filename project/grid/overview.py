@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from project.grid.planning import PlannedRun
 from project.report.templates import embedded, environment
 from project.storage import layout
+from project.storage.csv_file import write_csv
 from project.storage.files import replace_file
 from project.storage.rows import Measure, read_measures
 
@@ -32,7 +31,8 @@ def write_overview(
     """
     found = {run.name: _measures(run) for run in runs if run.name not in failures}
     states = {run.name: _state(found.get(run.name, []), failures.get(run.name)) for run in runs}
-    replace_file(folder / layout.OVERVIEW, _table(found).encode())
+    rows = ([name, *one] for name, measures in found.items() for one in measures)
+    write_csv(folder / layout.OVERVIEW, ["data", *Measure._fields], rows)
     page = environment().from_string(_PAGE.read_text(encoding="utf-8"))
     told = page.render(title=title, states=states, found=found, **embedded(["report.css"], []))
     replace_file(folder / layout.OVERVIEW_PAGE, told.encode())
@@ -55,13 +55,3 @@ def _state(measures: Sequence[Measure], failure: str | None) -> str:
     attacked = [measure for measure in measures if measure.attack]
     names = [{getattr(one, part) for one in attacked} for part in ("attack", "source", "victim")]
     return "{} attacks × {} sources × {} victims".format(*(len(one - {""}) for one in names))
-
-
-def _table(found: Mapping[str, Sequence[Measure]]) -> str:
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["data", *Measure._fields])
-    for name, measures in found.items():
-        for measure in measures:
-            table.writerow([name, *("" if cell is None else cell for cell in measure)])
-    return text.getvalue()

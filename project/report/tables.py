@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,12 @@ from typing import Any
 
 from project.report.contrast import Winner
 from project.report.numbers import number
+from project.storage.csv_file import write_csv
 from project.storage.files import replace_file
 
 MARKS: dict[Winner, str] = {"neither": "", "reference": "✓", "other": "✗"}
+_BREAKS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
+_SPECIAL = re.compile(r"[\\|`*\[\]]|~~|(?<!\w)_|_(?!\w)")
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def signed(value: float, digits: int) -> str:
 
 def write_markdown(path: Path, tables: Iterable[Table], command: str | None) -> None:
     """Write tables as Markdown, under the command that made the rows."""
-    parts = [f"```sh\n{command}\n```\n"] if command else []
+    parts = [_fenced(command)] if command else []
     parts += [markdown(table) for table in tables]
     replace_file(path, "\n".join(parts).encode())
 
@@ -68,14 +70,9 @@ def markdown(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_csv(path: Path, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def write_numbers(path: Path, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write rows as CSV, floats with all their digits, None and NaN as empty fields."""
-    text = io.StringIO()
-    # Not the csv module's own "\r\n": a file is the same, bit for bit, on any machine.
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(names)
-    table.writerows(["" if _missing(cell) else cell for cell in row] for row in rows)
-    replace_file(path, text.getvalue().encode())
+    write_csv(path, names, ([None if _missing(cell) else cell for cell in row] for row in rows))
 
 
 def _text(cell: TableCell) -> str:
@@ -88,8 +85,16 @@ def _row(cells: list[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    # A bar would end the cell, and Markdown passes HTML through: names may hold either.
-    return text.replace("|", "\\|").replace("<", "&lt;")
+    """Return a text that Markdown shows as it is, in one line, whatever names it holds."""
+    # A bar would end the cell, HTML is passed through, and a picture's address is asked for.
+    shown = _BREAKS.sub(" ", text).replace("&", "&amp;").replace("<", "&lt;")
+    return _SPECIAL.sub(r"\\\g<0>", shown)
+
+
+def _fenced(command: str) -> str:
+    """Return a command as a block that nothing in it can end."""
+    fence = "`" * max(3, *(1 + len(run) for run in re.findall("`+", command)), 0)
+    return f"{fence}sh\n{command}\n{fence}\n"
 
 
 def _missing(cell: object) -> bool:

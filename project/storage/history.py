@@ -9,13 +9,11 @@ Columns
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from project.storage.files import replace_file
+from project.storage.csv_file import Line, read_csv, write_csv
 
 
 class Point(NamedTuple):
@@ -53,17 +51,13 @@ class History:
 
     def write(self, path: Path) -> None:
         """Write all points as CSV, floats with all their digits; replaces the file atomically."""
-        text = io.StringIO()
-        lines = csv.writer(text, lineterminator="\n")
-        lines.writerow(Point._fields)
-        lines.writerows(self.points)
-        replace_file(path, text.getvalue().encode())
+        write_csv(path, Point._fields, self.points)
 
     @classmethod
     def read(cls, path: Path) -> History:
         """Read a history that :meth:`write` wrote."""
-        with path.open(newline="", encoding="utf-8") as file:
-            return cls(
-                Point(int(line["step"]), int(line["epoch"]), line["metric"], float(line["value"]))
-                for line in csv.DictReader(file)
-            )
+        return cls(read_csv(path, Point._fields, _point))
+
+
+def _point(line: Line) -> Point:
+    return Point(int(line["step"]), int(line["epoch"]), line["metric"], float(line["value"]))

@@ -9,8 +9,6 @@ Equal content gives equal bytes, and files are replaced atomically.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +20,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from project.storage.csv_file import read_csv, write_csv
 from project.storage.files import replace_file
 
 KEY = ("attack", "source", "victim", "index")
@@ -121,17 +120,12 @@ def read_rows(path: Path) -> pa.Table:
 
 def write_measures(path: Path, measures: Sequence[Measure]) -> None:
     """Write measures as CSV in the order given, floats with all their digits."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(Measure._fields)
-    table.writerows(["" if cell is None else cell for cell in measure] for measure in measures)
-    replace_file(path, text.getvalue().encode())
+    write_csv(path, Measure._fields, measures)
 
 
 def read_measures(path: Path) -> list[Measure]:
     """Read measures that :func:`write_measures` wrote."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return [_measure(row) for row in csv.DictReader(file)]
+    return read_csv(path, Measure._fields, _measure)
 
 
 def remove_path(path: Path) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 
 from project.report.run import Row
+from project.storage.csv_file import write_csv
 from project.storage.files import replace_file
 from project.study.database import Database
 from project.study.stimulus_kind import Panel
@@ -90,13 +90,18 @@ def write_answers(
     table = pa.Table.from_pylist(
         [_row(one, accepted, facts) for one in found], schema=_schema(facts)
     )
-    csv, parquet = io.BytesIO(), io.BytesIO()
-    pa.csv.write_csv(table, csv)
+    parquet = io.BytesIO()
     pq.write_table(table, parquet, compression="zstd")
     paths = [stem.with_name(f"{stem.name}_answers{end}") for end in (".csv", ".parquet")]
-    for path, sink in zip(paths, (csv, parquet), strict=True):
-        replace_file(path, sink.getvalue())
+    rows = ([_told(cell) for cell in row.values()] for row in table.to_pylist())
+    write_csv(paths[0], table.column_names, rows)
+    replace_file(paths[1], parquet.getvalue())
     return paths
+
+
+def _told(cell: object) -> object:
+    """Return a cell as JSON and R have it, who write true and false small."""
+    return json.dumps(cell) if isinstance(cell, bool) else cell
 
 
 def judged(found: Sequence[Judgement]) -> list[Judgement]:

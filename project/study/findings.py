@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from project.report.numbers import number, percent
-from project.report.tables import Table, TableCell, write_csv, write_markdown
+from project.report.tables import Table, TableCell, write_markdown, write_numbers
 from project.statistics.bootstrap import RESAMPLES, Estimate
 from project.study.analysis import Findings
 from project.study.designs import DESIGNS
@@ -30,7 +30,7 @@ class StudyRow(NamedTuple):
 def write_findings(stem: Path, found: Findings) -> list[Path]:
     """Write STEM.csv and STEM.md, and return both paths."""
     paths = [stem.with_name(stem.name + end) for end in (".csv", ".md")]
-    write_csv(paths[0], StudyRow._fields, _rows(found))
+    write_numbers(paths[0], StudyRow._fields, _rows(found))
     write_markdown(paths[1], [_seen(found), _measured(found), _raters(found)], None)
     return paths
 

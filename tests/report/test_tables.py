@@ -11,8 +11,8 @@ from project.report.tables import (
     markdown,
     p_value,
     signed,
-    write_csv,
     write_markdown,
+    write_numbers,
 )
 
 
@@ -52,10 +52,38 @@ def test_markdown_stands_under_the_command_that_made_the_rows(tmp_path):
 
 def test_a_csv_keeps_every_digit_and_leaves_empty_what_is_missing(tmp_path):
     path = tmp_path / "t.csv"
-    write_csv(path, ("name", "x", "y"), [('a,"b"', 0.1 + 0.2, None), ("c", math.nan, 0)])
+    write_numbers(path, ("name", "x", "y"), [('a,"b"', 0.1 + 0.2, None), ("c", math.nan, 0)])
     assert b"\r" not in path.read_bytes()
     with path.open(newline="", encoding="utf-8") as file:
         names, first, second = csv.reader(file)
     assert names == ["name", "x", "y"]
     assert (first[0], float(first[1]), first[2]) == ('a,"b"', 0.1 + 0.2, "")
     assert second == ["c", "", "0"]
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("a|b", "a\\|b"),
+        ("two\nlines", "two lines"),
+        ("a\r\n| b |", "a \\| b \\|"),
+        ("![s](https://x.org/s.png)", "!\\[s\\](https://x.org/s.png)"),
+        ("[c](javascript:alert(1))", "\\[c\\](javascript:alert(1))"),
+        ("<script>alert(1)</script>", "&lt;script>alert(1)&lt;/script>"),
+        ("&lt;", "&amp;lt;"),
+        ("`code`", "\\`code\\`"),
+        ("*bold* ~~gone~~ _slanted_", "\\*bold\\* \\~~gone\\~~ \\_slanted\\_"),
+        ("a_b_c", "a_b_c"),
+        ("back\\|slash", "back\\\\\\|slash"),
+    ],
+)
+def test_markdown_shows_a_name_as_it_is_and_in_one_line(name, written):
+    told = markdown(Table(name, name, "c", ["x", name], [(name, [TableCell("1"), TableCell("2")])]))
+    heading, _, note, _, head, _, row = told.splitlines()
+    assert (heading, note) == (f"### {written}", written)
+    assert (head, row) == (f"| c | x | {written} |", f"| {written} | 1 | 2 |")
+
+
+def test_a_command_with_a_fence_ends_no_block(tmp_path):
+    write_markdown(tmp_path / "t.md", [], "python attack.py '```'")
+    assert (tmp_path / "t.md").read_text() == "````sh\npython attack.py '```'\n````\n"

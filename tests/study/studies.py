@@ -2,6 +2,7 @@
 
 import json
 import re
+from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
@@ -103,7 +104,8 @@ def make_run(folder, attacks=ATTACKS, sources=(SOURCE,), images=6):
         for source in sources:
             measures.append(Measure(attack, source, source, "asr", 0.5))
             for index in range(images):
-                _write_sample(folder / "gallery" / attack / source / f"{index:08d}", rng, attack)
+                parts = [quote(name, safe="") for name in (attack, source)]
+                _write_sample(folder.joinpath("gallery", *parts, f"{index:08d}"), rng, attack)
                 found.append(_row(attack, source, index))
     write_rows(folder / "rows.parquet", found)
     write_measures(folder / "metrics.csv", measures)

@@ -16,7 +16,7 @@ from project.report.comparison.tables import tables
 from project.report.comparison.white_box import white_box
 from project.report.figures import picture
 from project.report.run import Run
-from project.report.tables import Table, write_csv, write_markdown
+from project.report.tables import Table, write_markdown, write_numbers
 from project.report.templates import data_uri
 from project.storage import layout
 from project.storage.files import replace_file
@@ -56,7 +56,7 @@ class ComparisonSection:
             command: that made the run, for the head of comparison.md.
         """
         rows = [*_rows(self.found), *(_points(self.points) if self.points else ())]
-        write_csv(folder / layout.COMPARISON, ComparisonRow._fields, rows)
+        write_numbers(folder / layout.COMPARISON, ComparisonRow._fields, rows)
         write_markdown(folder / layout.COMPARISON_TEXT, self.tables, command)
         if self.picture:
             replace_file(folder / layout.PARETO_PLOT, self.picture)

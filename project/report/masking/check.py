@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from project.report.tables import Table, TableCell, write_csv, write_markdown
+from project.report.tables import Table, TableCell, write_markdown, write_numbers
 from project.storage import layout
+from project.storage.csv_file import read_csv
 
 Verdict = Literal["flagged", "not checked", "passed"]
 ORDER: tuple[Verdict, ...] = ("flagged", "not checked", "passed")
@@ -35,7 +35,7 @@ class Finding(NamedTuple):
 
 def write_findings(folder: Path, found: Sequence[Finding], note: str, command: str | None) -> None:
     """Write masking.csv and masking.md into a run's folder."""
-    write_csv(folder / layout.MASKING, Finding._fields, found)
+    write_numbers(folder / layout.MASKING, Finding._fields, found)
     rows = [
         (
             one.check,
@@ -58,8 +58,8 @@ def read_findings(folder: Path) -> list[Finding]:
     path = folder / layout.MASKING
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [Finding(**line) for line in csv.DictReader(file)]  # type: ignore[arg-type]
+    names = Finding._fields
+    return read_csv(path, names, lambda line: Finding(*map(line.__getitem__, names)))  # type: ignore[arg-type]
 
 
 def flagged_sentences(folder: Path) -> list[str]:

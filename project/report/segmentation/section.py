@@ -22,7 +22,7 @@ from project.report.segmentation.tables import (
     overall_table,
     pair_table,
 )
-from project.report.tables import Table, write_csv, write_markdown
+from project.report.tables import Table, write_markdown, write_numbers
 from project.storage import layout
 
 
@@ -61,7 +61,7 @@ class TransferSection:
             folder: the run's.
             command: that made the run, for the head of transfer.md.
         """
-        write_csv(folder / layout.TRANSFER, TransferRow._fields, self._rows())
+        write_numbers(folder / layout.TRANSFER, TransferRow._fields, self._rows())
         matrices = [matrix_table(self.data, attack) for attack in self.data.attacks]
         write_markdown(folder / layout.TRANSFER_TEXT, [*self.tables, *matrices], command)
 
