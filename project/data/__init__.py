@@ -10,6 +10,7 @@ from project.data.camvid import CamVidData
 from project.data.cityscapes import CityscapesData
 from project.data.cutouts import CutoutData
 from project.data.datamodule import AttackDataModule
+from project.data.decoding import Reading
 from project.data.eval_transform import CentreCrop, Frame, Native, PadToSquare, Stretch
 from project.data.image_list import ImageListData
 from project.data.saliency_folder import SaliencyFolderData
@@ -33,6 +34,7 @@ __all__ = [
     "ImageListData",
     "Native",
     "PadToSquare",
+    "Reading",
     "ResizedCrop",
     "SaliencyFolderData",
     "SalientObjectData",

@@ -8,8 +8,11 @@ from typing import Literal
 from project.core.losses import VOID
 from project.data.augmentation import Augmentation
 from project.data.datamodule import AttackDataModule
+from project.data.decoding import Reading
 from project.data.eval_transform import Frame
-from project.data.files import MaskedFile, SegmentationFiles, images_under, require_folder
+from project.data.file_set import require_folder
+from project.data.files import SegmentationFiles
+from project.data.pairing import pair_masks, photos_in
 from project.data.verify import OnError
 
 CAMVID_CLASSES = (
@@ -50,6 +53,7 @@ class CamVidData(AttackDataModule):
         on_error: what to do about samples that cannot be used.
         verify: decode every sample before anything runs.
         seed: of the training order and of augmentation.
+        reading: how files are read: EXIF orientation, largest size, files outside of ``root``.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class CamVidData(AttackDataModule):
         on_error: OnError = "raise",
         verify: bool = True,
         seed: int = 0,
+        reading: Reading | None = None,
     ) -> None:
         super().__init__(
             eval_split=eval_split,
@@ -76,6 +81,7 @@ class CamVidData(AttackDataModule):
             on_error=on_error,
             verify=verify,
             seed=seed,
+            reading=reading,
         )
         self.root = root
 
@@ -85,14 +91,18 @@ class CamVidData(AttackDataModule):
         photos, masks = f"{split}", f"{split}annot"
         require_folder(root / photos, "CamVid's photos")
         require_folder(root / masks, "CamVid's masks")
-        files = [
-            MaskedFile(file, f"{masks}/{Path(file).stem}.png", Path(file).stem)
-            for file in images_under(root / photos, root)
-        ]
+        files = pair_masks(root, photos_in(root, photos, beside=masks), photos, masks)
         ids = {number: number for number in range(len(CAMVID_CLASSES))} | {
             CAMVID_VOID: VOID,
             VOID: VOID,
         }
         return SegmentationFiles(
-            root, files, CAMVID_CLASSES, things=CAMVID_THINGS, frame=frame, ids=ids, limit=limit
+            root,
+            files,
+            CAMVID_CLASSES,
+            things=CAMVID_THINGS,
+            frame=frame,
+            ids=ids,
+            reading=self.reading,
+            limit=limit,
         )

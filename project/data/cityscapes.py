@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from project.core.losses import VOID
 from project.data.augmentation import Augmentation
 from project.data.datamodule import AttackDataModule
+from project.data.decoding import Reading
 from project.data.eval_transform import Frame
-from project.data.files import MaskedFile, SegmentationFiles, images_under, require_folder
+from project.data.file_set import require_folder, short_names
+from project.data.files import MaskedFile, SegmentationFiles
+from project.data.pairing import MASK_SUFFIXES, Lookup, only, photos_in, require_names_once
 from project.data.verify import OnError
 
 CITYSCAPES_CLASSES = (
@@ -84,6 +87,7 @@ class CityscapesData(AttackDataModule):
         on_error: what to do about samples that cannot be used.
         verify: decode every sample before anything runs.
         seed: of the training order and of augmentation.
+        reading: how files are read: EXIF orientation, largest size, files outside of ``root``.
     """
 
     def __init__(
@@ -100,6 +104,7 @@ class CityscapesData(AttackDataModule):
         on_error: OnError = "raise",
         verify: bool = True,
         seed: int = 0,
+        reading: Reading | None = None,
     ) -> None:
         super().__init__(
             eval_split=eval_split,
@@ -111,6 +116,7 @@ class CityscapesData(AttackDataModule):
             on_error=on_error,
             verify=verify,
             seed=seed,
+            reading=reading,
         )
         self.root = root
         self.masks = masks
@@ -121,11 +127,18 @@ class CityscapesData(AttackDataModule):
         flat = not (root / "leftImg8bit").is_dir()
         folder = root if flat else root / "leftImg8bit" / f"{split}"
         require_folder(folder, "Cityscapes' photos")
+        place = "." if flat else f"leftImg8bit/{split}"
         photos = [
-            Path(file) for file in images_under(folder, root) if Path(file).stem.endswith(_PHOTO)
+            file
+            for file in photos_in(root, place, beside="gtFine")
+            if PurePosixPath(file).stem.endswith(_PHOTO)
         ]
+        require_names_once(photos)
+        lookup = Lookup(root)
+        names = short_names([f"{PurePosixPath(photo).parent}/{_name(photo)}" for photo in photos])
         files = [
-            MaskedFile(photo.as_posix(), self._mask(root, photo), _name(photo)) for photo in photos
+            MaskedFile(photo, self._mask(lookup, photo), name)
+            for photo, name in zip(photos, names, strict=True)
         ]
         return SegmentationFiles(
             root,
@@ -134,15 +147,19 @@ class CityscapesData(AttackDataModule):
             things=CITYSCAPES_THINGS,
             frame=frame,
             ids=LABEL_TO_TRAIN if self.masks == "labelIds" else None,
+            reading=self.reading,
             limit=limit,
         )
 
-    def _mask(self, root: Path, photo: Path) -> str:
-        folder = Path(*("gtFine" if part == "leftImg8bit" else part for part in photo.parent.parts))
-        published = folder / f"{_name(photo)}_gtFine_{self.masks}.png"
-        short = folder / f"{_name(photo)}_{self.masks}.png"
-        return (short if (root / short).is_file() else published).as_posix()
+    def _mask(self, lookup: Lookup, photo: str) -> str:
+        parts = PurePosixPath(photo).parent.parts
+        folder = PurePosixPath(*("gtFine" if part == "leftImg8bit" else part for part in parts))
+        published, short = (
+            f"{folder}/{_name(photo)}{middle}_{self.masks}" for middle in ("_gtFine", "")
+        )
+        found = lookup.find(published, MASK_SUFFIXES) + lookup.find(short, MASK_SUFFIXES)
+        return only(found, photo) or f"{published}.png"
 
 
-def _name(photo: Path) -> str:
-    return photo.stem.removesuffix(_PHOTO)
+def _name(photo: str) -> str:
+    return PurePosixPath(photo).stem.removesuffix(_PHOTO)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from project.core.errors import InputError
 from project.data.augmentation import Augmentation
 from project.data.datamodule import AttackDataModule
-from project.data.decoding import Pixels
+from project.data.decoding import Pixels, Remark, SampleError
 from project.data.eval_transform import Frame, Native
 from project.data.sample_set import SampleSet
-from project.data.verify import OnError
+from project.data.verify import OnError, Problem, refuse_or_skip
 
 
 class Window(NamedTuple):
@@ -39,6 +39,10 @@ class Cutouts(SampleSet):
         share: the least share of a window's pixels that are of its class, in (0, 1].
         frame: the evaluation transform of a window.
         limit: serve only so many windows, evenly spaced.
+        on_error: what to do about photos and masks that cannot be used.
+
+    Attributes:
+        notices: what was left out.
     """
 
     task = "classification"
@@ -51,6 +55,7 @@ class Cutouts(SampleSet):
         share: float,
         frame: Frame,
         limit: int | None,
+        on_error: OnError = "raise",
     ) -> None:
         unknown = [name for name in classes if name not in samples.class_names]
         if unknown or samples.task != "segmentation":
@@ -62,7 +67,14 @@ class Cutouts(SampleSet):
         self.size = size
         self.share = share
         self.class_names = tuple(classes)
-        self.windows = [window for index in samples.indices for window in self._search(index)]
+        self.windows: list[Window] = []
+        problems = []
+        for index in samples.indices:
+            try:
+                self.windows += self._search(index)
+            except SampleError as error:
+                problems.append(Problem(index, samples.where(index), str(error)))
+        self.notices = refuse_or_skip(samples, problems, on_error)
         if not self.windows:
             raise InputError(
                 f"no window of {size} pixels has {share:.0%} of one class. Choose a smaller size "
@@ -80,6 +92,14 @@ class Cutouts(SampleSet):
     def content(self) -> list[Any]:
         """Return as plain data what images and classes depend on."""
         return [self.samples.content(), [list(window) for window in self.windows], self.size]
+
+    def remark(self, index: int) -> Remark | None:
+        """Return the remark on the photo that the window is cut from."""
+        return self.samples.remark(self.windows[index].photo)
+
+    def state(self, index: int) -> tuple[int, ...]:
+        """Return the state of the files that the window is cut from."""
+        return self.samples.state(self.windows[index].photo)
 
     def where(self, index: int) -> str:
         """Return the photo and the window's corner, for messages."""
@@ -165,4 +185,8 @@ class CutoutData(AttackDataModule):
     def build(self, split: str | None, frame: Frame, limit: int | None) -> Cutouts:
         """Cut the samples of a split of the data set inside."""
         photos = self.data.build(split, Native(), None)
-        return Cutouts(photos, self.classes, self.size, self.share, frame, limit)
+        cut = Cutouts(photos, self.classes, self.size, self.share, frame, limit, self.on_error)
+        self.notices += [
+            notice for notice in (*self.data.notices, *cut.notices) if notice not in self.notices
+        ]
+        return cut

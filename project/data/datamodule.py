@@ -9,12 +9,14 @@ from typing import Any, TypeVar
 import cv2
 import torch
 from lightning import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_warn
 from torch.utils.data import DataLoader
 
 from project.core.errors import InputError
 from project.data.augmentation import Augmentation, Augmented
+from project.data.decoding import AS_STORED, Reading
 from project.data.eval_transform import Frame, Native
-from project.data.loader import Batch, WatchedLoader, collate
+from project.data.loader import Batch, WatchedLoader, collate, require_one_size
 from project.data.resumable_loader import ResumableLoader, TrainingBatches
 from project.data.sample_set import SampleSet
 from project.data.samplers import DealtBatchSampler, EpochSampler
@@ -48,6 +50,8 @@ class AttackDataModule(LightningDataModule, ABC):
         on_error: ``raise`` refuses to go on with unusable samples, ``skip`` leaves them out.
         verify: decode every sample before anything runs.
         seed: key of the training order and of augmentation.
+        reading: how files are read, where the data are files; None: pixels as they are stored, of
+            at most Pillow's limit, inside of the root.
 
     Raises:
         ValueError: if a number is too small, or bad samples are to be skipped unseen.
@@ -70,6 +74,7 @@ class AttackDataModule(LightningDataModule, ABC):
         on_error: OnError = "raise",
         verify: bool = True,
         seed: int = 0,
+        reading: Reading | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1 or num_workers < 0:
@@ -91,6 +96,7 @@ class AttackDataModule(LightningDataModule, ABC):
         self.on_error = on_error
         self.verify = verify
         self.seed = seed
+        self.reading = reading or AS_STORED
         self.notices: list[str] = []
         self._training: SampleSet | None = None
         self._training_loader: ResumableLoader | None = None
@@ -153,11 +159,17 @@ class AttackDataModule(LightningDataModule, ABC):
         self._check_trainer()
         self._resumed = None  # a checkpoint's state is loaded after setup
         self._current = self.val_split if stage in ("fit", "validate") else self.eval_split
-        needed = [self.train_samples] if stage == "fit" else []
-        for samples in [*needed, self.samples]:
+        needed = [(self.train_samples, self.augment)] if stage == "fit" else []
+        for samples, augment in [*needed, (self.samples, None)]:
             if self.verify and id(samples) not in self._verified:
-                self.notices += verify_samples(samples, self.on_error)
+                self.notices += verify_samples(samples, self.on_error, augment)
                 self._verified.add(id(samples))
+
+    def notice(self, text: str) -> None:
+        """Tell something about the data once, in the terminal and in the report."""
+        if text not in self.notices:
+            self.notices.append(text)
+            rank_zero_warn(text)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return a loader of shuffled, augmented batches.
@@ -165,6 +177,8 @@ class AttackDataModule(LightningDataModule, ABC):
         A short last batch is left out unless it is the only one.
         """
         rank, world_size = self._place()
+        if self.batch_size > 1:  # shuffled, so that any two may meet
+            require_one_size(self.train_samples.sizes.values())
         dataset = Augmented(self.train_samples, self.augment, self.seed)
         sampler = EpochSampler(len(dataset), self.seed, rank, world_size)
         batches = TrainingBatches(sampler, self.batch_size, self.replays)
@@ -200,6 +214,9 @@ class AttackDataModule(LightningDataModule, ABC):
 
     def _evaluation_loader(self, samples: SampleSet) -> DataLoader[Batch]:
         rank, world_size = self._place()
+        for first in range(0, len(samples), self.batch_size):
+            batch = samples.indices[first : first + self.batch_size]
+            require_one_size(samples.sizes[index] for index in batch if index in samples.sizes)
         batches = DealtBatchSampler(len(samples), self.batch_size, rank, world_size)
         return self._loader(WatchedLoader, samples, batch_sampler=batches)
 

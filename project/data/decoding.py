@@ -2,119 +2,157 @@
 
 from __future__ import annotations
 
-import io
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFile
+from PIL import Image
 
 from project.core.errors import InputError
+from project.core.folders import FileError
+from project.core.raster import Raster, class_ids, decode
 
 Pixels = npt.NDArray[np.uint8]
 
-_MASK_MODES = ("1", "L", "P")
-_DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L")
+_ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
+
+_ORIENTATION = 0x0112  # the tag of EXIF, and what undoes each of its values
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+Remark = Literal["turned", "transparent"]
+"""What is read otherwise than it is shown: an EXIF rotation, or transparent pixels."""
 
 
 class SampleError(InputError):
     """A sample is unusable; the message is the reason, without the file's name."""
 
 
-def read_rgb(path: Path) -> Pixels:
-    """Decode a photo, grey, palette and CMYK files converted to RGB.
+@dataclass(frozen=True)
+class Reading:
+    """How the files of a data set are read."""
 
-    The EXIF orientation is not applied, as in torchvision and in the published masks' frame.
+    orientation: Literal["stored", "displayed"] = "stored"
+    """``stored`` reads pixels as they lie in the file, as torchvision does; ``displayed`` turns
+    photos and masks by their EXIF orientation, as viewers and annotation tools do."""
+
+    max_pixels: int | None = None
+    """The most pixels of one file, a guard against files that fill the memory; None is Pillow's
+    limit, 89,478,485."""
+
+    outside_root: bool = False
+    """Whether lists and CSVs may name files outside of ``root``."""
+
+    def __post_init__(self) -> None:
+        if self.max_pixels is not None and self.max_pixels < 1:
+            raise InputError(f"max_pixels must be at least 1 or null, got {self.max_pixels}.")
+
+
+AS_STORED = Reading()
+
+
+class Photo(NamedTuple):
+    """A decoded photo, (H, W, 3) uint8, and what of it is read otherwise than it is shown."""
+
+    pixels: Pixels
+    remark: Remark | None
+
+
+def read_photo(path: Path, reading: Reading = AS_STORED) -> Photo:
+    """Decode a photo; grey, palette and CMYK files are converted to RGB.
 
     Args:
-        path: file in any format that Pillow reads, 8 bits a channel.
-
-    Returns:
-        (H, W, 3) uint8.
+        path: JPEG, PNG, TIFF, WebP, BMP or PPM of 8 bits a channel.
+        reading: how files are read. The orientation tag of a TIFF is part of its pixels' order and
+            always followed.
 
     Raises:
-        SampleError: if the file is missing, unreadable, truncated, too large or not 8-bit.
+        SampleError: if the file is missing, damaged, cut off, too large, or not 8-bit.
     """
-    image = _decode(path)
-    if image.mode in _DEEP_MODES:
-        raise SampleError(f"an image must have 8 bits a channel, got mode {image.mode!r}")
-    return np.array(image.convert("RGB"))
+    picture = _decode(path, reading)
+    if picture.deep:
+        raise SampleError(
+            f"an image must have 8 bits a channel, got more (mode {picture.image.mode!r}, stored "
+            f"as {picture.layout or picture.image.format}); save it with 8 bits"
+        )
+    try:
+        pixels = np.array(_oriented(picture.image, reading).convert("RGB"))
+    except ValueError as error:  # a colour space such as Lab
+        raise SampleError(f"an image must be grey, RGB or CMYK: {error}") from error
+    return Photo(pixels, _remark(picture.image, reading))
 
 
-def read_mask(path: Path) -> Pixels:
+def read_rgb(path: Path, reading: Reading = AS_STORED) -> Pixels:
+    """Decode a photo as :func:`read_photo` does, to (H, W, 3) uint8."""
+    return read_photo(path, reading).pixels
+
+
+def read_mask(path: Path, reading: Reading = AS_STORED) -> Pixels:
     """Decode a mask of class ids (grey or palette file, the ids as stored).
 
     Returns:
         (H, W) uint8.
 
     Raises:
-        SampleError: as :func:`read_rgb`, and if the file has more than one channel.
+        SampleError: as :func:`read_photo`; also if the file has more than one channel, ids above
+            255, or a format that changes ids.
     """
-    image = _decode(path)
-    if image.mode not in _MASK_MODES:
-        raise SampleError(
-            f"a mask must hold one 8-bit class id per pixel (mode L or P), got mode {image.mode!r}"
-        )
-    return np.array(image).astype(np.uint8)
+    picture = _decode(path, reading)
+    try:
+        return class_ids(picture._replace(image=_oriented(picture.image, reading)))
+    except FileError as error:
+        raise SampleError(str(error)) from error
 
 
-def require_same_size(image: Pixels, mask: Pixels, file: str) -> None:
+def require_same_size(image: Pixels, mask: Pixels, file: str, remark: Remark | None = None) -> None:
     """Check that an image (H, W, 3) and its mask (H, W), read from a file, fit.
 
     Raises:
         SampleError: if they are of different sizes.
     """
     if image.shape[:2] != mask.shape:
+        turned = "; the photo has an EXIF rotation: set --data.reading.orientation displayed"
         raise SampleError(
             "image and mask must have the same size, got "
             f"{image.shape[1]}×{image.shape[0]} and {mask.shape[1]}×{mask.shape[0]} ({file})"
+            + (turned if remark == "turned" else "")
         )
 
 
-def _decode(path: Path) -> Image.Image:
-    # Any library may have set this global switch, and Pillow then serves half images in silence.
-    ImageFile.LOAD_TRUNCATED_IMAGES = False
-    data = _read_bytes(path)
+def _decode(path: Path, reading: Reading) -> Raster:
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            _check_size(image)
-            image.load()
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise SampleError(f"possible decompression bomb: {error}") from error
-    except SampleError:
-        raise
-    except Exception as error:  # Pillow's decoders raise almost anything on broken files
-        raise SampleError(f"cannot be decoded: {str(error).splitlines()[0]}") from error
-    if image.format == "JPEG" and _lacks_end(data):
-        raise SampleError("cannot be decoded: truncated (the JPEG has no end marker)")
-    return image
+        return decode(path, reading.max_pixels)
+    except FileError as error:
+        raise SampleError(str(error)) from error
 
 
-def _read_bytes(path: Path) -> bytes:
+def _remark(image: Image.Image, reading: Reading) -> Remark | None:
+    if reading.orientation == "stored" and _orientation(image) != 1:
+        return "turned"
+    if image.mode in _ALPHA_MODES or "transparency" in image.info:
+        low, _ = image.convert("RGBA").getchannel("A").getextrema()
+        return "transparent" if low != 255 else None
+    return None
+
+
+def _oriented(image: Image.Image, reading: Reading) -> Image.Image:
+    if reading.orientation == "stored" or _orientation(image) == 1:
+        return image
+    return image.transpose(_TURNS[_orientation(image)])
+
+
+def _orientation(image: Image.Image) -> int:
     try:
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise SampleError("file is missing") from error
-    except OSError as error:
-        raise SampleError(f"file cannot be read: {error.strerror}") from error
-    if not data:
-        raise SampleError("file is empty")
-    return data
-
-
-def _check_size(image: Image.Image) -> None:
-    limit = Image.MAX_IMAGE_PIXELS
-    if limit is not None and image.width * image.height > limit:
-        raise SampleError(
-            f"possible decompression bomb: {image.width}×{image.height} pixels are more than "
-            f"{limit}; raise PIL.Image.MAX_IMAGE_PIXELS if the file is to be trusted"
-        )
-
-
-def _lacks_end(jpeg: bytes) -> bool:
-    """Return whether the last scan is not closed, as in a download that left its tail zero.
-
-    libjpeg fills such a tail with grey and Pillow says nothing. Inside a scan the end marker
-    cannot occur, since every 0xFF of the data is followed by a 0.
-    """
-    return jpeg.rfind(b"\xff\xd9") < jpeg.rfind(b"\xff\xda")
+        orientation = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # notes in a file may be broken in any way, and are no pixels
+        return 1
+    return orientation if orientation in _TURNS else 1

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from project.core.losses import VOID
-from project.data.decoding import Pixels, SampleError, read_mask, read_rgb, require_same_size
+from project.data.decoding import Pixels, Reading, SampleError, read_mask, require_same_size
 from project.data.eval_transform import Frame
-from project.data.sample_set import SampleSet
+from project.data.file_set import FileSet, short_names
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+_NUMBER = re.compile(r"[+-]?[0-9]+")  # int() would take 1_0 and digits of other scripts too
+_MOST_DIGITS = 20  # int() refuses thousands with an error of its own
 
 
 class LabelledFile(NamedTuple):
-    """A photo, relative to the root, and its class as it is written in the source."""
+    """A photo, relative to the root, its class as it is written in the source, and where it is."""
 
     file: str
     label: str
+    source: str = ""
 
 
 class MaskedFile(NamedTuple):
@@ -32,7 +35,7 @@ class MaskedFile(NamedTuple):
     name: str
 
 
-class ClassificationFiles(SampleSet):
+class ClassificationFiles(FileSet):
     """Photos with one class each.
 
     Args:
@@ -41,6 +44,7 @@ class ClassificationFiles(SampleSet):
         class_names: one per class.
         frame: the evaluation transform.
         label_offset: the number of the first class in ``files`` (1 for 1-based labels).
+        reading: how files are read.
         limit: see :class:`SampleSet`.
     """
 
@@ -54,47 +58,49 @@ class ClassificationFiles(SampleSet):
         *,
         frame: Frame,
         label_offset: int = 0,
+        reading: Reading | None = None,
         limit: int | None = None,
     ) -> None:
-        self.root = root
         self.files = sorted(files)
         self.class_names = tuple(class_names)
         self.label_offset = label_offset
-        super().__init__(_stems([entry.file for entry in self.files]), frame, limit)
+        names = short_names([entry.file for entry in self.files])
+        super().__init__(root, names, reading, frame, limit)
 
     def read(self, index: int) -> tuple[Pixels, int]:
         """Decode the photo and check its class; see :class:`SampleSet`."""
-        image = read_rgb(self.root / self.files[index].file)
-        return image, self._class_index(self.files[index].label)
+        return self._photo(index), self.label(index)
 
     def label(self, index: int) -> int:
         """Return the class without decoding the photo."""
-        return self._class_index(self.files[index].label)
+        return self._class_index(self.files[index])
 
     def content(self) -> list[Any]:
         """Return files, sizes and labels, as plain data."""
-        rows = [[*entry, _bytes(self.root / entry.file)] for entry in self.files]
-        return [rows, self.label_offset]
+        rows = [
+            [entry.file, entry.label, *self._bytes(index)] for index, entry in enumerate(self.files)
+        ]
+        return [rows, self.label_offset, *self.settings()]
 
-    def where(self, index: int) -> str:
+    def files_of(self, index: int) -> tuple[str]:
         """Return the photo's file."""
-        return self.files[index].file
+        return (self.files[index].file,)
 
-    def _class_index(self, label: str) -> int:
-        try:
-            class_index = int(label) - self.label_offset
-        except ValueError as error:
-            raise SampleError(f"a class must be an integer, got {label!r}") from error
+    def _class_index(self, entry: LabelledFile) -> int:
+        source = f" ({entry.source})" if entry.source else ""
+        if not _NUMBER.fullmatch(entry.label) or len(entry.label) > _MOST_DIGITS:
+            raise SampleError(f"a class must be an integer, got {entry.label!r}{source}")
+        class_index = int(entry.label) - self.label_offset
         if not 0 <= class_index < self.num_classes:
             first = self.label_offset
             raise SampleError(
-                f"class index must be in {first} … {first + self.num_classes - 1}, got {label} "
-                "(labels that begin at 1 need label_offset 1)"
+                f"class index must be in {first} … {first + self.num_classes - 1}, got "
+                f"{entry.label}{source} (labels that begin at 1 need label_offset 1)"
             )
         return class_index
 
 
-class SegmentationFiles(SampleSet):
+class SegmentationFiles(FileSet):
     """Photos with one mask each.
 
     Args:
@@ -105,6 +111,7 @@ class SegmentationFiles(SampleSet):
         frame: the evaluation transform.
         ids: from the ids on disk to class ids (255 = void); any other id is an error. None: the
             classes as they are, and 255.
+        reading: how files are read.
         limit: see :class:`SampleSet`.
     """
 
@@ -119,9 +126,9 @@ class SegmentationFiles(SampleSet):
         things: Collection[str],
         frame: Frame,
         ids: Mapping[int, int] | None = None,
+        reading: Reading | None = None,
         limit: int | None = None,
     ) -> None:
-        self.root = root
         self.files = sorted(files, key=lambda entry: entry.name)
         self.class_names = tuple(class_names)
         self.things = tuple(things)
@@ -131,26 +138,29 @@ class SegmentationFiles(SampleSet):
         self._lookup[list(self.ids)] = list(self.ids.values())
         self._is_thing = np.zeros(256, np.uint8)
         self._is_thing[[self.class_names.index(thing) for thing in self.things]] = 1
-        super().__init__([entry.name for entry in self.files], frame, limit)
+        super().__init__(root, [entry.name for entry in self.files], reading, frame, limit)
 
     def read(self, index: int) -> tuple[Pixels, Pixels]:
         """Decode photo and mask and check that they fit; see :class:`SampleSet`."""
-        image = read_rgb(self.root / self.files[index].file)
+        image = self._photo(index)
         mask = self._read_mask(index)
-        require_same_size(image, mask, self.files[index].mask)
+        require_same_size(image, mask, self.files[index].mask, self.remark(index))
         return image, mask
 
     def content(self) -> list[Any]:
         """Return files, sizes and the meaning of the ids, as plain data."""
-        rows = [
-            [*entry, _bytes(self.root / entry.file), _bytes(self.root / entry.mask)]
-            for entry in self.files
-        ]
-        return [rows, sorted(self.ids.items()), self.things]
+        rows = [[*entry, *self._bytes(index)] for index, entry in enumerate(self.files)]
+        return [rows, sorted(self.ids.items()), self.things, *self.settings()]
 
-    def where(self, index: int) -> str:
-        """Return the photo's file."""
-        return self.files[index].file
+    def files_of(self, index: int) -> tuple[str, str]:
+        """Return the photo's file and the mask's."""
+        return self.files[index].file, self.files[index].mask
+
+    def stored_ids(self, index: int) -> frozenset[int]:
+        """Return the ids of the sample's mask before they are mapped to classes."""
+        return frozenset(
+            np.unique(read_mask(self.root / self.files[index].mask, self.reading)).tolist()
+        )
 
     def foreground(self, index: int) -> Pixels:
         """Return 1 where the mask has an object, 0 elsewhere."""
@@ -159,7 +169,7 @@ class SegmentationFiles(SampleSet):
     def _read_mask(self, index: int) -> Pixels:
         file = self.files[index].mask
         try:
-            mask = read_mask(self.root / file)
+            mask = read_mask(self.root / file, self.reading)
         except SampleError as error:
             raise SampleError(f"mask {file}: {error}") from error
         present = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
@@ -170,43 +180,6 @@ class SegmentationFiles(SampleSet):
                 f"({file})"
             )
         return self._lookup[mask]
-
-
-def images_under(folder: Path, root: Path) -> list[str]:
-    """List the image files anywhere under a folder, relative to the root, sorted."""
-    return sorted(
-        path.relative_to(root).as_posix()
-        for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES
-    )
-
-
-def require_folder(folder: Path, holds: str) -> None:
-    """Raise a clear error if a folder is not there.
-
-    Raises:
-        FileNotFoundError: naming the folder and what it must hold.
-    """
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f"{folder} must be a folder with {holds}, but there is none. "
-            "Set --data.root to the data set's folder."
-        )
-
-
-def _stems(files: Sequence[str]) -> list[str]:
-    """Name files by their stems, or by paths without suffix where stems are not unique."""
-    stems = [PurePosixPath(file).stem for file in files]
-    if len(set(stems)) == len(stems):
-        return stems
-    return [PurePosixPath(file).with_suffix("").as_posix() for file in files]
-
-
-def _bytes(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return -1
 
 
 def _ranges(numbers: Sequence[int]) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from project.core.errors import InputError
 from project.data.augmentation import Augmentation
+from project.data.class_folders import read_class_folders
 from project.data.datamodule import AttackDataModule
+from project.data.decoding import Reading
 from project.data.eval_transform import Frame
-from project.data.files import ClassificationFiles, LabelledFile, images_under, require_folder
+from project.data.file_set import require_folder
+from project.data.files import ClassificationFiles
+from project.data.labels_table import LabelColumns, LabelledFiles, read_labels
 from project.data.verify import OnError
 
 IMAGENET_CLASSES = 1000
@@ -20,8 +23,9 @@ class ImageListData(AttackDataModule):
 
     With ``labels``, a CSV names file and class of every photo, and ``eval_split`` and
     ``train_split`` choose rows by ``split_column``. Without, every photo lies in a folder of its
-    class (``root/class/…``, or ``root/split/class/…``), and classes are numbered by the sorted
-    names of these folders.
+    class (``root/class/…``, or ``root/split/class/…``). Where all their names are the integers
+    0 … K − 1, the name is the class; other classes are numbered by the sorted names of the folders
+    (integers by value, which a notice tells). Hidden folders and those of systems are no classes.
 
     Args:
         root: folder that everything is relative to.
@@ -31,10 +35,11 @@ class ImageListData(AttackDataModule):
         name_column: column with the class's name, used where it exists.
         split_column: column with the split, used where a split is asked for.
         file_pattern: from the entry of ``file_column`` to the path under ``root``, for example
-            ``images/{}.png``.
-        label_offset: number of the first class in the CSV: 1 for 1-based labels such as those of
-            the NIPS 2017 development set.
-        num_classes: None is 1000 with a CSV, and the number of folders without.
+            ``images/{}.png``; ``{COLUMN}`` is the entry of another column.
+        label_offset: number of the first class in the CSV, or of folders that are integers: 1 for
+            1-based labels such as those of the NIPS 2017 development set.
+        num_classes: None is 1000 with a CSV, and the number of folders without. With folders that
+            are integers below it, the name is the class though some are not there.
         train_split: split to train on; None where there is none.
         eval_split: split to evaluate on; None takes every photo. Also the validation split.
         frame: evaluation transform; None keeps the size on disk.
@@ -45,6 +50,7 @@ class ImageListData(AttackDataModule):
         on_error: what to do about samples that cannot be used.
         verify: decode every sample before anything runs.
         seed: of the training order and of augmentation.
+        reading: how files are read: EXIF orientation, largest size, files outside of ``root``.
     """
 
     def __init__(
@@ -69,6 +75,7 @@ class ImageListData(AttackDataModule):
         on_error: OnError = "raise",
         verify: bool = True,
         seed: int = 0,
+        reading: Reading | None = None,
     ) -> None:
         super().__init__(
             eval_split=eval_split,
@@ -80,6 +87,7 @@ class ImageListData(AttackDataModule):
             on_error=on_error,
             verify=verify,
             seed=seed,
+            reading=reading,
         )
         self.root = root
         self.labels = labels
@@ -102,86 +110,51 @@ class ImageListData(AttackDataModule):
         """List the photos of a split; see :class:`AttackDataModule`."""
         root = Path(self.root)
         require_folder(root, "photos")
-        files, names = (
-            self._from_folders(root, split)
-            if self.labels is None
-            else self._from_csv(root / self.labels, split)
-        )
-        offset = 0 if self.labels is None else self.label_offset
+        found = self._from_folders(root, split) if self.labels is None else self._from_csv(split)
+        for notice in found.notices:
+            self.notice(notice)
         return ClassificationFiles(
-            root, files, names, frame=frame, label_offset=offset, limit=limit
+            root,
+            found.files,
+            found.class_names,
+            frame=frame,
+            label_offset=0 if self.labels is None else self.label_offset,
+            reading=self.reading,
+            limit=limit,
         )
 
-    def _from_csv(self, path: Path, split: str | None) -> tuple[list[LabelledFile], list[str]]:
-        rows = _read_csv(path)
-        wanted = [self.file_column, self.label_column]
-        if split is not None:
-            wanted.append(self.split_column)
-        missing = [column for column in wanted if column not in rows[0]]
-        if missing:
-            raise InputError(
-                f"{path} must have the columns {wanted}, got {list(rows[0])}. Set file_column, "
-                "label_column or split_column to the names it uses."
+    def _from_csv(self, split: str | None) -> LabelledFiles:
+        path = Path(self.root) / f"{self.labels}"
+        if not path.exists():
+            raise FileNotFoundError(
+                f"{path} must be a CSV of labels, but there is none. Set --data.root and "
+                "--data.labels, or leave labels out for one folder per class."
             )
-        if split is not None:
-            rows = [row for row in rows if row[self.split_column] == split]
-        files = [
-            LabelledFile(self.file_pattern.format(row[self.file_column]), row[self.label_column])
-            for row in rows
-        ]
-        return files, self._names_of(rows)
-
-    def _names_of(self, rows: list[dict[str, str]]) -> list[str]:
-        names = [str(number) for number in range(self._num_classes or IMAGENET_CLASSES)]
-        for row in rows:
-            label = row[self.label_column]
-            if not label.isdecimal() or not row.get(self.name_column):
-                continue
-            number = int(label) - self.label_offset
-            if 0 <= number < len(names):
-                names[number] = row[self.name_column]
-        return names
-
-    def _from_folders(self, root: Path, split: str | None) -> tuple[list[LabelledFile], list[str]]:
-        folder = root if split is None else root / split
-        require_folder(folder, "one folder of photos per class")
-        names = sorted(path.name for path in folder.iterdir() if path.is_dir())
-        if not names:
-            raise InputError(
-                f"{folder} must hold one folder of photos per class, got none. Name the CSV of "
-                "labels with --data.labels if the photos are labelled that way."
-            )
-        if self._num_classes is not None and len(names) != self._num_classes:
-            raise InputError(
-                f"{folder} must hold {self._num_classes} class folders (num_classes), got "
-                f"{len(names)}. Leave num_classes out to use as many as there are."
-            )
-        files = [
-            LabelledFile(file, str(number))
-            for number, name in enumerate(names)
-            for file in images_under(folder / name, root)
-        ]
-        return files, names
-
-
-def _read_csv(path: Path) -> list[dict[str, str]]:
-    """Read a CSV with a header line.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it has no rows.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} must be a CSV of labels, but there is none. Set --data.root and "
-            "--data.labels, or leave labels out for one folder per class."
+        columns = LabelColumns(
+            self.file_column, self.label_column, self.name_column, self.split_column
         )
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        # A row that is too short holds None; too long ones keep the rest under None.
-        rows = [
-            {key: value or "" for key, value in row.items() if key is not None}
-            for row in csv.DictReader(stream)
-        ]
-    if not rows:
-        raise InputError(f"{path} must list at least one photo below its header, got none.")
-    return rows
+        return read_labels(
+            path,
+            Path(self.root),
+            columns,
+            pattern=self.file_pattern,
+            split=split,
+            label_offset=self.label_offset,
+            num_classes=self._num_classes or IMAGENET_CLASSES,
+            reading=self.reading,
+        )
+
+    def _from_folders(self, root: Path, split: str | None) -> LabelledFiles:
+        if self.file_pattern != "{}":
+            raise InputError(
+                f"file_pattern is for a CSV of labels, got {self.file_pattern!r} and no labels. "
+                "Name the CSV with --data.labels, or leave file_pattern out."
+            )
+        others = [other for other in (self.train_split, self.eval_split) if other is not None]
+        return read_class_folders(
+            root,
+            split,
+            others if split is not None else [],
+            num_classes=self._num_classes,
+            label_offset=self.label_offset,
+        )

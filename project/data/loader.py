@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -11,6 +11,8 @@ from torch.utils.data import DataLoader, default_collate
 
 from project.core.errors import InputError
 from project.data.sample_set import SampleSet
+
+_SHOWN = 5  # sizes that a message names
 
 Batch = dict[str, Tensor]
 """{image, target, index}: samples of a :class:`~project.data.SampleSet`, stacked."""
@@ -22,15 +24,25 @@ def collate(samples: list[Batch]) -> Batch:
     Raises:
         ValueError: if their sizes differ.
     """
-    sizes = sorted({tuple(sample["image"].shape[1:]) for sample in samples})
-    if len(sizes) > 1:
-        found = ", ".join(f"{width}×{height}" for height, width in sizes)
-        raise InputError(
-            f"the images of a batch must have one size, got {found}. Give the data a frame "
-            "(CentreCrop, Stretch, PadToSquare), or batch_size 1."
-        )
+    require_one_size((*sample["image"].shape[1:],) for sample in samples)
     batch: Batch = default_collate(samples)
     return batch
+
+
+def require_one_size(sizes: Iterable[tuple[int, ...]]) -> None:
+    """Check that the images of a batch, (H, W) each, can be stacked.
+
+    Raises:
+        ValueError: if their sizes differ.
+    """
+    different = sorted(set(sizes))
+    if len(different) > 1:
+        found = ", ".join(f"{width}×{height}" for height, width in different[:_SHOWN])
+        more = f" and {len(different) - _SHOWN} more" if len(different) > _SHOWN else ""
+        raise InputError(
+            f"the images of a batch must have one size, got {found}{more}. Give the data a frame "
+            "(CentreCrop, Stretch, PadToSquare), or batch_size 1."
+        )
 
 
 def first_images(samples: SampleSet, count: int) -> Tensor:

@@ -12,10 +12,24 @@ import numpy as np
 from project.core.errors import InputError
 from project.data.augmentation import Augmentation
 from project.data.datamodule import AttackDataModule
-from project.data.decoding import Pixels, SampleError, read_rgb, require_same_size
+from project.data.decoding import (
+    AS_STORED,
+    Pixels,
+    Reading,
+    SampleError,
+    read_rgb,
+    require_same_size,
+)
 from project.data.eval_transform import Frame
-from project.data.files import MaskedFile, images_under, require_folder
-from project.data.sample_set import SampleSet
+from project.data.file_set import FileSet
+from project.data.files import MaskedFile
+from project.data.pairing import (
+    IMAGE_SUFFIXES,
+    pair_masks,
+    photos_in,
+    require_two_folders,
+    split_suffix,
+)
 from project.data.verify import OnError
 
 
@@ -45,6 +59,7 @@ class SaliencyFolderData(AttackDataModule):
         on_error: what to do about samples that cannot be used.
         verify: decode every sample before anything runs.
         seed: of the training order and of augmentation.
+        reading: how files are read: EXIF orientation, largest size, files outside of ``root``.
     """
 
     def __init__(
@@ -65,6 +80,7 @@ class SaliencyFolderData(AttackDataModule):
         on_error: OnError = "raise",
         verify: bool = True,
         seed: int = 0,
+        reading: Reading | None = None,
     ) -> None:
         super().__init__(
             eval_split=eval_split,
@@ -76,6 +92,7 @@ class SaliencyFolderData(AttackDataModule):
             on_error=on_error,
             verify=verify,
             seed=seed,
+            reading=reading,
         )
         if not 0 < val_share < 1:
             raise InputError(
@@ -98,7 +115,7 @@ class SaliencyFolderData(AttackDataModule):
             kept = _evenly_spaced(len(listed), self.val_share)
             places = [place for place in range(len(listed)) if (place in kept) == (split == "val")]
             files = [listed[place] for place in places]
-        return SaliencyFiles(root, files, frame=frame, limit=limit)
+        return SaliencyFiles(root, files, frame=frame, reading=self.reading, limit=limit)
 
     def _test_files(self, root: Path) -> list[MaskedFile]:
         if self.test_images is None or self.test_masks is None:
@@ -124,7 +141,7 @@ _THRESHOLD = 128
 _COLOUR = 8  # levels between channels that JPEG's rounding can make of a grey mask
 
 
-class SaliencyFiles(SampleSet):
+class SaliencyFiles(FileSet):
     """Photos with one grey mask each: from level 128 on object, class 1, below background.
 
     Soft masks are cut there, since the IoU has its optimum at the mask only where that is 0 or 1.
@@ -133,41 +150,48 @@ class SaliencyFiles(SampleSet):
         root: folder that all files are relative to.
         files: photos and masks, in any order; they are sorted by name.
         frame: the evaluation transform.
+        reading: how files are read.
         limit: see :class:`SampleSet`.
     """
 
     task = "segmentation"
 
     def __init__(
-        self, root: Path, files: Sequence[MaskedFile], *, frame: Frame, limit: int | None = None
+        self,
+        root: Path,
+        files: Sequence[MaskedFile],
+        *,
+        frame: Frame,
+        reading: Reading | None = None,
+        limit: int | None = None,
     ) -> None:
-        self.root = root
         self.files = sorted(files, key=lambda entry: entry.name)
         self.class_names = ("background", "object")
-        super().__init__([entry.name for entry in self.files], frame, limit)
+        super().__init__(root, [entry.name for entry in self.files], reading, frame, limit)
 
     def read(self, index: int) -> tuple[Pixels, Pixels]:
         """Decode photo and mask and check that they fit; see :class:`SampleSet`."""
-        image = read_rgb(self.root / self.files[index].file)
+        image = self._photo(index)
         mask = self.foreground(index)
-        require_same_size(image, mask, self.files[index].mask)
+        require_same_size(image, mask, self.files[index].mask, self.remark(index))
         return image, mask
 
     def foreground(self, index: int) -> Pixels:
         """Return 1 on the object, 0 elsewhere."""
         file = self.files[index].mask
         try:
-            return read_object_mask(self.root / file)
+            return read_object_mask(self.root / file, self.reading)
         except SampleError as error:
             raise SampleError(f"mask {file}: {error}") from error
 
     def content(self) -> list[Any]:
         """Return files and sizes, as plain data."""
-        return [[*entry, *_bytes(self.root, entry)] for entry in self.files]
+        rows = [[*entry, *self._bytes(index)] for index, entry in enumerate(self.files)]
+        return [*rows, *self.settings()]
 
-    def where(self, index: int) -> str:
-        """Return the photo's file."""
-        return self.files[index].file
+    def files_of(self, index: int) -> tuple[str, str]:
+        """Return the photo's file and the mask's."""
+        return self.files[index].file, self.files[index].mask
 
 
 def pair_by_name(root: Path, images: str, masks: str) -> list[MaskedFile]:
@@ -184,29 +208,24 @@ def pair_by_name(root: Path, images: str, masks: str) -> list[MaskedFile]:
         FileNotFoundError: if a folder is not there.
         ValueError: if both are one folder, a name occurs twice, or there is no photo.
     """
-    require_folder(root / images, "the photos")
-    require_folder(root / masks, "the masks")
-    if (root / images).resolve() == (root / masks).resolve():
-        raise InputError(
-            f"photos and masks must lie in two folders, got {images!r} for both. "
-            "Set --data.images and --data.masks."
-        )
-    photos, found = _by_name(root, images), _by_name(root, masks)
+    require_two_folders(root, images, masks)
+    photos = photos_in(root, images, beside=masks)
     if not photos:
         raise InputError(f"{root / images} must hold photos, got none. Check --data.images.")
-    if not photos.keys() & found.keys():
+    pairs = [
+        entry._replace(name=_name_in(images, entry.file))
+        for entry in pair_masks(root, photos, images, masks, IMAGE_SUFFIXES)
+    ]
+    if not any((root / entry.mask).exists() for entry in pairs):
         raise InputError(
-            f"masks must have the names of the photos, got photos such as {next(iter(photos))!r} "
-            f"in {root / images} and {_example(found)} in {root / masks}. "
+            f"masks must have the names of the photos, got photos such as {pairs[0].name!r} "
+            f"in {root / images} and {_example(root, masks)} in {root / masks}. "
             "Check --data.images and --data.masks."
         )
-    return [
-        MaskedFile(photo, found.get(name, f"{masks}/{name}.png"), name)
-        for name, photo in sorted(photos.items())
-    ]
+    return sorted(pairs, key=lambda entry: entry.name)
 
 
-def read_object_mask(path: Path) -> Pixels:
+def read_object_mask(path: Path, reading: Reading = AS_STORED) -> Pixels:
     """Decode a grey mask of any file type and cut it at level 128.
 
     Returns:
@@ -215,7 +234,7 @@ def read_object_mask(path: Path) -> Pixels:
     Raises:
         SampleError: as :func:`read_rgb`; if the mask has colours, or its levels are 0 and 1.
     """
-    levels = read_rgb(path)
+    levels = read_rgb(path, reading)
     if int(np.ptp(levels, axis=2).max()) > _COLOUR:
         raise SampleError(
             "an object mask must be grey, black for background and white for the object, got "
@@ -230,24 +249,11 @@ def read_object_mask(path: Path) -> Pixels:
     return (grey >= _THRESHOLD).astype(np.uint8)
 
 
-def _by_name(root: Path, folder: str) -> dict[str, str]:
-    """Map names, paths below the folder without suffix, to files."""
-    names: dict[str, str] = {}
-    for file in images_under(root / folder, root):
-        name = PurePosixPath(file).relative_to(PurePosixPath(folder)).with_suffix("").as_posix()
-        if name in names:
-            raise InputError(
-                f"every name must occur once in a folder, got {names[name]} and {file}. "
-                "Remove or rename one of them."
-            )
-        names[name] = file
-    return names
+def _name_in(folder: str, file: str) -> str:
+    """Return a file's path in a folder, without suffix."""
+    return split_suffix(PurePosixPath(file).relative_to(folder).as_posix())[0]
 
 
-def _example(found: dict[str, str]) -> str:
-    return f"masks such as {next(iter(found))!r}" if found else "no mask at all"
-
-
-def _bytes(root: Path, entry: MaskedFile) -> list[int]:
-    paths = (root / entry.file, root / entry.mask)
-    return [path.stat().st_size if path.is_file() else -1 for path in paths]
+def _example(root: Path, masks: str) -> str:
+    found = photos_in(root, masks)
+    return f"masks such as {_name_in(masks, found[0])!r}" if found else "no mask at all"

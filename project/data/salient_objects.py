@@ -9,7 +9,7 @@ import numpy as np
 from project.core.errors import InputError
 from project.core.losses import VOID
 from project.data.datamodule import AttackDataModule
-from project.data.decoding import Pixels
+from project.data.decoding import Pixels, Remark
 from project.data.eval_transform import Frame
 from project.data.sample_set import SampleSet
 
@@ -53,6 +53,14 @@ class SalientObjects(SampleSet):
         """Return as plain data what the original set depends on."""
         return self.samples.content()
 
+    def remark(self, index: int) -> Remark | None:
+        """Return the original set's remark on the photo."""
+        return self.samples.remark(index)
+
+    def state(self, index: int) -> tuple[int, ...]:
+        """Return the state of the original set's files."""
+        return self.samples.state(index)
+
     def where(self, index: int) -> str:
         """Return the original set's name of the sample in messages."""
         return self.samples.where(index)
@@ -85,4 +93,6 @@ class SalientObjectData(AttackDataModule):
 
     def build(self, split: str | None, frame: Frame, limit: int | None) -> SalientObjects:
         """List the samples of a split of the data set inside."""
-        return SalientObjects(self.data.build(split, frame, limit))
+        samples = SalientObjects(self.data.build(split, frame, limit))
+        self.notices += [notice for notice in self.data.notices if notice not in self.notices]
+        return samples

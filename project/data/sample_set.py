@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import albumentations as A
 import numpy as np
@@ -19,11 +19,25 @@ from torch.utils.data import Dataset
 
 from project.core.errors import InputError
 from project.core.identity import digest
-from project.data.decoding import Pixels, SampleError
+from project.data.decoding import Pixels, Remark, SampleError
 from project.data.eval_transform import Frame
 
 Task = Literal["classification", "segmentation"]
 RawTarget = int | Pixels
+
+
+class Seen(NamedTuple):
+    """What verifying saw of a sample, in the frame in which it is served.
+
+    Attributes:
+        size: (H, W).
+        ids: the class ids of its mask, 255 included; none where the sample has one class.
+        remark: what of its photo is read otherwise than it is shown.
+    """
+
+    size: tuple[int, int]
+    ids: frozenset[int]
+    remark: Remark | None
 
 
 class SampleSet(Dataset[dict[str, Tensor]], ABC):
@@ -34,6 +48,7 @@ class SampleSet(Dataset[dict[str, Tensor]], ABC):
         class_names: one name per class, in the order of the ids.
         num_classes: number of classes.
         indices: the indices served, ascending; see :meth:`skip`.
+        sizes: (H, W) of the images served, by index, as far as they were verified.
 
     Args:
         names: short name of each sample, sorted: the full list that ``index`` counts.
@@ -56,6 +71,8 @@ class SampleSet(Dataset[dict[str, Tensor]], ABC):
         self.indices = [number * total // served for number in range(served)]
         self._transform = frame.compose()
         self._fingerprint: str | None = None
+        self.sizes: dict[int, tuple[int, int]] = {}
+        self._verified: dict[int, tuple[int, ...]] = {}
 
     @abstractmethod
     def read(self, index: int) -> tuple[Pixels, RawTarget]:
@@ -79,6 +96,18 @@ class SampleSet(Dataset[dict[str, Tensor]], ABC):
     def foreground(self, index: int) -> Pixels | None:
         """Return the data set's own object mask, (H, W) uint8 of 0 and 1, or None."""
         return None
+
+    def remark(self, index: int) -> Remark | None:
+        """Return what of the photo is read otherwise than it is shown; known once it was read."""
+        return None
+
+    def state(self, index: int) -> tuple[int, ...]:
+        """Return numbers that change when what the sample is read from does."""
+        return ()
+
+    def stored_ids(self, index: int) -> frozenset[int]:
+        """Return the ids of the sample's mask as they are stored; none where that is not known."""
+        return frozenset()
 
     @property
     def num_classes(self) -> int:
@@ -120,20 +149,34 @@ class SampleSet(Dataset[dict[str, Tensor]], ABC):
             SampleError: naming the file, if it cannot be served.
         """
         try:
-            image, target = self.read(index)
+            image, target = framed(*self.read(index), transform)
+            self._require_verified(index)
         except SampleError as error:
             raise SampleError(
                 f"{self.where(index)}: {error}. Repair it and run the same command; nothing that "
                 "is stored is lost."
             ) from error
-        if isinstance(target, int):
-            image = transform(image=image)["image"]
-            label = torch.tensor(target)
-        else:
-            both = transform(image=image, mask=target)
-            image = both["image"]
-            label = torch.from_numpy(both["mask"].astype(np.int64))
+        label = torch.tensor(target, dtype=torch.int64)
         return {"image": to_tensor(image), "target": label, "index": torch.tensor(index)}
+
+    def check(self, index: int, transform: Any) -> Seen:
+        """Read one sample as it will be served; from then on it must not change.
+
+        Raises:
+            SampleError: if anything about the sample is wrong; the message is the reason.
+        """
+        state = self.state(index)
+        image, target = framed(*self.read(index), transform)
+        size = (image.shape[0], image.shape[1])
+        self.sizes[index], self._verified[index] = size, state
+        ids = frozenset[int]()
+        if not isinstance(target, int):
+            ids = frozenset(np.flatnonzero(np.bincount(target.ravel())).tolist())
+        return Seen(size, ids, self.remark(index))
+
+    def _require_verified(self, index: int) -> None:
+        if self._verified.get(index, state := self.state(index)) != state:
+            raise SampleError("has changed since it was verified, so results would mix two states")
 
     def salient_mask(self, index: int) -> Tensor | None:
         """Return the data set's own object mask in the frame of the image.
@@ -196,6 +239,24 @@ class SampleSet(Dataset[dict[str, Tensor]], ABC):
                 [self.task, self.class_names, self.content(), A.to_dict(self._transform)]
             )
         return self._fingerprint
+
+
+def framed(image: Pixels, target: RawTarget, transform: Any) -> tuple[Pixels, RawTarget]:
+    """Bring a photo and its target into a frame.
+
+    Raises:
+        SampleError: if the photo does not fit, as one that is smaller than a crop.
+    """
+    try:
+        if isinstance(target, int):
+            return transform(image=image)["image"], target
+        both = transform(image=image, mask=target)
+        return both["image"], both["mask"]
+    except Exception as error:  # albumentations and OpenCV raise errors of many kinds
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise SampleError(
+            f"the frame does not fit a photo of {image.shape[1]}×{image.shape[0]} ({reason})"
+        ) from error
 
 
 def to_tensor(pixels: Pixels) -> Tensor:

@@ -6,9 +6,12 @@ from pathlib import Path
 
 from project.data.augmentation import Augmentation
 from project.data.datamodule import AttackDataModule
+from project.data.decoding import Reading
 from project.data.eval_transform import Frame
-from project.data.files import MaskedFile, SegmentationFiles, images_under, require_folder
+from project.data.files import SegmentationFiles
+from project.data.pairing import pair_masks, photos_in, require_two_folders
 from project.data.verify import OnError
+from project.data.voc_list import read_voc_list
 
 VOC_CLASSES = (
     "background",
@@ -49,8 +52,8 @@ class VOCData(AttackDataModule):
         root: folder ``VOC2012``.
         images: folder of the photos under ``root``.
         masks: folder of the masks under ``root``.
-        lists: folder of the splits' lists under ``root``; None takes every photo, and there is no
-            split to train on.
+        lists: folder of the splits' lists under ``root``: on each line a stem, a photo's file, or
+            the files of photo and mask. None takes every photo, and there is no split to train on.
         train_split: list to train on, for example ``trainaug``.
         eval_split: list to evaluate on; also the validation split.
         frame: evaluation transform; None keeps the size on disk, which differs between photos.
@@ -61,6 +64,7 @@ class VOCData(AttackDataModule):
         on_error: what to do about samples that cannot be used.
         verify: decode every sample before anything runs.
         seed: of the training order and of augmentation.
+        reading: how files are read: EXIF orientation, largest size, files outside of ``root``.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class VOCData(AttackDataModule):
         on_error: OnError = "raise",
         verify: bool = True,
         seed: int = 0,
+        reading: Reading | None = None,
     ) -> None:
         super().__init__(
             eval_split=eval_split,
@@ -91,6 +96,7 @@ class VOCData(AttackDataModule):
             on_error=on_error,
             verify=verify,
             seed=seed,
+            reading=reading,
         )
         self.root = root
         self.images = images
@@ -102,27 +108,21 @@ class VOCData(AttackDataModule):
     def build(self, split: str | None, frame: Frame, limit: int | None) -> SegmentationFiles:
         """List the photos of a split; see :class:`AttackDataModule`."""
         root = Path(self.root)
-        require_folder(root / self.images, "the photos")
-        require_folder(root / self.masks, "the masks")
+        require_two_folders(root, self.images, self.masks)
         if self.lists is None:
-            photos = images_under(root / self.images, root)
+            photos = photos_in(root, self.images, beside=self.masks)
+            files = pair_masks(root, photos, self.images, self.masks)
         else:
-            stems = _read_list(root / self.lists / f"{split}.txt")
-            photos = [f"{self.images}/{stem}.jpg" for stem in stems]
-        files = [
-            MaskedFile(photo, f"{self.masks}/{Path(photo).stem}.png", Path(photo).stem)
-            for photo in photos
-        ]
+            path = root / self.lists / f"{split}.txt"
+            files, repeated = read_voc_list(path, root, self.images, self.masks, self.reading)
+            if repeated:
+                self.notice(f"{path.name} lists {repeated} photos twice; each counts once.")
         return SegmentationFiles(
-            root, files, VOC_CLASSES, things=VOC_CLASSES[1:], frame=frame, limit=limit
+            root,
+            files,
+            VOC_CLASSES,
+            things=VOC_CLASSES[1:],
+            frame=frame,
+            reading=self.reading,
+            limit=limit,
         )
-
-
-def _read_list(path: Path) -> list[str]:
-    if not path.is_file():
-        found = sorted(other.stem for other in path.parent.glob("*.txt"))
-        raise FileNotFoundError(
-            f"{path} must list the photos of a split, but there is none; the lists there are: "
-            f"{found}. Set --data.root, or --data.eval_split or train_split to one of them."
-        )
-    return [line.split()[0] for line in path.read_text().splitlines() if line.strip()]

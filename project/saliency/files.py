@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -48,8 +47,7 @@ class MaskFiles(SceneSaliency, KnowsSamples):
 
     def _read(self, index: int) -> Tensor:
         assert self.samples is not None
-        saliency = self._folder.read(self.samples.name(index), index).convert("L")
-        return self.samples.align(np.asarray(saliency), index)
+        return self.samples.align(self._folder.grey(self.samples.name(index), index), index)
 
 
 @dataclass(frozen=True)

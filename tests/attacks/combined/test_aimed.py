@@ -157,7 +157,7 @@ def test_map_in_colours_is_refused(scene, tmp_path):
     Image.new("RGB", (16, 12)).save(tmp_path / "photo_0.png")
     aimed = Aimed(TARGETED, TargetMaps(str(tmp_path)))
     aimed.attach(FakeSamples())
-    with pytest.raises(ValueError, match=r"photo_0\.png must have one 8-bit channel.*mode RGB"):
+    with pytest.raises(ValueError, match=r"photo_0\.png: .*one 8-bit class id.*mode 'RGB'"):
         aimed(*scene)
 
 
