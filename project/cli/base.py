@@ -16,7 +16,8 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.plugins import TorchCheckpointIO
 
-from project.core.yaml_keys import refuse_repeated_keys
+from project.cli.trust import no_programs, require_buildable, restrict
+from project.core.yaml_files import harden
 from project.training.checkpoint_files import CheckpointFiles
 
 # Of no use to a user: Lightning 2.6 calls what torch 2.14 renames.
@@ -28,7 +29,7 @@ _FRACTION = re.compile(r"^[-+]?\d+(?:\.\d+)?/\d+(?:\.\d+)?$")
 
 
 def extend_yaml() -> None:
-    """Teach jsonargparse's YAML that ``8/255`` is a number, and that a key is there once.
+    """Teach jsonargparse's YAML that ``8/255`` is a number, and to refuse what no config needs.
 
     Its public ``set_loader`` reaches configs but not single values of the command line, so the
     loader class that serves both is extended. PyYAML itself stays as it is.
@@ -36,7 +37,7 @@ def extend_yaml() -> None:
     loader: Any = get_yaml_default_loader()  # type: ignore[no-untyped-call]
     loader.add_implicit_resolver("!fraction", _FRACTION, list("-+0123456789"))
     loader.add_constructor("!fraction", _fraction)
-    refuse_repeated_keys(loader)
+    harden(loader)
 
 
 def _fraction(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
@@ -80,6 +81,7 @@ class MirageCLI(LightningCLI):
         args: list[str] | None = None,
         run: bool = True,
     ) -> None:
+        restrict()
         super().__init__(
             model_class,
             datamodule_class,
@@ -100,8 +102,14 @@ class MirageCLI(LightningCLI):
         return super().init_parser(**{"usage": usage, **kwargs})
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse the given arguments, or ``sys.argv`` where there are none."""
-        self.config = parser.parse_args(args)
+        """Parse the given arguments, or ``sys.argv`` where there are none.
+
+        Raises:
+            InputError: if they would build what no config may, before anything is built.
+        """
+        with no_programs():
+            self.config = parser.parse_args(args)
+        require_buildable(self.config)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Have checkpoints written whole, unless a plugin or a strategy has a way of its own."""

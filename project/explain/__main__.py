@@ -5,6 +5,7 @@ import logging
 import sys
 from pathlib import Path
 
+from project.cli.trust import require_own
 from project.core.errors import plain_errors
 from project.explain import FinishedRun, made_again, story
 from project.storage import layout
@@ -32,9 +33,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--batch", action="store_true", help="attack all images of the run's batch, as the run did"
     )
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help=f"import the code outside of Mirage that the run's {layout.CONFIG} names",
+    )
     given, more = parser.parse_known_args(arguments)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     run = FinishedRun.read(given.run)
+    if not given.trust:
+        require_own(run.config, str(given.run / layout.CONFIG))
     step = run.chosen(given.attack, given.source)
     run.rows_of(step, given.index)  # an unknown sample is refused before anything is built
     again = made_again(run, step, given.index, given.batch, more)

@@ -10,9 +10,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import yaml
 
 from project.core.errors import InputError
+from project.core.yaml_files import read_sections
 from project.evaluation import Pass
 from project.storage import layout
 from project.storage.rows import read_rows
@@ -55,7 +55,7 @@ class FinishedRun:
                 )
         return cls(
             folder,
-            yaml.safe_load((folder / layout.CONFIG).read_text(encoding="utf-8")),
+            read_sections(folder / layout.CONFIG),
             json.loads((folder / layout.FACTS).read_text(encoding="utf-8")),
             read_rows(folder / layout.ROWS),
         )

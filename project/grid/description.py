@@ -13,22 +13,14 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-import yaml
-
 from project.core.errors import InputError
-from project.core.yaml_keys import refuse_repeated_keys, require_text_keys
+from project.core.yaml_files import read_yaml
+from project.core.yaml_keys import require_text_keys
 
 Budget = str | float
 Section = TypeVar("Section")
 
 _ARGUMENT = "eps"  # the argument that is the budget of most attacks
-
-
-class _Loader(yaml.SafeLoader):
-    """A YAML loader that refuses repeated keys."""
-
-
-refuse_repeated_keys(_Loader)
 
 
 @dataclass(frozen=True)
@@ -127,19 +119,12 @@ def read_grid(path: Path) -> Grid:
         ValueError: if it cannot be read, is not YAML, or does not describe a grid.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        content = read_yaml(path)
     except OSError as error:
         raise InputError(
             f"the grid {str(path)!r} must be a file that can be read, got: {error.strerror}. "
             "Correct the path."
         ) from error
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"the grid {str(path)!r} must be text in UTF-8, got a byte that is not at "
-            f"{error.start}. Save it as UTF-8."
-        ) from error
-    except (yaml.YAMLError, InputError) as error:
-        raise InputError(f"{path} must be YAML: {error}") from error
     found = _section(Grid, content, str(path))
     attacks = {
         name: _section(Family, family, f"attacks.{name}") for name, family in found.attacks.items()

@@ -43,24 +43,41 @@ def victims(task: str = "classification") -> dict[str, Victim]:
 
 
 def victim(task: str = "classification", seed: int = 1) -> Victim:
-    """Return random features under a read-out fitted to some of the images, by least squares."""
+    """Return random features under a read-out fitted to some of the images."""
+    return FittedClassifier(seed) if task == "classification" else FittedSegmenter(seed)
+
+
+class FittedClassifier(ClassificationVictim):
+    """Random features of images under a read-out fitted to some of them."""
+
+    def __init__(self, seed: int = 1) -> None:
+        network, classes = _network("classification", _pooled(seed), seed)
+        super().__init__(network, classes, mean=(0.5,) * 3, std=(1.0,) * 3)
+        self.seed = seed  # that it can be described
+
+
+class FittedSegmenter(SegmentationVictim):
+    """Random features of pixels under a read-out fitted to some of them."""
+
+    def __init__(self, seed: int = 1) -> None:
+        network, classes = _network("segmentation", _per_pixel(seed), seed)
+        super().__init__(network, classes, mean=(0.5,) * 3, std=(1.0,) * 3)
+        self.seed = seed  # that it can be described
+
+
+def _network(task: str, features: nn.Module, seed: int) -> tuple[nn.Module, int]:
+    """Put a read-out on features, by least squares, and tell the number of classes."""
     samples = shapes(task).samples
     known = [samples[place] for place in range(IMAGES) if place % 3 != seed % 3]
     images = torch.stack([sample["image"] for sample in known])
     target = torch.stack([sample["target"] for sample in known])
-    features, kind = (
-        (_pooled(seed), ClassificationVictim)
-        if task == "classification"
-        else (_per_pixel(seed), SegmentationVictim)
-    )
     read_out = _fitted(features(images - 0.5), target, samples.num_classes)
     head = nn.Linear if task == "classification" else nn.Conv2d
     last = head(len(read_out), samples.num_classes, *([] if head is nn.Linear else [1]))
     with torch.no_grad():
         last.weight.copy_(read_out.T.reshape(last.weight.shape))
         last.bias.zero_()
-    network = nn.Sequential(features, last)
-    return kind(network, samples.num_classes, mean=(0.5,) * 3, std=(1.0,) * 3)
+    return nn.Sequential(features, last), samples.num_classes
 
 
 def run(

@@ -32,7 +32,7 @@ COMMAND = ["--config=config.yaml", "--attack.store=store", "--run.folder=run"]
 
 
 def config() -> dict:
-    victim = {"class_path": "tests.experiment.scene.victim"}
+    victim = {"class_path": "tests.experiment.scene.FittedClassifier"}
     patient = {"class_path": "tests.experiment.doomed.Patient", "init_args": {"eps": 0.02}}
     shapes = {"task": "classification", "size": 32, "num_test": IMAGES, "batch_size": BATCH}
     return {

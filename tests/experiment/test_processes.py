@@ -33,10 +33,8 @@ def config(task: str) -> dict:
     """Return an experiment whose samples neither the batch size nor the ranks divide."""
 
     def fitted(seed: int) -> dict:
-        return {
-            "class_path": "tests.experiment.scene.victim",
-            "init_args": {"task": task, "seed": seed},
-        }
+        kind = "FittedClassifier" if task == "classification" else "FittedSegmenter"
+        return {"class_path": f"tests.experiment.scene.{kind}", "init_args": {"seed": seed}}
 
     tiny = {"class_path": "TimmVictim", "init_args": {"architecture": "test_resnet"}}
     tiny["init_args"]["num_classes"] = 6

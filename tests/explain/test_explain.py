@@ -97,6 +97,36 @@ def attacked(monkeypatch) -> list[list[int]]:
     return batches
 
 
+def test_code_of_somebody_else_is_imported_after_a_word_of_consent_only(
+    own, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "theirs.py").write_text(
+        "from pathlib import Path\nfrom project.attacks import PGD\n"
+        f"Path({str(tmp_path / 'ran')!r}).touch()\nclass Theirs(PGD):\n    name = 'PGD'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    path = own / "run" / "config.yaml"
+    path.write_text(path.read_text().replace("project.attacks.PGD", "theirs.Theirs"))
+    with pytest.raises(InputError, match=r"outside of Mirage.*: theirs\.Theirs\. .* add --trust"):
+        main([str(own / "run"), "2"])
+    assert not (tmp_path / "ran").exists()
+    with pytest.raises(InputError, match="is of another attack"):  # so it was imported
+        main([str(own / "run"), "2", "--trust"])
+    assert (tmp_path / "ran").exists()
+
+
+def test_command_in_a_config_is_not_run_even_with_consent(own, tmp_path, capsys):
+    path = own / "run" / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    touch = {"class_path": "os.system", "init_args": {"command": f"touch {tmp_path / 'ran'}"}}
+    config["attack"]["attacks"]["ssta"]["init_args"]["saliency"] = touch
+    path.write_text(yaml.safe_dump(config))
+    for consent in ([], ["--trust"]):
+        with pytest.raises((InputError, SystemExit)):
+            main([str(own / "run"), "2", "--attack", "ssta", *consent])
+    assert not (tmp_path / "ran").exists()
+
+
 def contents(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 

@@ -154,7 +154,7 @@ def test_file_that_cannot_be_read_is_told_in_one_line(tmp_path):
         ".": "Is a directory",
         "latin.yaml": "text in UTF-8, got a byte that is not at 10",
     }.items():
-        with pytest.raises(InputError, match=rf"the grid '.*' must be .*{reason}") as error:
+        with pytest.raises(InputError, match=rf"'.*' must be .*{reason}") as error:
             read_grid(tmp_path / name)
         assert "\n" not in str(error.value)
 

@@ -12,7 +12,6 @@ from typing import Any
 import lightning as L
 import torch
 import wandb
-import yaml
 from lightning.pytorch.loggers import Logger
 from PIL import Image
 from torch import Tensor, nn
@@ -21,6 +20,7 @@ from project.callbacks.common import versions
 from project.callbacks.training.history_logger import HistoryLogger
 from project.callbacks.training.training_scene import training_scene
 from project.core.errors import InputError
+from project.core.yaml_files import parse_yaml
 from project.data.loader import Batch
 from project.report.gallery import Sample
 from project.report.pictures import strip
@@ -233,7 +233,9 @@ def track_config(loggers: Iterable[Logger], folder: Path) -> None:
     """Log a run's config, which Lightning saves as a file but passes to no logger."""
     facts = TrainingRun.read(folder).facts
     for experiment in experiments(loggers):
-        experiment.config.update(yaml.safe_load(facts["config"]) or {}, allow_val_change=True)
+        experiment.config.update(
+            parse_yaml(facts["config"], "the config") or {}, allow_val_change=True
+        )
 
 
 @never_fatal()

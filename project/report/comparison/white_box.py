@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from project.core.choices import choose
+from project.core.errors import InputError
+from project.core.yaml_files import parse_yaml
 from project.report.comparison.published import method
 from project.report.run import Row, Run
+from project.storage import layout
 
 
 class ImageVictim(NamedTuple):
@@ -116,8 +118,8 @@ def family(attack: str) -> tuple[str, str | None]:
 def _settings(run: Run) -> dict[str, Any]:
     """Return the attacks' settings from the config that run.json keeps; empty without one."""
     try:
-        config = yaml.safe_load(run.facts.get("config") or "")
-    except yaml.YAMLError:
+        config = parse_yaml(run.facts.get("config") or "", layout.FACTS)
+    except InputError:
         return {}
     found = config.get("attack") if isinstance(config, dict) else None
     attacks = found.get("attacks") if isinstance(found, dict) else None

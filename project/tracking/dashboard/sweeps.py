@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import wandb_workspaces.reports.v2 as wr
-import yaml
+
+from project.core.yaml_files import parse_yaml
 
 
 def attack_settings(config: str, attack: str) -> list[str]:
@@ -16,7 +17,7 @@ def attack_settings(config: str, attack: str) -> list[str]:
         config: of a run, YAML.
         attack: its name in it.
     """
-    attacks = ((yaml.safe_load(config) or {}).get("attack") or {}).get("attacks") or {}
+    attacks = ((parse_yaml(config, "the config") or {}).get("attack") or {}).get("attacks") or {}
     where = f"attack.attacks.{attack}.init_args"
     return list(_numbers((attacks.get(attack) or {}).get("init_args") or {}, where))
 
@@ -27,7 +28,7 @@ def training_settings(config: str) -> list[str]:
     Args:
         config: of a run, YAML.
     """
-    model = (yaml.safe_load(config) or {}).get("model") or {}
+    model = (parse_yaml(config, "the config") or {}).get("model") or {}
     return list(_numbers(model.get("init_args") or {}, "model.init_args"))
 
 
