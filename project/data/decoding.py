@@ -86,7 +86,7 @@ def read_photo(path: Path, reading: Reading = AS_STORED) -> Photo:
         )
     try:
         pixels = np.array(_oriented(picture.image, reading).convert("RGB"))
-    except ValueError as error:  # a colour space such as Lab
+    except ValueError as error:  # a colour space such as Lab, of which older Pillows know no way
         raise SampleError(f"an image must be grey, RGB or CMYK: {error}") from error
     return Photo(pixels, _remark(picture.image, reading))
 

@@ -160,6 +160,20 @@ def test_links_to_folders_are_followed_and_those_to_themselves_end(tmp_path, mak
     assert found(make(root)) == clean
 
 
+@pytest.mark.parametrize("make", [folders, voc, camvid, salient, flat_cityscapes])
+def test_a_part_of_a_set_that_is_a_link_is_read(tmp_path, make):
+    root, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    count = len(found(make(root)))
+    for number, folder in enumerate(sorted({path.parent for path in root.rglob("*.png")})):
+        (elsewhere / f"{number}").mkdir(parents=True)
+        for path in folder.glob("*.png"):
+            shutil.move(path, elsewhere / f"{number}" / path.name)
+        (folder / "part").symlink_to(elsewhere / f"{number}")
+    data = make(tmp_path / "unused")
+    inner(data).root = str(root)
+    assert len(found(data)) == count
+
+
 def test_classes_that_are_links_to_folders_are_classes(tmp_path):
     folders(tmp_path / "data")
     shutil.move(tmp_path / "data" / "ant", tmp_path / "ant")
