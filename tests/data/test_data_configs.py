@@ -4,7 +4,7 @@ import pytest
 import yaml
 from jsonargparse import ArgumentParser
 
-from project.data import AttackDataModule, ImageListData
+from project.data import AttackDataModule, ImageListData, Reading
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "data").glob("*.yaml"))
 
@@ -41,3 +41,16 @@ def test_the_folder_is_an_argument():
     data = build(CONFIGS[0].with_name("imagenet.yaml"), "--data.root=elsewhere")
     assert isinstance(data, ImageListData)
     assert (data.root, data.frame.crop) == ("elsewhere", 224)
+
+
+@pytest.mark.parametrize("path", [path for path in CONFIGS if "shapes" not in path.stem])
+def test_how_files_are_read_is_set_in_every_config_of_files(path):
+    inner = "data.data" if path.stem == "camvid_cutouts" else "data"
+    data = build(
+        path,
+        f"--{inner}.reading.orientation=displayed",
+        f"--{inner}.reading.max_pixels=200000000",
+        f"--{inner}.reading.outside_root=true",
+    )
+    reading = (data.data if inner == "data.data" else data).reading
+    assert reading == Reading("displayed", 200_000_000, True)
