@@ -95,7 +95,7 @@ def main() -> None:
     images = torch.rand(options.images, 3, options.size, options.size).mul(255).round() / 255
     # The class in the lead is never the loser's: no image succeeds, and all take every step.
     target = victim(images).argmin(1)
-    attack = SSTA(everywhere, "released", steps=options.steps, targeted=True, early_stop=False)
+    attack = SSTA(everywhere, "repaired", steps=options.steps, targeted=True, early_stop=False)
 
     def one_by_one() -> None:
         for place in range(len(images)):

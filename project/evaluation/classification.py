@@ -59,6 +59,7 @@ class ClassificationMetrics(VictimMetrics):
         self.accuracy = Rate().to(device)
         self.asr = Rate().to(device)
         self.asr_paper = Rate().to(device)
+        self.small_mask = Rate().to(device)
         self.confidence_drop = PerImageMean().to(device)
 
     def update(self, rows: list[Facts], predictions: Tensor, target: Tensor) -> None:
@@ -67,10 +68,17 @@ class ClassificationMetrics(VictimMetrics):
         self.accuracy.update(column(rows, "correct"))
         self.asr.update(fooled, right_before)
         self.confidence_drop.update(column(rows, "clean_confidence") - column(rows, "confidence"))
-        self.asr_paper.update(fooled, right_before & self._in_paper(rows))
+        small, counted = self._small_masks(rows)
+        self.asr_paper.update(fooled, right_before & counted & ~small)
+        self.small_mask.update(small, right_before & counted)
 
     def measures(self) -> list[Measure]:
-        """Return the rates, computed over all processes."""
+        """Return the rates, computed over all processes.
+
+        Attacks in a salient region also have ``asr_paper``, the success rate as SSTA's paper counts
+        it, over the images right when clean whose mask is not small; and ``small_mask``, the share
+        of those right when clean that it leaves out.
+        """
         if self.step.clean:
             return [self.rate("accuracy", self.accuracy)]
         measures = [
@@ -78,11 +86,15 @@ class ClassificationMetrics(VictimMetrics):
             self.rate("asr", self.asr),
             self.mean("confidence_drop", self.confidence_drop),
         ]
+        small = self.rate("small_mask", self.small_mask)
         paper = self.rate("asr_paper", self.asr_paper)
-        return [*measures, paper] if paper.total else measures
+        return [*measures, paper, small] if small.total else measures
 
-    def _in_paper(self, rows: list[Facts]) -> Tensor:
-        """Return which images SSTA's paper counts: none on transfer, or without a salient mask."""
-        if not self.white_box or "salient_area" not in rows[0]:
-            return torch.zeros(len(rows), dtype=torch.bool)
-        return column(rows, "salient_area") > PAPER_AREA
+    def _small_masks(self, rows: list[Facts]) -> tuple[Tensor, Tensor]:
+        """Return whose mask is too small for SSTA's paper, and whom it counts at all, (N,) bool.
+
+        It counts none on transfer, and none of an attack without a salient mask.
+        """
+        counted = self.white_box and "salient_area_180" in rows[0]
+        areas = column(rows, "salient_area_180") if counted else torch.zeros(len(rows))
+        return areas <= PAPER_AREA, torch.full((len(rows),), counted)

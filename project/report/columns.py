@@ -57,6 +57,7 @@ _COLUMNS = {
     "q_mean": ColumnFormat("q (mean)", digits=1),
     "mask_area": ColumnFormat("mask (%)", scale=100.0, digits=1),
     "salient_area": ColumnFormat("first mask (%)", scale=100.0, digits=1),
+    "salient_area_180": ColumnFormat("mask at τ 180 (%)", scale=100.0, digits=1),
 }
 DISTANCES = ("lpips_alex", "lpips_vgg", "lpips_squeeze", "dists", "mse", "l2")
 """Columns that a plot may have as its measure of visibility, the best first."""

@@ -82,7 +82,8 @@ def both_rates(run: Run) -> list[BothRates]:
         if ours is None or papers is None:
             continue
         wrong = sum(row["clean_correct"] is False for row in rows)
-        small = (ours.total or 0) - (papers.total or 0)
+        left_out = run.measure("small_mask", attack, source, source)
+        small = (ours.total or 0) - (papers.total or 0) if left_out is None else left_out.hits
         skipped = f"{small} small mask, {wrong} wrong when clean"
         found.append(BothRates(attack, source, _in_full(ours), _in_full(papers), skipped))
     return found
@@ -105,4 +106,6 @@ def _with_count(measure: Measure | None) -> str:
 
 
 def _in_full(rate: Measure) -> str:
+    if not rate.total:
+        return "– (0 of 0)"
     return f"{percent(rate.value)} ({rate.hits} of {rate.total}, {interval(rate)})"

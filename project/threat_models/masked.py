@@ -1,6 +1,7 @@
 """Threat model that confines another one to a mask."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from torch import Tensor
 
@@ -49,9 +50,9 @@ class Masked(ThreatModel):
         """Return the inner model's value."""
         return self.inner.step_value(images)
 
-    def scaled(self, factor: float) -> "Masked":
+    def scaled(self, factor: float) -> Self:
         """Return the scaled inner model inside the same mask."""
-        return Masked(self.inner.scaled(factor), self.mask)
+        return replace(self, inner=self.inner.scaled(factor))
 
     def size(self, perturbation: Tensor) -> Tensor:
         """Return the size of the part inside the mask."""

@@ -193,3 +193,12 @@ def test_success_is_counted_in_both_ways_where_both_are_measured():
     assert rates.ours == "50.0 % (2 of 4, 15.0–85.0 %)"
     assert rates.papers == "66.7 % (2 of 3, 20.8–93.9 %)"
     assert rates.skipped == "1 small mask, 1 wrong when clean"
+
+
+def test_a_papers_rate_over_no_image_is_told_with_what_it_skips():
+    rows = [image(n, n < 2, clean_correct=n < 4) for n in range(5)]
+    nothing = asr("a", "a", 0, 0)._replace(metric="asr_paper")
+    small = asr("a", "a", 4, 4)._replace(metric="small_mask")
+    [rates] = both_rates(run_of(rows, [asr("a", "a", 2, 4), nothing, small]))
+    assert rates.papers == "– (0 of 0)"
+    assert rates.skipped == "4 small mask, 1 wrong when clean"

@@ -1,7 +1,7 @@
 """What an attack returns, and the results of parts of a batch as one."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import torch
@@ -118,4 +118,4 @@ def _joined_spaces(spaces: Sequence[ThreatModel | None]) -> ThreatModel | None:
     if not isinstance(first, Masked):
         return first
     masks = [space.mask for space in spaces if isinstance(space, Masked)]
-    return Masked(first.inner, torch.cat(masks))
+    return replace(first, mask=torch.cat(masks))

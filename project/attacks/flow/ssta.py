@@ -4,22 +4,28 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from project.attacks.flow.attack import FlowAttack, FlowSearch
+from project.attacks.flow.active_set import ActiveSet
+from project.attacks.flow.attack import Best, FlowAttack, FlowIterate, FlowSearch, FlowVerdict
 from project.attacks.flow.solvers.solver import Adam, Solver
 from project.attacks.gradient.objectives import Objective
+from project.attacks.gradient.objectives.objective import Step
 from project.core.choices import choose
 from project.core.errors import InputError
 from project.core.samples import Samples
+from project.images.eight_bit import clip
 from project.saliency.blur import gaussian_blur
 from project.saliency.frequency_tuned import FrequencyTuned
 from project.saliency.provider import Saliency, SaliencyFunction, Scene, saliency_maps
-from project.threat_models import Flow
+from project.threat_models import Flow, Masked, Pullback, ThreatModel
 
 _STAGE = 20
+PAPER_THRESHOLD = 180
+"""The paper's code looks at the mask of this threshold τ, whatever it attacks in later [code]."""
 PAPER_AREA = 2500 / 224**2
-"""The paper's code drops images whose first mask is not larger than this share."""
+"""It drops images whose mask is not larger than this share: 2500 pixels of 224² [code]; of images
+of another size the same share [ours]."""
 
 
 @dataclass(frozen=True)
@@ -28,32 +34,39 @@ class Profile:
 
     Attributes:
         decoupled: AdamW instead of Adam for the flow.
-        first_threshold: first threshold τ of the mask in 8-bit units; it falls by 10 every 20
-            steps.
+        first_threshold: first threshold τ of the mask in 8-bit units.
+        threshold_fall: how far τ falls every 20 steps, in 8-bit units.
         first_bound: first budget ξ in pixels.
         bound_growth: increase of ξ every 20 steps, in pixels.
         last_bound: largest ξ, in pixels.
+        verbatim: whether to do whatever the released code does; see :class:`SSTA`.
     """
 
     decoupled: bool
     first_threshold: float
+    threshold_fall: float
     first_bound: float
     bound_growth: float
     last_bound: float
+    verbatim: bool = False
 
     def threshold(self, step: int) -> float:
         """Return τ after ``step`` updates, in 8-bit units."""
-        return max(0.0, self.first_threshold - 10 * (step // _STAGE))
+        return max(0.0, self.first_threshold - self.threshold_fall * (step // _STAGE))
 
     def bound(self, step: int) -> float:
         """Return ξ after ``step`` updates, in pixels."""
         return min(self.last_bound, self.first_bound + self.bound_growth * (step // _STAGE))
 
 
-# "released" starts at 170 because its code lowers 180 by 10 at iteration 0 already.
+# The code lowers 180 by 10 at iteration 0 already, so "repaired" starts at 170. But the image was
+# multiplied by the mask of 180 before, and is by no larger one: "released" stays at 180.
 PROFILES = {
-    "paper": Profile(True, 250, first_bound=0.5, bound_growth=0.125, last_bound=2.0),
-    "released": Profile(False, 170, first_bound=1.0, bound_growth=0.0, last_bound=1.0),
+    "paper": Profile(True, 250, 10, first_bound=0.5, bound_growth=0.125, last_bound=2.0),
+    "released": Profile(
+        False, 180, 0, first_bound=1.0, bound_growth=0.0, last_bound=1.0, verbatim=True
+    ),
+    "repaired": Profile(False, 170, 10, first_bound=1.0, bound_growth=0.0, last_bound=1.0),
 }
 
 
@@ -66,20 +79,30 @@ class SSTA(FlowAttack):
     first success. There is no smoothness term: the budget takes its place.
 
     Source: Liu et al., "SSTA: Salient Spatially Transformed Attack", ICASSP 2024, eq. (5)
-    [paper]; profile ``released`` from the authors' code without its faults [code]; the growth of
-    ξ in profile ``paper`` [ours].
+    [paper]; the growth of ξ in profile ``paper`` [ours]; profile ``released`` [code]; profile
+    ``repaired``, the code's schedule and optimiser in the loop of ``paper`` [ours].
+
+    The profile ``released`` does what the authors' code does [code]. It descends half the squared
+    margin, whose gradient is the margin times its own. Its mask stays the one at τ = 180. It warps
+    the image after blackening all outside the mask, and wherever a warped value is exactly 0, the
+    clean image's stands in: so the rim inside the mask has dark fringes. ξ cuts the flow in the
+    forward pass, so flow beyond it has no gradient. It stops at the first float image that fools,
+    which rounding to 8 bits may undo. Two differences remain: the code never looks at its last
+    update, and on the right and lower border of the image its flow has another one-sided slope.
 
     A first mask smaller than ``min_area`` is too small for an attack; the paper's code drops such
-    images. Here the most salient pixels are in the mask from the start instead, and an image
-    without any salient pixel is salient everywhere [ours]. Rows hold the area of the map's own
-    first mask as ``salient_area``, so that the paper's success rate can be computed too.
+    images, by the mask at τ = 180. Here the most salient pixels are in the mask from the start
+    instead, and an image without any salient pixel is salient everywhere [ours]. Rows hold the
+    area of the map's own first mask as ``salient_area``, and of its mask at τ = 180 as
+    ``salient_area_180``, from which the paper's success rate is computed too.
     """
 
     saliency: Saliency | SaliencyFunction | None = None
     """Saliency provider, or any callable from images (N, 3, H, W) to maps (N, 1, H, W) in [0, 1];
     None is frequency-tuned contrast."""
-    profile: Literal["paper", "released"] = "paper"
-    """Profile of mask and budget: ``paper``, or ``released`` as in the authors' code."""
+    profile: Literal["paper", "released", "repaired"] = "paper"
+    """Profile of mask and budget: ``paper``; ``released``, exactly the authors' code; or
+    ``repaired``, its schedule without its faults."""
     steps: int = 250
     """Largest number of updates of an image."""
     step_size: float = 0.01
@@ -110,6 +133,11 @@ class SSTA(FlowAttack):
             raise InputError(
                 "edge must be at least 0 and step_size greater than 0, got "
                 f"{self.edge}, {self.step_size}."
+            )
+        if self.schedule.verbatim and (self.edge or self.smoothness or self.objective is not None):
+            raise InputError(
+                "profile 'released' is the authors' code as it is, which has no objective, edge or "
+                "smoothness, got one of them. Take profile 'repaired' with it."
             )
         super().__post_init__()
 
@@ -143,20 +171,89 @@ class SSTA(FlowAttack):
             self.provider.attach(samples)
 
     def bound(self, step: int) -> float:
-        """Return ξ in pixels."""
-        return self.schedule.bound(step)
+        """Return ξ in pixels, or no bound where the forward pass keeps to it."""
+        return float("inf") if self.schedule.verbatim else self.schedule.bound(step)
+
+    def flow(self, point: Tensor) -> Tensor:
+        """Return the point, in the released code cut to ξ."""
+        bound = self.schedule.last_bound
+        return clip(point, -bound, bound) if self.schedule.verbatim else point
 
     def prepare(self, images: Tensor, scene: Scene) -> tuple[Tensor | None, dict[str, Tensor]]:
         """Compute the saliency maps, which do not change during the attack."""
         maps = saliency_maps(self.provider, images, scene)
         area = (maps >= self.schedule.threshold(0) / 255).float().mean((1, 2, 3))
-        return lifted(maps, self.min_area), {"salient_area": area}
+        facts = {"salient_area": area, "salient_area_180": paper_area(maps)}
+        return lifted(maps, self.min_area), facts
 
     def region(self, step: int, maps: Tensor | None) -> Tensor | None:
         """Return the mask at a step; hard masks only grow."""
         assert maps is not None
         mask = (maps >= self.schedule.threshold(step) / 255).to(maps)
         return softened(mask, self.edge) if self.edge else mask
+
+    def _space(self, mask: Tensor | None) -> ThreatModel:
+        if self.schedule.verbatim and mask is not None:
+            return CutOut(self.search.carrier, mask)
+        return super()._space(mask)
+
+    def _judge(
+        self, victim: nn.Module, active: ActiveSet, iterate: FlowIterate, best: Best
+    ) -> FlowVerdict | None:
+        if not self.schedule.verbatim:
+            return super()._judge(victim, active, iterate, best)
+        fools = iterate.fooled == 1  # the code asks for no rounding
+        return FlowVerdict(fools, torch.zeros_like(fools))
+
+    def _margin(self, step: Step, judged: FlowVerdict | None) -> Tensor:
+        losses = super()._margin(step, judged)
+        return losses.square() / 2 if self.schedule.verbatim else losses
+
+
+class CutOut(Masked):
+    r"""A flow of the image cut out by a mask, as SSTA's released code composes it.
+
+    $$w = warp(M \cdot x, f)$$, and the clean image wherever w is exactly 0. Pixels outside the mask
+    start there, with a gradient of 0, and so stay as they are.
+
+    Source: Liu et al., "SSTA", ICASSP 2024 [code].
+    """
+
+    def apply(self, images: Tensor, perturbation: Tensor) -> Tensor:
+        """Warp the cut-out image, and fill its zeros from the clean one."""
+        warped = self.inner.apply(images * self.mask, perturbation)
+        return torch.where(warped != 0, warped, images)
+
+    def perturb_and_pullback(self, images: Tensor, perturbation: Tensor) -> tuple[Tensor, Pullback]:
+        """Apply the perturbation; the gradient is that of the warped values shown."""
+        return ThreatModel.perturb_and_pullback(self, images, perturbation)
+
+    def noise(self, images: Tensor, index: Tensor, *key: int | str) -> Tensor:
+        """Draw from the inner model; flow outside the mask counts too."""
+        return self.inner.noise(images, index, *key)
+
+    def ascent_(self, gradient: Tensor) -> Tensor:
+        """Ascend as the inner model does."""
+        return self.inner.ascent_(gradient)
+
+    def size(self, perturbation: Tensor) -> Tensor:
+        """Return the size of the whole perturbation."""
+        return self.inner.size(perturbation)
+
+
+def paper_area(maps: Tensor) -> Tensor:
+    """Return the share of each map's pixels in the mask by which the paper's code drops images.
+
+    Args:
+        maps: (N, 1, H, W) in [0, 1].
+
+    Returns:
+        (N,) float64; the code drops an image unless this is greater than :data:`PAPER_AREA`.
+    """
+    # A count divided once in double precision: 2500 of 224² pixels are PAPER_AREA exactly, where a
+    # mean in single precision may come out above it.
+    count = (maps >= PAPER_THRESHOLD / 255).flatten(1).sum(1)
+    return count.double() / maps[0].numel()
 
 
 def lifted(maps: Tensor, min_area: float) -> Tensor:

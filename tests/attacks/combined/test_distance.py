@@ -78,7 +78,7 @@ def test_missing_weights_are_told_before_anything_is_attacked(monkeypatch, tmp_p
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     for attack in (
         Refined(SSTA(), distance="lpips_alex"),
-        BestOf([SSTA(), SSTA(profile="released")], distance="lpips_alex"),
+        BestOf([SSTA(), SSTA(profile="repaired")], distance="lpips_alex"),
     ):
         with pytest.raises(InputError, match=r"needs the backbone weights alexnet-.*no network"):
             attack.attach(None)

@@ -38,7 +38,7 @@ class LinearVictim(nn.Module):
 def test_shrinking_finds_the_smallest_factor_of_a_flow_that_goes_too_far():
     # Being fooled takes 0.2 px; the first step goes to 0.5 px.
     victim = RampVictim(threshold=3.7 * STEEPNESS)
-    attack = SSTA(everywhere, "released", steps=100, step_size=0.5, early_stop=False)
+    attack = SSTA(everywhere, "repaired", steps=100, step_size=0.5, early_stop=False)
     target = torch.zeros(1, dtype=torch.int64)
     assert float(attack.run(victim, ramp(), target).facts["flow_max"]) == pytest.approx(
         0.5, rel=1e-4
@@ -98,7 +98,7 @@ def test_refinement_never_loses_a_success_and_never_goes_farther(attack):
 def test_refined_flow_stays_in_its_mask_and_budget():
     victim, images = CurvedClassifier().eval(), eight_bit_images(4)
     target = predicted(victim, images)
-    result = Refined(SSTA(profile="released")).run(victim, images, target)
+    result = Refined(SSTA(profile="repaired")).run(victim, images, target)
     outside = (result.mask == 0).expand_as(images)
     assert outside.any()
     assert torch.equal(result.images[outside], images[outside])
@@ -131,14 +131,14 @@ def test_unknown_distance_and_best_of_are_refused():
     with pytest.raises(InputError, match="distance must be one of mse, lpips_squeeze"):
         Refined(SSTA(), distance="l7")
     with pytest.raises(InputError, match="Refine those attacks instead"):
-        Refined(BestOf([SSTA(), SSTA(profile="released")]))
+        Refined(BestOf([SSTA(), SSTA(profile="repaired")]))
     with pytest.raises(InputError, match="steps must be at least 0"):
         Refined(SSTA(), steps=-1)
 
 
 def targeted_cases():
     return [
-        SSTA(everywhere, "released", step_size=0.05, targeted=True),
+        SSTA(everywhere, "repaired", step_size=0.05, targeted=True),
         ChromaShift(preset="fast", targeted=True),
         PGD(16 / 255, steps=8, targeted=True),
     ]

@@ -106,7 +106,7 @@ def blob(images: Tensor) -> Tensor:
     return (rows[:, None] * columns).expand(len(images), 1, -1, -1).clone()
 
 
-@pytest.mark.parametrize("profile", ["paper", "released"])
+@pytest.mark.parametrize("profile", ["paper", "repaired"])
 def test_pixels_outside_the_mask_are_identical(profile):
     victim, images, target = scene()
     result = SSTA(blob, profile, steps=60).run(victim, images, target)
@@ -117,7 +117,7 @@ def test_pixels_outside_the_mask_are_identical(profile):
     assert torch.equal(result.float_images, composite)
 
 
-@pytest.mark.parametrize("profile", ["paper", "released"])
+@pytest.mark.parametrize("profile", ["paper", "repaired"])
 def test_mask_grows_and_budget_never_falls(profile):
     attack = SSTA(blob, profile)
     maps = lifted(blob(eight_bit_images(1)), 0.05)
@@ -129,12 +129,13 @@ def test_mask_grows_and_budget_never_falls(profile):
 
 
 def test_profiles_follow_their_tables():
-    paper, released = PROFILES["paper"], PROFILES["released"]
+    paper, released, repaired = (PROFILES[name] for name in ("paper", "released", "repaired"))
     assert [paper.threshold(step) for step in (0, 19, 20, 249)] == [250, 250, 240, 130]
     assert [paper.bound(step) for step in (0, 19, 20, 240, 1000)] == [0.5, 0.5, 0.625, 2.0, 2.0]
-    assert [released.threshold(step) for step in (0, 20, 249)] == [170, 160, 50]
-    assert [released.bound(step) for step in (0, 249)] == [1.0, 1.0]
-    assert (paper.decoupled, released.decoupled) == (True, False)
+    assert [released.threshold(step) for step in (0, 20, 249)] == [180, 180, 180]
+    assert [repaired.threshold(step) for step in (0, 20, 249)] == [170, 160, 50]
+    assert [repaired.bound(step) for step in (0, 249)] == [1.0, 1.0]
+    assert (paper.decoupled, released.decoupled, repaired.decoupled) == (True, False, False)
 
 
 def test_flow_is_within_its_budget_at_every_step(monkeypatch):
@@ -164,7 +165,7 @@ def test_images_that_are_done_leave_the_batch(monkeypatch):
         return forward(batch)
 
     monkeypatch.setattr(victim, "forward", counted)
-    result = SSTA(everywhere, "released", step_size=0.05).run(victim, images, target)
+    result = SSTA(everywhere, "repaired", step_size=0.05).run(victim, images, target)
     searched = [size for size, with_gradient in sizes if with_gradient]
     assert result.success.any()
     # Each image takes part in one forward pass per step, and in the one that frees it.
@@ -185,7 +186,7 @@ def test_smoothest_success_is_kept():
 def test_unsmooth_flow_without_weight_and_mask_is_what_ssta_finds():
     victim, images, target = scene()
     plain = StAdv(0.0, "fast", steps=30, step_size=0.01)
-    salient = SSTA(everywhere, "released", steps=30, step_size=0.01)
+    salient = SSTA(everywhere, "repaired", steps=30, step_size=0.01)
     found = plain.run(victim, images, target)
     assert torch.equal(found.images, salient.run(victim, images, target).images)
     assert not torch.equal(found.images, images)
@@ -194,13 +195,13 @@ def test_unsmooth_flow_without_weight_and_mask_is_what_ssta_finds():
 @pytest.mark.parametrize(
     "attack",
     [
-        SSTA(everywhere, "released", step_size=0.05, targeted=True),
+        SSTA(everywhere, "repaired", step_size=0.05, targeted=True),
         SSTA(everywhere, step_size=0.05, targeted=True),
         StAdv(1e-4, targeted=True),
         StAdv(1e-4, "fast", targeted=True),
         ChromaShift(preset="fast", targeted=True),
     ],
-    ids=["released", "paper", "lbfgs", "adam", "chroma"],
+    ids=["repaired", "paper", "lbfgs", "adam", "chroma"],
 )
 def test_targeted_attack_ends_at_the_target(attack):
     victim, images, target = scene()
@@ -225,7 +226,7 @@ def test_soft_edge_is_1_deep_inside_and_fades_to_0_at_the_border():
 
 def test_soft_masks_only_grow_where_masks_grow():
     maps = blob(eight_bit_images(1, 80, 80))
-    attack = SSTA(blob, "released", edge=1.5)
+    attack = SSTA(blob, "repaired", edge=1.5)
     masks = [attack.region(step, maps) for step in range(0, 250, 20)]
     assert all((later >= earlier - 1e-6).all() for earlier, later in pairwise(masks))
     assert masks[-1].sum() > masks[0].sum()
@@ -261,7 +262,7 @@ def test_flow_inside_a_mask_fools_pixels_of_a_segmenter(objective):
     victim, images = CurvedSegmenter(), eight_bit_images(3)
     target = predicted(victim, images)
     target[:, :, 13:] = 255
-    attack = SSTA(blob, "released", steps=40, step_size=0.05, objective=objective)
+    attack = SSTA(blob, "repaired", steps=40, step_size=0.05, objective=objective)
     result = attack.run(victim, images, target)
     assert (result.fooled > 0.05).all()
     outside = (result.mask == 0).expand_as(images)
@@ -272,7 +273,7 @@ def test_flow_inside_a_mask_fools_pixels_of_a_segmenter(objective):
 def test_without_success_the_iterate_that_fools_most_is_kept(monkeypatch):
     victim, images = CurvedSegmenter(), eight_bit_images(3)
     target = predicted(victim, images)
-    attack = SSTA(blob, "released", steps=30, step_size=1.0, objective=CrossEntropy())
+    attack = SSTA(blob, "repaired", steps=30, step_size=1.0, objective=CrossEntropy())
     shares = []
     look = SSTA._look
 
@@ -347,7 +348,7 @@ def test_saliency_provider_is_asked_once():
 def test_ssta_takes_a_smoothness_weight():
     victim, images, target = scene()
     runs = [
-        SSTA(everywhere, "released", steps=20, smoothness=weight, early_stop=False)
+        SSTA(everywhere, "repaired", steps=20, smoothness=weight, early_stop=False)
         for weight in (0.0, 1.0)
     ]
     plain, smooth = (attack.run(victim, images, target).perturbation for attack in runs)
@@ -370,7 +371,7 @@ class Watching(CrossEntropy):
 def test_objective_is_told_of_the_images_that_are_left():
     victim, images, target = scene(8)
     objective = Watching()
-    attack = SSTA(everywhere, "released", steps=40, objective=objective)
+    attack = SSTA(everywhere, "repaired", steps=40, objective=objective)
     result = attack.run(victim, images, target)
     numbers, totals, targeted, sizes = zip(*objective.seen, strict=True)
     assert numbers == tuple(range(1, len(numbers) + 1))
@@ -383,7 +384,7 @@ def test_objective_is_told_of_the_images_that_are_left():
 def test_targeted_objective_is_descended():
     victim, images, target = scene()
     wanted = (target + 1) % 4
-    attack = SSTA(everywhere, "released", step_size=0.05, objective=CrossEntropy(), targeted=True)
+    attack = SSTA(everywhere, "repaired", step_size=0.05, objective=CrossEntropy(), targeted=True)
     result = attack.run(victim, images, wanted)
     assert result.success.all()
     assert torch.equal(predicted(victim, result.images), wanted)
@@ -429,7 +430,7 @@ def test_soft_edge_of_a_mask_does_not_depend_on_other_masks():
 
 def test_mask_kept_is_that_of_the_iterate_kept():
     victim, images, target = scene()
-    attack = SSTA(blob, "released", steps=80, step_size=0.05)
+    attack = SSTA(blob, "repaired", steps=80, step_size=0.05)
     result = attack.run(victim, images, target)
     maps = lifted(blob(images), attack.min_area)
     steps = result.steps.tolist()
