@@ -30,6 +30,7 @@ from project.attacks.gradient.objectives import (
     KullbackLeibler,
     Margin,
     MaskedCrossEntropy,
+    MaskedNormalisedLogit,
     Objective,
     TwoStage,
 )
@@ -62,7 +63,7 @@ from project.attacks.noise.targeted_apgd import TargetedAPGD
 from project.attacks.noise.transegpgd import TranSegPGD
 from project.attacks.noise.universal import Universal
 
-ATTACKS_VERSION = 6
+ATTACKS_VERSION = 7
 """Part of every store key: raised whenever equal arguments come to give other images."""
 
 __all__ = [
@@ -106,6 +107,7 @@ __all__ = [
     "KullbackLeibler",
     "Margin",
     "MaskedCrossEntropy",
+    "MaskedNormalisedLogit",
     "Momentum",
     "NearestWrongClass",
     "Nesterov",

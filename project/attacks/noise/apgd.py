@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,14 +12,22 @@ from project.attacks.core.best_so_far import BestSoFar
 from project.attacks.core.result import Perturbed
 from project.attacks.gradient.landscape import STEEPNESS, Landscape, nonfinite_facts
 from project.attacks.gradient.objectives import CrossEntropy, Objective
-from project.attacks.gradient.objectives.objective import WithFooledShare
+from project.attacks.gradient.objectives.objective import (
+    ValuedByCrossEntropy,
+    WithFooledShare,
+)
 from project.attacks.gradient.rules import GradientRule, RuleChain
 from project.attacks.gradient.transforms import InputTransform
+from project.core.choices import choose
 from project.core.errors import InputError
 from project.core.per_image import chosen
 from project.core.randomness import Draws
 from project.core.samples import Samples
 from project.threat_models import Norm, norm_ball
+
+Track = Literal["objective", "cross_entropy"]
+"""The value by which a run judges its progress: the objective's own, or the cross-entropy's."""
+TRACKS = ("objective", "cross_entropy")
 
 
 @dataclass(frozen=True)
@@ -55,8 +63,8 @@ class APGD(Attack):
     """Norm of the ball, ``linf`` or ``l2``; an L2 budget is over all values of an image (0.5 or
     more)."""
     objective: Objective | None = None
-    """Objective to maximise; None is the mean cross-entropy. It must be stationary: an image's
-    value must not depend on the step. With random views or sources values are noisy."""
+    """Objective to maximise; None is the mean cross-entropy. What is tracked must be stationary: an
+    image's value must not depend on the step. With random views or sources values are noisy."""
     rho: float = 0.75
     """Share ρ of rising steps that must be exceeded to keep the step size, 0.75 as in the code."""
     phases: Sequence[tuple[float, float]] = ((1.0, 1.0),)
@@ -72,15 +80,20 @@ class APGD(Attack):
     """Whether the attack is targeted: the victim shall predict the target."""
     seed: int = 0
     """Seed from which all random draws derive."""
+    track: Track = "objective"
+    """What is compared to halve step sizes and to choose the best iterate: the ``objective``'s
+    value, or the mean ``cross_entropy`` whatever the objective, as SEA's code does [code]."""
 
     def __post_init__(self) -> None:
+        choose("track", TRACKS, self.track)
         if self.steps < 1 or not 0 <= self.rho <= 1:
             raise InputError(
                 f"steps must be at least 1 and rho in [0, 1], got {self.steps} and {self.rho}."
             )
         norm_ball(self.norm, self.eps)
         _check_phases(self.phases)
-        _require_stationary(self.objective)
+        if self.track == "objective":
+            _require_stationary(self.objective)
         _require_staying(self.rules)
 
     def perturb(
@@ -116,12 +129,15 @@ class APGD(Attack):
         draws: Draws,
     ) -> Landscape:
         """Return the objective of a phase as a function of the perturbation."""
+        objective = self.objective or CrossEntropy()
+        if self.track == "cross_entropy":
+            objective = ValuedByCrossEntropy(objective)
         return Landscape(
             victim,
             images,
             target,
             threat_model=norm_ball(self.norm, eps),
-            objective=WithFooledShare(self.objective or CrossEntropy()),
+            objective=WithFooledShare(objective),
             transforms=self.transforms,
             targeted=self.targeted,
             total=steps + 1,  # the start is evaluated too
@@ -166,7 +182,8 @@ def _require_stationary(objective: Objective | None) -> None:
         raise InputError(
             "APGD compares the objective's values of different steps, but those of "
             f"{type(objective).__name__} change their meaning from step to step. Take a stationary "
-            "one, such as CrossEntropy or MaskedCrossEntropy, or run this one with PGD."
+            "one, such as CrossEntropy or MaskedCrossEntropy, track the cross_entropy instead, or "
+            "run this one with PGD."
         )
 
 

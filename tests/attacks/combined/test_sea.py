@@ -4,8 +4,17 @@ import pytest
 import torch
 from torch import nn
 
-from project.attacks import APGD, SEA, CrossEntropy, JensenShannon, MaskedCrossEntropy, TwoStage
-from project.attacks.combined.sea import SHRINKING
+from project.attacks import (
+    APGD,
+    SEA,
+    AdversarialSplit,
+    CrossEntropy,
+    JensenShannon,
+    MaskedCrossEntropy,
+    MaskedNormalisedLogit,
+    TwoStage,
+)
+from project.attacks.combined.sea import PRESETS, SHRINKING
 from project.attacks.gradient.objectives import BalancedCrossEntropy
 from project.core.errors import InputError
 from project.core.identity import describe
@@ -24,11 +33,9 @@ def scene():
 
 
 def runs(steps: int, targeted: bool = False) -> list[APGD]:
-    parts = [MaskedCrossEntropy(), BalancedCrossEntropy(), JensenShannon()]
-    return [
-        APGD(EPS, steps, objective=part, phases=SHRINKING, random_start=False, targeted=targeted)
-        for part in parts
-    ]
+    parts = [CrossEntropy(), MaskedCrossEntropy(), JensenShannon()]
+    settings = {"phases": SHRINKING, "targeted": targeted, "track": "cross_entropy"}
+    return [APGD(EPS, steps, objective=part, **settings) for part in parts]
 
 
 @pytest.mark.parametrize("targeted", [False, True])
@@ -70,6 +77,36 @@ def test_losses_are_a_choice_and_part_of_the_description(scene):
 
 def test_losses_that_apgd_cannot_compare_are_refused():
     with pytest.raises(InputError, match="TwoStage change their meaning"):
-        SEA(objectives=[CrossEntropy(), TwoStage()])
+        SEA(objectives=[CrossEntropy(), TwoStage()], track="objective")
     with pytest.raises(InputError, match="at least two attacks, got 1"):
         SEA(objectives=[CrossEntropy()])
+
+
+def test_presets_name_their_losses():
+    losses = {
+        name: [type(part) for part in SEA(preset=name).settings.objectives] for name in PRESETS
+    }
+    shared = [MaskedCrossEntropy, JensenShannon]
+    assert losses == {
+        "tuned": [CrossEntropy, *shared],
+        "paper": [MaskedCrossEntropy, BalancedCrossEntropy, JensenShannon],
+        "released": [MaskedCrossEntropy, AdversarialSplit, JensenShannon, MaskedNormalisedLogit],
+    }
+    for name in PRESETS:
+        runs = SEA(preset=name).best_of.attacks
+        assert {(run.steps, run.track, run.random_start) for run in runs} == {
+            (300, "cross_entropy", True)
+        }
+
+
+def test_released_losses_are_climbed_though_one_is_not_stationary(scene):
+    found = SEA(EPS, 6, preset="released").run(*scene)
+    assert set(found.facts["choice"].tolist()) <= {0, 1, 2, 3}
+    with pytest.raises(InputError, match="AdversarialSplit change their meaning"):
+        SEA(preset="released", track="objective")
+
+
+def test_scaled_ensemble_is_one_of_another_budget(scene):
+    scaled = SEA(2 * EPS, 6).scaled(0.5)
+    assert scaled == SEA(EPS, 6)
+    assert torch.equal(scaled(*scene), SEA(EPS, 6)(*scene))

@@ -15,6 +15,7 @@ from project.attacks import (
     FeatureSimilarity,
     GradientRule,
     MaskedCrossEntropy,
+    MaskedNormalisedLogit,
     Momentum,
     TwoStage,
 )
@@ -73,9 +74,9 @@ def test_share_of_rises_equal_to_rho_is_too_few():
 
 
 def looked_at(
-    victim: nn.Module, image: Tensor, label: Tensor, objective: str
+    victim: nn.Module, image: Tensor, label: Tensor, objective: str, track: str
 ) -> tuple[float, Tensor, float]:
-    """Return the loss of one image (3, H, W), its gradient and the share of wrong elements."""
+    """Return what is tracked of an image (3, H, W), the loss's gradient, and the share wrong."""
     pixels = image.clone().requires_grad_()
     logits = victim(pixels[None])[0]
     wrong = logits.argmax(0) != label
@@ -85,9 +86,11 @@ def looked_at(
         loss = (other - logits[label]) / (ranked[0] - ranked[2])
     else:
         losses = logits.logsumexp(0) - logits.gather(0, label[None])[0]
-        loss = (losses * ~wrong if objective == "masked" else losses).mean()
+        own = logits.gather(0, label[None])[0] / logits.square().sum(0).sqrt()
+        loss = {"ce": losses, "masked": losses * ~wrong, "logit": -own * ~wrong}[objective].mean()
+    tracked = loss if track == "objective" else losses.mean()
     (gradient,) = torch.autograd.grad(loss, pixels)
-    return float(loss.detach()), gradient, float(wrong.double().mean())
+    return float(tracked.detach()), gradient, float(wrong.double().mean())
 
 
 def into_ball(point: Tensor, clean: Tensor, eps: float, norm: str) -> Tensor:
@@ -99,9 +102,9 @@ def into_ball(point: Tensor, clean: Tensor, eps: float, norm: str) -> Tensor:
     return (clean + change).clamp(0, 1)
 
 
-def slow_apgd(victim, clean, label, eps, steps, norm, objective) -> Tensor:
+def slow_apgd(victim, clean, label, eps, steps, norm, objective, track="objective") -> Tensor:
     """Algorithm 1 of the paper for one image, with the decisions as plain Python."""
-    loss, gradient, wrong = looked_at(victim, clean, label, objective)
+    loss, gradient, wrong = looked_at(victim, clean, label, objective, track)
     losses, best, worst = [loss], (loss, clean, gradient), (wrong, loss, clean)
     here, before, size = clean, clean, 2 * eps
     last, last_best, last_halved = 0, loss, True
@@ -111,7 +114,7 @@ def slow_apgd(victim, clean, label, eps, steps, norm, objective) -> Tensor:
         alpha = 0.75 if k > 1 else 1.0
         mixed = here + alpha * (z - here) + (1 - alpha) * (here - before)
         before, here = here, into_ball(mixed, clean, eps, norm)
-        loss, gradient, wrong = looked_at(victim, here, label, objective)
+        loss, gradient, wrong = looked_at(victim, here, label, objective, track)
         losses.append(loss)
         if loss > best[0]:
             best = (loss, here, gradient)
@@ -156,6 +159,45 @@ def test_steps_follow_the_greatest_value_while_what_fools_most_is_returned(steps
     for place in range(3):
         expected = slow_apgd(victim, images[place], target[place], 8 / 255, steps, "linf", "masked")
         torch.testing.assert_close(found[place], expected, atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("objective", "part"), [("masked", MaskedCrossEntropy()), ("logit", MaskedNormalisedLogit())]
+)
+def test_steps_follow_the_cross_entropy_where_that_is_tracked(objective, part):
+    victim, images = CurvedSegmenter().eval().double(), eight_bit_images(3).double()
+    target = predicted(victim, images)
+    settings = {"objective": part, "random_start": False}
+    found, by_itself = (
+        APGD(8 / 255, 40, track=track, **settings).run(victim, images, target).float_images
+        for track in ("cross_entropy", "objective")
+    )
+    assert not torch.equal(found, by_itself)
+    for place in range(3):
+        label = target[place]
+        scene = victim, images[place], label, 8 / 255, 40, "linf", objective, "cross_entropy"
+        torch.testing.assert_close(found[place], slow_apgd(*scene), atol=1e-9, rtol=0)
+
+
+def test_the_cross_entropy_tracks_itself_also_towards_a_target(scene):
+    victim, images, target = scene
+    for targeted in (False, True):
+        runs = [
+            APGD(4 / 255, 20, targeted=targeted, track=track)(victim, images, (target + 1) % 4)
+            for track in ("objective", "cross_entropy")
+        ]
+        assert torch.equal(*runs)
+
+
+def test_an_objective_that_changes_from_step_to_step_can_be_climbed_by_the_cross_entropy():
+    victim, images = CurvedSegmenter().eval(), eight_bit_images(2)
+    target = predicted(victim, images)
+    attack = APGD(4 / 255, 10, objective=AdversarialSplit(), track="cross_entropy")
+    assert (attack.run(victim, images, target).fooled > 0).all()
+    with pytest.raises(InputError, match="track the cross_entropy instead"):
+        APGD(objective=AdversarialSplit())
+    with pytest.raises(InputError, match="track must be one of"):
+        APGD(track="loss")
 
 
 @pytest.mark.parametrize(("norm", "eps"), [("linf", 8 / 255), ("l2", 1.5)])

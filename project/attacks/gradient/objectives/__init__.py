@@ -7,6 +7,7 @@ from project.attacks.gradient.objectives.cross_entropies import (
 from project.attacks.gradient.objectives.divergences import JensenShannon, KullbackLeibler
 from project.attacks.gradient.objectives.dlr import DLR, DLRTowards
 from project.attacks.gradient.objectives.feature_similarity import FeatureSimilarity
+from project.attacks.gradient.objectives.normalised_logit import MaskedNormalisedLogit
 from project.attacks.gradient.objectives.objective import (
     CrossEntropy,
     Margin,
@@ -35,6 +36,7 @@ __all__ = [
     "KullbackLeibler",
     "Margin",
     "MaskedCrossEntropy",
+    "MaskedNormalisedLogit",
     "Objective",
     "TwoStage",
     "weighted_split",

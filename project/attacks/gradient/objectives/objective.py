@@ -164,3 +164,26 @@ class WithFooledShare(Objective):
         """Return the objective's value, (N,)."""
         step.traces["fooled"] = mean_over_valid((~step.resisting).float(), step.valid)
         return self.objective(step)
+
+
+class ValuedByCrossEntropy(Objective):
+    r"""Another objective's gradient, with the mean cross-entropy as its value.
+
+    So an attack that compares iterates ascends one loss and judges its progress by another. The
+    cross-entropy means the same at every step, so the objective need not be stationary.
+
+    Source: [ours].
+
+    Args:
+        objective: the objective whose gradient is passed on.
+    """
+
+    def __init__(self, objective: Objective) -> None:
+        self.objective = objective
+        self.layer = objective.layer
+
+    def __call__(self, step: Step) -> Tensor:
+        """Return the mean cross-entropy, (N,), with the objective's gradient."""
+        own = self.objective(step)
+        value = mean_over_valid(step.cross_entropy, step.valid).detach()
+        return value + (own - own.detach())  # the bracket is 0, and carries the gradient
