@@ -39,6 +39,8 @@ class FlowSearch:
         early_stop: whether to stop each image at its own first success.
         objective: objective to maximise instead of the margin, such as those of the segmentation
             attacks; its traces are not reported, since images stop at different steps.
+        area: the number of pixels of an image at which τ is ``smoothness``, which falls in inverse
+            proportion on larger ones; None: it is the same on all.
     """
 
     carrier: Flow
@@ -46,6 +48,13 @@ class FlowSearch:
     smoothness: float
     early_stop: bool
     objective: Objective | None = None
+    area: int | None = None
+
+    def weight(self, flow: Tensor) -> float:
+        """Return τ for flows (n, 2, H, W)."""
+        if self.area is None:
+            return self.smoothness
+        return self.smoothness * self.area / (flow.shape[2] * flow.shape[3])
 
 
 @dataclass
@@ -236,7 +245,7 @@ class FlowAttack(Attack):
             climbed = search.objective(step)
             losses = climbed if self.targeted else -climbed
         if search.smoothness:
-            losses = losses + search.smoothness * iterate.unsmoothness
+            losses = losses + search.weight(iterate.flow) * iterate.unsmoothness
         return losses
 
     def _margin(self, step: Step, judged: FlowVerdict | None) -> Tensor:

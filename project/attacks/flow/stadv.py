@@ -29,31 +29,43 @@ class StAdvSettings:
     early_stop: bool
 
 
-PRESETS = {"paper": StAdvSettings("lbfgs", 200, False), "fast": StAdvSettings("adam", 60, True)}
+PRESETS = {
+    "sized": StAdvSettings("lbfgs", 200, False),
+    "paper": StAdvSettings("lbfgs", 200, False),
+    "fast": StAdvSettings("adam", 60, True),
+}
 STEP_SIZES = {"lbfgs": 1.0, "adam": 0.1}
+TAU = 0.05
+PAPER_PIXELS = 32**2
+"""Pixels of CIFAR-10's images, on which the paper attacks most."""
 
 
 @dataclass(frozen=True)
 class StAdv(FlowAttack):
-    """Warp the whole image along a smooth flow.
+    r"""Warp the whole image along a smooth flow.
 
     The loss and the choice among iterates are :class:`~project.attacks.FlowAttack`'s.
 
     Source: Xiao et al., "Spatially Transformed Adversarial Examples", ICLR 2018, eq. (2)–(4):
-    τ = 0.05, κ = 0, solved by L-BFGS with a line search [paper]. The number of updates, Adam
-    and the preset ``fast`` are [ours].
+    τ = 0.05, κ = 0, solved by L-BFGS with a line search [paper]. The number of updates, Adam,
+    the presets ``sized`` and ``fast`` are [ours].
 
-    The paper does not say in which unit τ weighs flows. In pixels, 0.05 is strict on large images:
-    the flow loss is a sum over all of them, and its minimum together with the margin is often no
-    adversarial example at all, which an exact solver finds out (see ``docs/comparison.md``). With
-    flows in units of half the image, 0.05 is 0.1 / (side - 1) in pixels, 0.00045 at 224².
+    The paper does not say in which unit τ weighs flows, and the flow loss is a sum over all
+    pixels. Enlarge a photo s times, and the flow that moves its content alike is s times as long;
+    its differences between neighbours are the same, but there are s² as many. The margin does not
+    change, so τ has to fall as $$1 / (H W)$$ for the same trade. With 0.05 on flows in pixels, the
+    loss's minimum on large images is often no adversarial example at all, which an exact solver
+    finds out. So the default preset ``sized`` takes the paper's 0.05 at the 32² pixels of CIFAR-10
+    and $$0.05 \cdot 32^2 / (H W)$$ elsewhere, 0.00102 at 224² (see ``docs/results.md``).
     """
 
-    smoothness: float = 0.05
-    """Weight τ of the flow loss, for flows in pixels."""
-    preset: Literal["paper", "fast"] = "paper"
-    """Preset: ``paper``, L-BFGS, 200 updates, of which the smoothest success is kept; ``fast``,
-    Adam, 60 steps, the first success."""
+    smoothness: float | None = None
+    """Weight τ of the flow loss, for flows in pixels, whatever the image's size; None is the
+    preset's."""
+    preset: Literal["sized", "paper", "fast"] = "sized"
+    """Preset: ``sized``, L-BFGS, 200 updates, of which the smoothest success is kept, τ by the
+    image's size; ``paper``, the same with τ = 0.05 at any size; ``fast``, Adam, 60 steps, the first
+    success, τ = 0.05."""
     solver: Literal["lbfgs", "adam"] | None = None
     """Minimiser: ``lbfgs``, per image with a strong-Wolfe line search, or ``adam``; None is the
     preset's."""
@@ -90,7 +102,14 @@ class StAdv(FlowAttack):
     def search(self) -> FlowSearch:
         """The search's settings."""
         settings = self.settings
-        return FlowSearch(Flow(), settings.steps, self.smoothness, settings.early_stop)
+        sized = self.preset == "sized" and self.smoothness is None
+        return FlowSearch(
+            Flow(),
+            settings.steps,
+            TAU if self.smoothness is None else self.smoothness,
+            settings.early_stop,
+            area=PAPER_PIXELS if sized else None,
+        )
 
     def derived(self) -> Any:
         """Return the settings that follow from the fields; see :class:`~project.attacks.Attack`."""

@@ -6,6 +6,7 @@ from torch import nn
 
 from project.attacks import PGD, SSTA, StAdv
 from project.attacks.flow.ssta import PROFILES, lifted
+from project.images.warping import smoothness
 from tests.models import CurvedClassifier, eight_bit_images, predicted
 
 
@@ -32,7 +33,7 @@ def test_failing_image_spends_exactly_its_steps():
         assert result.steps.tolist() == [7, 7]
         assert not result.success.any()
     # Adam's first step moves each pixel by the rate: 7 steps cannot be 8.
-    result = SSTA(corner, "released", steps=1, step_size=0.05).run(Unmoved(), images, target)
+    result = SSTA(corner, "repaired", steps=1, step_size=0.05).run(Unmoved(), images, target)
     expected = torch.full((2,), 0.05, dtype=torch.float64)
     torch.testing.assert_close(result.facts["flow_max"], expected, rtol=1e-3, atol=0)
 
@@ -49,7 +50,7 @@ def test_facts_are_measured_on_the_flow_inside_the_mask():
 
 
 def test_pixel_whose_saliency_equals_the_threshold_is_in_the_mask():
-    attack = SSTA(profile="released")
+    attack = SSTA(profile="repaired")
     maps = (torch.arange(256.0) / 255).view(1, 1, 16, 16)
     for step, level in ((0, 170), (20, 160), (249, 50)):
         assert int(attack.region(step, maps).sum()) == 256 - level
@@ -77,3 +78,33 @@ def test_victim_is_given_back_after_an_error():
         PGD()(victim, images, torch.zeros(2, 12, 16, dtype=torch.int64))
     assert [module.training for module in victim.modules()] == flags
     assert all(parameter.requires_grad for parameter in victim.parameters())
+
+
+def test_default_weight_of_stadv_is_the_papers_at_32_pixels_a_side_and_falls_with_the_area():
+    flow = lambda height, width: torch.zeros(1, 2, height, width)  # noqa: E731
+    search = StAdv().search
+    assert search.weight(flow(32, 32)) == StAdv(preset="paper").search.weight(flow(32, 32)) == 0.05
+    assert search.weight(flow(224, 224)) == pytest.approx(0.05 / 49)
+    assert search.weight(flow(64, 128)) == pytest.approx(0.05 / 8)
+    for fixed in (StAdv(preset="paper"), StAdv(preset="fast"), StAdv(0.05)):
+        assert fixed.search.weight(flow(224, 224)) == 0.05
+
+
+def test_weight_by_area_trades_alike_on_an_enlarged_flow():
+    x, y = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="xy")
+
+    def of(side: int) -> float:
+        grid = torch.nn.functional.interpolate(torch.stack([x, y])[None], side, mode="bilinear")
+        flow = side / 64 * torch.sin(grid / 9)  # as long, in parts of the image, at every size
+        return StAdv().search.weight(flow) * float(smoothness(flow))
+
+    assert of(64) == pytest.approx(of(256), rel=0.02)
+    assert of(64) == pytest.approx(of(128), rel=0.02)
+
+
+def test_default_stadv_is_the_papers_loss_with_the_weight_of_its_size():
+    victim, images = CurvedClassifier().eval(), eight_bit_images(2)
+    target = predicted(victim, images)
+    found = StAdv(steps=20).run(victim, images, target)
+    same = StAdv(0.05 * 32**2 / (12 * 16), "paper", steps=20).run(victim, images, target)
+    assert torch.equal(found.float_images, same.float_images)
