@@ -35,7 +35,7 @@ POSITIONS = {
     "AdvDrop": "q_size steps step_size q_min preset targeted seed",
     "Aimed": "attack aim",
     "ALMAProx": "share steps step_size step_decay targeted seed",
-    "APGD": "eps steps norm objective rho phases random_start rules transforms targeted seed",
+    "APGD": "eps steps norm objective rho phases random_start rules transforms targeted seed track",
     "AutoAttack": "eps norm version steps classes queries seed",
     "BalancedCrossEntropy": "class_weights",
     "BestOf": "attacks distance",
@@ -68,7 +68,7 @@ POSITIONS = {
     ),
     "Refined": "attack steps rate distance",
     "ScaleInvariant": "copies",
-    "SEA": "eps steps norm objectives random_start targeted seed",
+    "SEA": "eps steps norm objectives random_start targeted seed preset track",
     "SegPGD": (
         "eps step_size steps step_schedule random_start norm rules transforms targeted "
         "seed early_stop"

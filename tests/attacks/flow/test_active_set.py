@@ -21,7 +21,7 @@ def uneven(images):
     [
         SSTA(uneven, "released", steps=60, step_size=0.02),
         SSTA(uneven, "paper", steps=60, step_size=0.02),
-        StAdv(solver="adam", steps=60, step_size=0.02, early_stop=True),
+        StAdv(preset="paper", solver="adam", steps=60, step_size=0.02, early_stop=True),
         StAdv(steps=60, smoothness=1e-4, early_stop=True),
         ChromaShift(steps=60, step_size=0.005),
     ],
