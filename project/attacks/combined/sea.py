@@ -12,7 +12,6 @@ from project.attacks.core.result import Perturbed
 from project.attacks.gradient.objectives import (
     AdversarialSplit,
     BalancedCrossEntropy,
-    CrossEntropy,
     JensenShannon,
     MaskedCrossEntropy,
     MaskedNormalisedLogit,
@@ -44,7 +43,6 @@ class SEASettings:
 
 
 PRESETS = {
-    "tuned": SEASettings((CrossEntropy(), MaskedCrossEntropy(), JensenShannon())),
     "paper": SEASettings((MaskedCrossEntropy(), BalancedCrossEntropy(), JensenShannon())),
     "released": SEASettings(
         (MaskedCrossEntropy(), AdversarialSplit(), JensenShannon(), MaskedNormalisedLogit())
@@ -64,11 +62,10 @@ class SEA(Attack):
     Source: Croce et al., "Towards Reliable Evaluation and Fast Training of Robust Semantic
     Segmentation Models", ECCV 2024: the radii and preset ``paper``'s three losses [paper]; the
     shares of the steps, 300 steps, the random start, the cross-entropy as what is tracked, and
-    preset ``released``'s four losses [code]; in preset ``tuned`` the plain cross-entropy in place
-    of the balanced one [ours], from the measurement in ``docs/robustness.md``. That code also
-    reports a worst case of the mIoU, found by exchanging images of a whole data set; here images
-    are worst by their own pixel accuracy only. SegPGD's λ counts one evaluation more than the
-    code's, the start [ours].
+    preset ``released``'s four losses [code]. That code also reports a worst case of the mIoU, found
+    by exchanging images of a whole data set; here images are worst by their own pixel accuracy
+    only, and SegPGD's λ counts the start as a step [ours]. Why the cross-entropy is tracked, and
+    why the plain one is not among the losses: ``docs/robustness.md``.
     """
 
     kind = "ensemble"
@@ -89,10 +86,10 @@ class SEA(Attack):
     """Whether the attack is targeted: the victim shall predict the target map."""
     seed: int = 0
     """Seed from which all random draws derive."""
-    preset: Literal["tuned", "paper", "released"] = "tuned"
-    """Preset: ``tuned``, on cross-entropy, masked cross-entropy and Jensen-Shannon divergence;
-    ``paper``, on the masked, the balanced and Jensen-Shannon; ``released``, on the masked,
-    SegPGD's, Jensen-Shannon and the masked normalised logit."""
+    preset: Literal["paper", "released"] = "paper"
+    """Preset: ``paper``, on the masked and the balanced cross-entropy and the Jensen-Shannon
+    divergence; ``released``, on the masked one, SegPGD's, Jensen-Shannon and the masked normalised
+    logit."""
     track: Track | None = None
     """What decides about step sizes and the best iterate: each ``objective``'s own value, or the
     ``cross_entropy`` whatever the objective; None is the preset's, the latter."""
