@@ -9,7 +9,8 @@
 Parts, each of which knows only those above it
     stimulus_kind, settings, designs, assignment    what is asked, and who is asked what
     distortions, stimuli                            the pictures
-    database, create, raters, judging               one SQLite file, and what happens to it
+    seals, database, create, raters, clock,
+    judging                                         one SQLite file, and what happens to it
     security, web, serving                          the pages
     answers, screening, per_attack, analysis,
     findings                                        what comes out

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from project.core.errors import InputError, plain_errors
+from project.storage.lock import alone
 from project.study.analysis import analysed
 from project.study.answers import answers, measured, write_answers
-from project.study.create import SUFFIX, open_or_make
+from project.study.create import open_or_make, study_path
 from project.study.database import Database
 from project.study.findings import write_findings
 from project.study.raters import invite, invited
@@ -38,7 +39,16 @@ def serve(
             f"a study is served by {error.name}, which is not installed. Run pip install "
             "'mirage-attacks[study]'."
         ) from error
-    with serving.listening(host, port) as listener:  # or nobody is invited
+    path = study_path(run, study)
+    with (
+        serving.listening(host, port) as listener,  # or nobody is invited
+        # Two servers would each keep a time and answers of their own.
+        alone(
+            path.with_name(f".{path.stem}.lock"),
+            f"a study is served by one server, another has {path} open. End that one first, or "
+            "give a new study another name with --study.",
+        ),
+    ):
         database = open_or_make(run, study, design)
         address = address or f"http://{host}:{listener.getsockname()[1]}"
         _print_links(database, raters - invited(database), address)
@@ -49,12 +59,12 @@ def serve(
 
 def more(run: Path, study: str, raters: int, address: str) -> None:
     """Invite further raters; the study may be served meanwhile."""
-    _print_links(Database(run / f"{study}{SUFFIX}"), raters, address)
+    _print_links(Database(study_path(run, study)), raters, address)
 
 
 def export(run: Path, study: str, minimum: float) -> None:
     """Write every judgement, joined with what the run measured."""
-    database = Database(run / f"{study}{SUFFIX}")
+    database = Database(study_path(run, study))
     found = answers(database)
     raters = screened(found, database.settings.checks > 0, minimum)
     accepted = {one.rater for one in raters if one.accepted}
@@ -64,7 +74,7 @@ def export(run: Path, study: str, minimum: float) -> None:
 
 def analyse(run: Path, study: str, minimum: float) -> None:
     """Write the study's numbers and tables."""
-    database = Database(run / f"{study}{SUFFIX}")
+    database = Database(study_path(run, study))
     found = analysed(database.settings, answers(database), measured(database), minimum)
     for path in write_findings(run / study, found):
         print(path)

@@ -54,7 +54,7 @@ def answers(database: Database) -> list[Judgement]:
     """Return all judgements of pages that are closed, by rater, page and place."""
     query = """
         SELECT pages.rater, pages.place, pages.image, stimuli.name, panels.kind, panels.attack,
-               panels.slot, panels.judged_modified, pages.closed_at - pages.shown_at
+               panels.slot, panels.judged_modified, max(0.0, pages.closed_at - pages.shown_at)
         FROM panels
         JOIN pages ON pages.key = panels.page
         JOIN stimuli ON stimuli.image = pages.image AND stimuli.kind = 'clean'

@@ -30,10 +30,7 @@ def open_or_make(run: Path, study: str, given: Mapping[str, Any]) -> Database:
         InputError: if the study was made with other settings, or cannot be made.
         FileNotFoundError: if the run, or the text, is not there.
     """
-    if not re.fullmatch(r"[\w-]+", study):
-        raise InputError(f"a study's name has letters, digits, _ and -, got {study!r}.")
-    wanted = _read(given)
-    path = run / f"{study}{SUFFIX}"
+    path, wanted = study_path(run, study), _read(given)
     if path.is_file():
         database = Database(path)
         _check_same(database.settings, wanted, study)
@@ -41,6 +38,22 @@ def open_or_make(run: Path, study: str, given: Mapping[str, Any]) -> Database:
     finished = Run.read(run)
     settings = settled(finished, Settings(**wanted))
     return create(path, settings, stimuli(finished, settings))
+
+
+def study_path(run: Path, study: str) -> Path:
+    """Return where a study's file lies.
+
+    Raises:
+        InputError: if the name is none, or the run's folder is missing.
+    """
+    if not re.fullmatch(r"[\w-]{1,64}", study):
+        raise InputError(
+            f"a study's name has at most 64 letters, digits, _ and -, got {study!r}. Give another "
+            "--study."
+        )
+    if not run.is_dir():
+        raise InputError(f"a study lies in the folder of a run, there is no folder {run}.")
+    return run / f"{study}{SUFFIX}"
 
 
 def _read(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,14 +1,20 @@
-"""Judging page by page: the server keeps the time and stores each answer before the next page."""
+"""Judging page by page: the server keeps the time and stores each answer before the next page.
+
+An answer that cannot be stored, as on a full disk, is kept in memory with the time at which it
+came, and stored with the next request of its rater that can be.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from project.study.database import Database
+from project.study.clock import Clock, SteadyClock, latest
+from project.study.database import Database, StudyFileError
 from project.study.designs import DESIGNS
+from project.study.seals import seal_page
 from project.study.stimulus_kind import REFERENCE, Panel
 
 GRACE = 2.0
@@ -36,6 +42,14 @@ class OpenPage:
     after_missed: bool
 
 
+class _Answer(NamedTuple):
+    """An answer: of which page, the form, and when it came."""
+
+    key: str
+    form: dict[str, str]
+    came: float
+
+
 class Judging:
     """The pages of a study's raters.
 
@@ -44,16 +58,20 @@ class Judging:
 
     Args:
         database: of the study.
-        clock: seconds of the epoch, so that a page's time outlives a restart.
+        clock: seconds of the epoch, so that a page's time outlives a restart; None is one that
+            nobody sets.
     """
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: Database, clock: Clock | None = None) -> None:
         self.database = database
-        self.clock = clock
+        self.clock = clock or SteadyClock(latest(database))
         self.design = DESIGNS[database.settings.design]
+        self._unstored: dict[str, _Answer] = {}  # by rater
 
     def current(self, rater: str) -> OpenPage | None:
         """Return the page to show, from now on against the clock; None where none is left."""
+        if rater in self._unstored:
+            self._store(rater, self._unstored[rater])
         now = self.clock()
         with self.database.writing() as connection:
             page = _first_open(connection, rater)
@@ -66,6 +84,7 @@ class Judging:
                 "UPDATE pages SET shown_at = coalesce(shown_at, ?) WHERE key = ?",
                 (now, page["key"]),
             )
+            seal_page(connection, page["key"])
             return OpenPage(
                 key=page["key"],
                 place=page["place"],
@@ -81,8 +100,25 @@ class Judging:
         The first answer stands: one to a page that is closed, or not yet shown, changes nothing.
         Nor does one that leaves pictures out, until time is up: then what is there counts. One
         that comes later closes the page without a judgement.
+
+        Raises:
+            StudyFileError: if it is not on the disk. It is kept, with the time at which it came;
+                the same answer again, or :meth:`current`, stores it.
         """
-        now = self.clock()
+        kept = self._unstored.get(rater)
+        if kept is None or kept.key != key:
+            kept = _Answer(key, dict(form), self.clock())
+        self._store(rater, kept)
+
+    def _store(self, rater: str, given: _Answer) -> None:
+        try:
+            self._write(rater, *given)
+        except StudyFileError:
+            self._unstored[rater] = given
+            raise
+        self._unstored.pop(rater, None)
+
+    def _write(self, rater: str, key: str, form: Mapping[str, str], now: float) -> None:
         with self.database.writing() as connection:
             page = _first_open(connection, rater)
             if page is None or page["key"] != key or page["shown_at"] is None:
@@ -120,7 +156,8 @@ class Judging:
 
     def _left(self, page: sqlite3.Row, now: float) -> float:
         spent = 0.0 if page["shown_at"] is None else now - page["shown_at"]
-        return self.database.settings.seconds - spent
+        # Before it was shown: a clock was set back. Nobody gets more than a page's time.
+        return self.database.settings.seconds - max(0.0, spent)
 
 
 def _first_open(connection: sqlite3.Connection, rater: str) -> sqlite3.Row | None:
@@ -135,7 +172,10 @@ def _panels(connection: sqlite3.Connection, key: str) -> list[sqlite3.Row]:
 
 
 def _close(connection: sqlite3.Connection, key: str, now: float) -> None:
-    connection.execute("UPDATE pages SET closed_at = ? WHERE key = ?", (now, key))
+    connection.execute(
+        "UPDATE pages SET closed_at = max(?, coalesce(shown_at, 0)) WHERE key = ?", (now, key)
+    )
+    seal_page(connection, key)
 
 
 def _count(connection: sqlite3.Connection, rater: str) -> int:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from project.study.assignment import Past, deal
 from project.study.database import Database
 from project.study.designs import DESIGNS
+from project.study.seals import seal_page
 from project.study.stimulus_kind import Panel
 
 
@@ -97,6 +98,7 @@ def consent(database: Database, rater: str) -> None:
                     for slot, panel in enumerate(page.panels)
                 ),
             )
+            seal_page(connection, key)
 
 
 def hashed(token: str) -> str:

@@ -11,8 +11,8 @@ Addresses
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+import sys
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from project.study.database import StudyFileError
 from project.study.distortions import examples
 from project.study.judging import Judging
 from project.study.raters import Rater, consent, find, hashed
@@ -35,7 +36,12 @@ from project.study.settings import paragraphs
 
 _HERE = Path(__file__).parent / "pages"
 _COOKIE = "rater"
-_FILES = {"style.css": "text/css", "script.js": "text/javascript", "icon.svg": "image/svg+xml"}
+_FILES = {
+    "style.css": "text/css",
+    "script.js": "text/javascript",
+    "retry.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 _WEEKS_4 = 28 * 24 * 3600
 
 
@@ -54,6 +60,7 @@ class Pages:
     def __init__(self, judging: Judging, secure: bool = False) -> None:
         self.judging = judging
         self.secure = secure
+        self._trouble = ""  # what was said last
         self._database = judging.database
         self._examples = examples()
         self._templates = Environment(
@@ -105,8 +112,8 @@ class Pages:
 
     async def agree(self, request: Request) -> Response:
         """Note the consent."""
+        form = await _form(request)
         rater = await run_in_threadpool(self._rater, request)
-        form = await read_form(request)
         if form.get("key") != _form_key(request):
             raise HTTPException(403)
         await run_in_threadpool(consent, self._database, rater.id)
@@ -126,9 +133,10 @@ class Pages:
 
     async def answer(self, request: Request) -> Response:
         """Take an answer; the next page, or a pause, comes once it is on the disk."""
+        form = await _form(request)  # first: where the rater cannot be looked up, it is not lost
         rater = await run_in_threadpool(self._agreed, request)
-        form = await read_form(request)
         await run_in_threadpool(self.judging.answer, rater.id, form.get("key", ""), form)
+        self._trouble = ""
         return RedirectResponse("/" if "pause" in form else "/page", 303)
 
     def done(self, request: Request) -> Response:
@@ -156,6 +164,16 @@ class Pages:
         assert isinstance(error, HTTPException)
         phrase = HTTPStatus(error.status_code).phrase
         return self._page("refusal.html", error.status_code, code=error.status_code, phrase=phrase)
+
+    def trouble(self, request: Request, error: Exception) -> Response:
+        """Say that the study's file cannot be used now; what was sent stays in the page."""
+        if str(error) != self._trouble:
+            self._trouble = str(error)
+            print(f"warning: {error} Raters are asked to wait.", file=sys.stderr, flush=True)
+        form = getattr(request.state, "form", {})
+        response = self._page("trouble.html", 503, path=request.url.path, form=form)
+        response.headers["retry-after"] = "10"
+        return response
 
     def ask_consent(self, request: Request, error: Exception) -> Response:
         """Lead back to the consent."""
@@ -187,18 +205,23 @@ def application(judging: Judging, hosts: Sequence[str], secure: bool = False) ->
     """
     pages = Pages(judging, secure)
 
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        with judging.database.held():
-            yield
-
     study = Starlette(
-        lifespan=lifespan,
         routes=pages.routes(),
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
-        exception_handlers={HTTPException: pages.refusal, ConsentMissingError: pages.ask_consent},
+        exception_handlers={
+            HTTPException: pages.refusal,
+            ConsentMissingError: pages.ask_consent,
+            StudyFileError: pages.trouble,
+        },
     )
     return Guarded(study)
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """Return the form that came, and note it for the page that asks to send it again."""
+    request.state.form = await read_form(request)
+    found: dict[str, str] = request.state.form
+    return found
 
 
 def _form_key(request: Request) -> str:

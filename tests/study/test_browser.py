@@ -20,7 +20,7 @@ def browser():
 @pytest.fixture(scope="module", params=["paper", "2afc"])
 def server(tmp_path_factory, request):
     run = make_run(tmp_path_factory.mktemp("run"), images=3)
-    with serving(run, 8, "--design", request.param, "--checks", "1") as found:
+    with serving(run, 10, "--design", request.param, "--checks", "1") as found:
         found.database = Database(run / "study.sqlite")
         yield found
 
@@ -30,11 +30,12 @@ def visit(browser, server):
     """Open a link that is still unused, and return its page; what goes wrong there fails."""
     opened = []
 
-    def opening(link=None, **options):
+    def opening(link=None, refused=False, **options):
         context = browser.new_context(**options)
         page = context.new_page()
         wrong = []
-        page.on("console", lambda message: wrong.append(message.text))
+        if not refused:
+            page.on("console", lambda message: wrong.append(message.text))
         page.on("pageerror", lambda error: wrong.append(str(error)))
         opened.append((context, wrong))
         page.link = link or server.links.pop()
@@ -195,3 +196,31 @@ def test_when_time_is_up_the_page_sends_what_was_chosen(visit, server):
     page.clock.fast_forward(9_000)
     page.get_by_text("Page 2 of 4").wait_for()
     assert page.locator(".notice").count() == 0
+
+
+@pytest.mark.parametrize("trouble", ["away", "full"])
+def test_an_answer_waits_in_the_page_until_the_server_has_it(visit, server, trouble):
+    page = visit(refused=True)  # which the console tells of
+    page.clock.install(time=0)
+    page.clock.pause_at(1)
+    begin(page)
+
+    def fail(route):
+        if route.request.method != "POST":
+            route.continue_()
+        elif trouble == "away":
+            route.abort("connectionrefused")
+        else:
+            route.fulfill(status=503, body="")
+
+    page.route("**/page", fail)
+    choose(page, server.database, lambda panel: panel.modified)
+    chosen = "all => all.filter(one => one.checked).map(one => one.value)"
+    answer = page.locator("input").evaluate_all(chosen)
+    page.get_by_role("button", name="Next").click()
+    page.get_by_text("Your answer is not saved yet").wait_for()
+    assert place(page) == "Page 1 of 4"
+    assert page.locator("input").evaluate_all(chosen) == answer
+    page.unroute("**/page")
+    page.clock.fast_forward(3_500)
+    page.get_by_text("Page 2 of 4").wait_for()

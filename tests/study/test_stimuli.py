@@ -9,7 +9,7 @@ from project.core.errors import InputError
 from project.report.run import Run
 from project.study.create import open_or_make
 from project.study.distortions import examples, landscape, obvious
-from project.study.raters import invite, invited
+from project.study.raters import invited
 from project.study.settings import Settings
 from project.study.stimuli import settled, stimuli
 from project.study.stimulus_kind import CLEAN, Panel
@@ -152,11 +152,13 @@ def test_a_consent_that_is_no_text_is_refused(tmp_path, content):
 def test_a_deleted_study_leaves_no_trace_in_the_next(tmp_path):
     folder = make_run(tmp_path)
     old = open_or_make(folder, "study", {})
-    with old.held():
-        invite(old, 3)
-        log = (folder / "study.sqlite-wal").read_bytes()
+    with old.writing() as connection:
+        connection.execute("PRAGMA cache_size = 1")
+        connection.execute("UPDATE stimuli SET name = 'changed'")
+        journal = (folder / "study.sqlite-journal").read_bytes()
+    assert len(journal) > 512
     (folder / "study.sqlite").unlink()
-    (folder / "study.sqlite-wal").write_bytes(log)  # as a killed server leaves it
+    (folder / "study.sqlite-journal").write_bytes(journal)  # as a killed server leaves it
     assert invited(open_or_make(folder, "study", {})) == 0
 
 
@@ -171,5 +173,5 @@ def test_a_study_that_cannot_be_made_leaves_nothing_behind(tmp_path):
 
 @pytest.mark.parametrize("name", ["../other", "a/b", "", "a.b"])
 def test_a_studys_name_cannot_leave_the_runs_folder(tmp_path, name):
-    with pytest.raises(InputError, match="name has letters"):
+    with pytest.raises(InputError, match="name has at most 64 letters"):
         open_or_make(make_run(tmp_path), name, {})

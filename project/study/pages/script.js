@@ -16,11 +16,37 @@ const tick = () => {
   // A page in the background ticks seldom: the tenth second may be skipped.
   if (left <= 10 && !warning.textContent) warning.textContent = "Ten seconds left.";
   if (left === 0) {
-    clearInterval(ticking);
-    form.submit();
+    send();
   }
 };
 const ticking = setInterval(tick, 250);
+
+// Sends the answer once, and keeps it here until the server has it: a server that is away for a
+// moment, or cannot save, costs nobody an answer.
+const waiting = form.querySelector("[data-waiting]");
+let sending = false;
+const send = async (button) => {
+  if (sending) return;
+  sending = true;
+  clearInterval(ticking);
+  const answer = new URLSearchParams(new FormData(form, button));
+  for (const one of form.querySelectorAll("button, input")) one.disabled = true;
+  for (;;) {
+    // The next page must not be asked for here: its clock would run.
+    const reply = await fetch("/page", { method: "POST", body: answer, redirect: "manual" }).catch(() => null);
+    if (reply && reply.status !== 503) {
+      if (reply.type === "opaqueredirect") location.assign(answer.has("pause") ? "/" : "/page");
+      else location.assign("/page"); // refused: the server says why
+      return;
+    }
+    waiting.hidden = false;
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+  }
+};
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  send(event.submitter);
+});
 
 // The zoom: one factor and one place for all pictures.
 const range = form.querySelector("#zoom");
