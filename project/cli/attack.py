@@ -17,6 +17,7 @@ import project.tracking  # noqa: F401
 from project.callbacks import AttackCallback, CostEstimate, EndingAtOnce, RunFolder, pass_progress
 from project.callbacks.common import callbacks_of
 from project.cli.base import MirageCLI
+from project.core.portable import portable, portable_tree
 from project.data import AttackDataModule
 from project.evaluation import TransferEvaluation
 from project.storage import layout
@@ -44,11 +45,11 @@ class SaveRunConfig(SaveConfigCallback):
     def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Write ``config.yaml`` into the run's folder."""
         folders = [Path(found.folder) for found in callbacks_of(trainer, RunFolder)]
-        content = self.parser.dump(self.config, skip_check=True).encode()
+        content = portable(self.parser.dump(self.config, skip_check=True)).encode()
         for folder in folders:
             replace_file(folder / layout.CONFIG, content)
         for logger in trainer.loggers:
-            logger.log_hyperparams(self.config.as_dict())
+            logger.log_hyperparams(portable_tree(self.config.as_dict()))
 
 
 class AttackCLI(MirageCLI):

@@ -17,6 +17,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.plugins import TorchCheckpointIO
 
 from project.cli.trust import no_programs, require_buildable, restrict
+from project.core.portable import at_home
 from project.core.yaml_files import harden
 from project.training.checkpoint_files import CheckpointFiles
 
@@ -110,6 +111,10 @@ class MirageCLI(LightningCLI):
         with no_programs():
             self.config = parser.parse_args(args)
         require_buildable(self.config)
+        """Parse the given arguments, or ``sys.argv`` where there are none."""
+        self.config = parser.parse_args(args)
+        for name, value in list(self.config.items()):
+            self.config[name] = at_home(value)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Have checkpoints written whole, unless a plugin or a strategy has a way of its own."""

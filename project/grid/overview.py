@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_only
 
+from project.core.portable import portable
 from project.grid.planning import PlannedRun
 from project.report.templates import embedded, environment
 from project.storage import layout
@@ -49,7 +50,7 @@ def _measures(run: PlannedRun) -> list[Measure]:
 
 def _state(measures: Sequence[Measure], failure: str | None) -> str:
     if failure:
-        return f"failed: {failure.splitlines()[0]}"
+        return f"failed: {portable(failure.splitlines()[0])}"
     if not measures:
         return "no results yet"
     attacked = [measure for measure in measures if measure.attack]

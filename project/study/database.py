@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 
 from project.core.errors import InputError
 from project.study import seals
@@ -82,6 +83,9 @@ class Database:
                 "python -m project.study serve RUN."
             )
         self.path = path
+        # Threads of a server take turns here. SQLite has no queue: who finds a file locked looks
+        # again later, and among fifty raters somebody would look in vain for ten seconds.
+        self._turn = Lock()
         with self.reading() as connection:
             _check_format(path, connection)
             broken = seals.broken(connection)
@@ -96,7 +100,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Yield a connection that sees one state of the file."""
-        with _told(self.path), closing(_connected(self.path)) as connection:
+        with self._turn, _told(self.path), closing(_connected(self.path)) as connection:
             connection.execute("BEGIN")
             yield connection
 
@@ -107,7 +111,7 @@ class Database:
         Raises:
             StudyFileError: if they are not, as on a full disk.
         """
-        with _told(self.path), closing(_connected(self.path)) as connection:
+        with self._turn, _told(self.path), closing(_connected(self.path)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             yield connection
             connection.execute("COMMIT")

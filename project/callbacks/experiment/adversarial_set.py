@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from project.core.portable import portable
 from project.evaluation import Pass
 from project.storage.files import replace_file
 from project.storage.store import Store
@@ -37,6 +38,8 @@ def write_adversarial_set(path: Path, stores: Mapping[Pass, Store], indices: Seq
 def described(store: Store, indices: Sequence[int]) -> dict[str, Any]:
     """Return a store's folder and key, and number, bytes and SHA-256 of some of its images.
 
+    The folder is told from the working folder.
+
     Where the store holds no others, ``cd FOLDER; sha256sum *.png | sha256sum`` gives the same hash.
 
     Args:
@@ -49,7 +52,7 @@ def described(store: Store, indices: Sequence[int]) -> dict[str, Any]:
         lines = pool.map(_line, present)
         total = hashlib.sha256("".join(lines).encode())
     return {
-        "folder": str(store.folder),
+        "folder": portable(str(store.folder)),
         "key": store.key,
         "images": len(present),
         "bytes": sum(path.stat().st_size for path in present),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +16,7 @@ from project.callbacks.common import callbacks_of, require_folder, versions
 from project.callbacks.experiment.adversarial_set import write_adversarial_set
 from project.callbacks.experiment.attack import AttackCallback
 from project.callbacks.experiment.console import summary_table
+from project.core.portable import portable, portable_command
 from project.evaluation import CLEAN, TransferEvaluation, victims_sharing_networks
 from project.report import build_report
 from project.report.gallery import Attacked, GalleryKeeper
@@ -143,11 +143,11 @@ class RunFolder(L.Callback):
             "task": data.samples.task,
             "images": len(data.samples),
             "class_names": list(data.samples.class_names),
-            "command": shlex.join(["python", *sys.argv]),
+            "command": portable_command(["python", *sys.argv]),
             "config": config.read_text() if config.is_file() else "",
-            "notices": [*data.notices, *module.notices],
+            "notices": [portable(told) for told in (*data.notices, *module.notices)],
             "data": data.samples.fingerprint(),
-            "copies": {n: told for one in attacking for n, told in one.copies.items()},
+            "copies": {n: portable(told) for one in attacking for n, told in one.copies.items()},
             "versions": versions(*_PACKAGES),
             "weights": {name: victim.fingerprint() for name, victim in module.victims.items()},
             "kin": victims_sharing_networks(module.victims),

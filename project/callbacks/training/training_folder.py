@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -20,6 +19,7 @@ from project.callbacks.common import versions
 from project.callbacks.training.history_logger import HistoryLogger
 from project.callbacks.training.training_scene import training_scene
 from project.core.errors import InputError
+from project.core.portable import portable, portable_command
 from project.core.yaml_files import parse_yaml
 from project.data.loader import Batch
 from project.report.gallery import Sample
@@ -170,8 +170,8 @@ class TrainingFolder(L.Callback):
             "images": len(data.train_samples),
             "validation_images": len(data.samples),
             "parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
-            "command": shlex.join(["python", *sys.argv]),
-            "config": self._config.read_text() if self._config.is_file() else "",
+            "command": portable_command(["python", *sys.argv]),
+            "config": portable(self._config.read_text()) if self._config.is_file() else "",
             "versions": versions(*_PACKAGES),
         }
 
