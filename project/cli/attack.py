@@ -17,7 +17,7 @@ import project.tracking  # noqa: F401
 from project.callbacks import AttackCallback, CostEstimate, EndingAtOnce, RunFolder, pass_progress
 from project.callbacks.common import callbacks_of
 from project.cli.base import MirageCLI
-from project.core.portable import portable, portable_tree
+from project.core.portable import portable_tree
 from project.data import AttackDataModule
 from project.evaluation import TransferEvaluation
 from project.storage import layout
@@ -45,7 +45,8 @@ class SaveRunConfig(SaveConfigCallback):
     def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Write ``config.yaml`` into the run's folder."""
         folders = [Path(found.folder) for found in callbacks_of(trainer, RunFolder)]
-        content = portable(self.parser.dump(self.config, skip_check=True)).encode()
+        # Paths as given, unlike in what people share: from this file the run is made again.
+        content = self.parser.dump(self.config, skip_check=True).encode()
         for folder in folders:
             replace_file(folder / layout.CONFIG, content)
         for logger in trainer.loggers:

@@ -144,7 +144,7 @@ class RunFolder(L.Callback):
             "images": len(data.samples),
             "class_names": list(data.samples.class_names),
             "command": portable_command(["python", *sys.argv]),
-            "config": config.read_text() if config.is_file() else "",
+            "config": portable(config.read_text()) if config.is_file() else "",
             "notices": [portable(told) for told in (*data.notices, *module.notices)],
             "data": data.samples.fingerprint(),
             "copies": {n: portable(told) for one in attacking for n, told in one.copies.items()},
