@@ -111,8 +111,6 @@ class MirageCLI(LightningCLI):
         with no_programs():
             self.config = parser.parse_args(args)
         require_buildable(self.config)
-        """Parse the given arguments, or ``sys.argv`` where there are none."""
-        self.config = parser.parse_args(args)
         for name, value in list(self.config.items()):
             self.config[name] = at_home(value)
 
