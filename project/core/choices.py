@@ -1,6 +1,7 @@
 """Look up one of several named options, with an error that lists them all."""
 
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import TypeVar, overload
 
 from project.core.errors import InputError
@@ -36,5 +37,19 @@ def choose(name: str, options: Iterable[object], value: object) -> object:
     """
     known = list(options)
     if value not in known:
-        raise InputError(f"{name} must be one of {', '.join(map(str, known))}, got {value!r}.")
+        near = nearest(value, known)
+        raise InputError(
+            f"{name} must be one of {', '.join(map(str, known))}, got {value!r}."
+            f"{f' Do you mean {near}?' if near else ''}"
+        )
     return options[value] if isinstance(options, Mapping) else value
+
+
+def nearest(value: object, options: Iterable[object]) -> str | None:
+    """Return the option that a misspelt text is most like, None where it is like none."""
+    if not isinstance(value, str):
+        return None
+    # Compared in small letters: "PSNR" is "psnr".
+    names = {str(option).lower(): str(option) for option in options}
+    close = get_close_matches(value.lower(), names, 1)
+    return names[close[0]] if close else None

@@ -43,7 +43,7 @@ def uniform(
     Returns:
         (N, *shape) float32 in [low, high) on the CPU.
     """
-    draws = torch.empty(len(index), *shape)
+    draws = torch.empty(len(index), *shape, dtype=torch.float32)
     # Drawn on the CPU, whatever the device: CUDA's generators give other numbers.
     for own, sample in zip(draws, index.tolist(), strict=True):
         own.uniform_(low, high, generator=generator(*key, sample))
@@ -52,7 +52,7 @@ def uniform(
 
 def normal(shape: Sequence[int], index: Tensor, *key: int | str) -> Tensor:
     """Draw from N(0, 1), each sample from its own generator; see :func:`uniform`."""
-    draws = torch.empty(len(index), *shape)
+    draws = torch.empty(len(index), *shape, dtype=torch.float32)
     for own, sample in zip(draws, index.tolist(), strict=True):
         own.normal_(generator=generator(*key, sample))
     return draws

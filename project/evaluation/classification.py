@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from project.attacks.flow.ssta import PAPER_AREA
+from project.core.answers import NO_PREDICTION, predicted_classes
 from project.evaluation.plan import Pass
-from project.evaluation.victim_metrics import Facts, VictimMetrics, column
+from project.evaluation.victim_metrics import Facts, VictimMetrics, flags
 from project.metrics import PerImageMean, Rate
 from project.storage.rows import Measure
 
@@ -36,19 +37,32 @@ class ClassificationJudge:
         verdicts = zip(
             index.tolist(),
             target.tolist(),
-            logits.argmax(1).tolist(),
+            predicted_classes(logits).tolist(),
             confidence.tolist(),
             strict=True,
         )
         rows: list[Facts] = []
         for sample, label, prediction, trust in verdicts:
-            row = {"prediction": prediction, "confidence": trust, "correct": prediction == label}
+            row = _verdict(label, prediction, trust)
             if clean:
                 self._clean[sample] = {f"clean_{name}": value for name, value in row.items()}
             before = self._clean[sample]  # the clean pass dealt this rank the same batches
-            fooled = before["clean_correct"] and not row["correct"]
+            lost = row["unanswered"] or before["clean_unanswered"]
+            fooled = None if lost else before["clean_correct"] and not row["correct"]
             rows.append({"target": label, **row, **before, "fooled": fooled})
         return rows
+
+
+def _verdict(label: int, prediction: int, confidence: float) -> Facts:
+    """Return one image's columns; without a prediction there is nothing to say but that."""
+    if prediction == NO_PREDICTION:
+        return {"unanswered": True, "prediction": None, "confidence": None, "correct": None}
+    return {
+        "unanswered": False,
+        "prediction": prediction,
+        "confidence": confidence,
+        "correct": prediction == label,
+    }
 
 
 class ClassificationMetrics(VictimMetrics):
@@ -56,6 +70,7 @@ class ClassificationMetrics(VictimMetrics):
 
     def __init__(self, step: Pass, victim: str, device: torch.device) -> None:
         super().__init__(step, victim)
+        self.unanswered = Rate().to(device)
         self.accuracy = Rate().to(device)
         self.asr = Rate().to(device)
         self.asr_paper = Rate().to(device)
@@ -64,13 +79,21 @@ class ClassificationMetrics(VictimMetrics):
 
     def update(self, rows: list[Facts], predictions: Tensor, target: Tensor) -> None:
         """Add a batch, of which only the rows are used."""
-        right_before, fooled = column(rows, "clean_correct"), column(rows, "fooled")
-        self.accuracy.update(column(rows, "correct"))
-        self.asr.update(fooled, right_before)
-        self.confidence_drop.update(column(rows, "clean_confidence") - column(rows, "confidence"))
+        unanswered = flags(rows, "unanswered")
+        self.unanswered.update(unanswered)
+        self.accuracy.update(flags(rows, "correct"), ~unanswered)
+        both = ~unanswered & ~flags(rows, "clean_unanswered")
+        fooled, judged = flags(rows, "fooled"), both & flags(rows, "clean_correct")
+        self.asr.update(fooled, judged)
         small, counted = self._small_masks(rows)
-        self.asr_paper.update(fooled, right_before & counted & ~small)
-        self.small_mask.update(small, right_before & counted)
+        self.asr_paper.update(fooled, judged & counted & ~small)
+        self.small_mask.update(small, judged & counted)
+        drops = [
+            row["clean_confidence"] - row["confidence"]
+            for row, known in zip(rows, both.tolist(), strict=True)
+            if known
+        ]
+        self.confidence_drop.update(torch.tensor(drops, dtype=torch.float64))
 
     def measures(self) -> list[Measure]:
         """Return the rates, computed over all processes.
@@ -80,7 +103,7 @@ class ClassificationMetrics(VictimMetrics):
         of those right when clean that it leaves out.
         """
         if self.step.clean:
-            return [self.rate("accuracy", self.accuracy)]
+            return [self.rate("accuracy", self.accuracy), *self.lost(self.unanswered)]
         measures = [
             self.rate("robust_accuracy", self.accuracy),
             self.rate("asr", self.asr),
@@ -88,7 +111,8 @@ class ClassificationMetrics(VictimMetrics):
         ]
         small = self.rate("small_mask", self.small_mask)
         paper = self.rate("asr_paper", self.asr_paper)
-        return [*measures, paper, small] if small.total else measures
+        told = [paper, small] if small.total else []
+        return [*measures, *told, *self.lost(self.unanswered)]
 
     def _small_masks(self, rows: list[Facts]) -> tuple[Tensor, Tensor]:
         """Return whose mask is too small for SSTA's paper, and whom it counts at all, (N,) bool.
@@ -96,5 +120,5 @@ class ClassificationMetrics(VictimMetrics):
         It counts none on transfer, and none of an attack without a salient mask.
         """
         counted = self.white_box and "salient_area_180" in rows[0]
-        areas = column(rows, "salient_area_180") if counted else torch.zeros(len(rows))
+        areas = torch.tensor([row["salient_area_180"] if counted else 0.0 for row in rows])
         return areas <= PAPER_AREA, torch.full((len(rows),), counted)

@@ -12,7 +12,7 @@ from project.statistics.bootstrap import Estimate, Floats, bootstrap
 from project.statistics.miou import COLUMNS, Cell, Scores, cells, scores
 from project.storage.rows import Measure
 
-_NEEDED = ("attack", "source", "victim", "index", "fooled_pixels", *COLUMNS)
+_NEEDED = ("attack", "source", "victim", "index", "fooled_pixels", "judged_pixels", *COLUMNS)
 
 
 def with_intervals(measures: Sequence[Measure], rows: Sequence[Facts]) -> list[Measure]:

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from project.core.answers import NO_PREDICTION, predicted_classes
 from project.core.losses import VOID
 from project.evaluation.plan import Pass
 from project.evaluation.victim_metrics import Facts, VictimMetrics
@@ -35,23 +36,28 @@ class SegmentationJudge:
         Returns:
             The victim's columns of each image's row.
         """
-        prediction = logits.argmax(1)
+        prediction = predicted_classes(logits).long()
         valid = (target != VOID).cpu().numpy()
         correct = (prediction == target).cpu().numpy() & valid
+        lost = (prediction == NO_PREDICTION).cpu().numpy() & valid
         counts = class_counts(prediction, target, logits.shape[1]).cpu().numpy()
         rows: list[Facts] = []
         for place, sample in enumerate(index.tolist()):
             if clean:
                 self._clean[sample] = np.packbits(correct[place])
                 self._clean_counts[sample] = counts[place]
-            before = self._unpack(sample, correct[place].shape)
+            before, before_counts = self._unpack(sample, correct[place].shape), self._clean_counts
+            judged, pixels = before & ~lost[place], int(valid[place].sum())
             rows.append(
                 {
-                    "valid_pixels": int(valid[place].sum()),
+                    "valid_pixels": pixels,
+                    "clean_unanswered_pixels": pixels - int(before_counts[sample][2].sum()),
+                    "unanswered_pixels": int(lost[place].sum()),
                     "clean_correct_pixels": int(before.sum()),
                     "correct_pixels": int(correct[place].sum()),
-                    "fooled_pixels": int((before & ~correct[place]).sum()),
-                    **_by_class(counts[place], self._clean_counts[sample]),
+                    "judged_pixels": int(judged.sum()),
+                    "fooled_pixels": int((judged & ~correct[place]).sum()),
+                    **_by_class(counts[place], before_counts[sample]),
                 }
             )
         return rows
@@ -65,6 +71,7 @@ def _by_class(counts: NDArray[np.int64], clean: NDArray[np.int64]) -> Facts:
     """Return counts, (3, K), as columns by class; :mod:`project.statistics.miou` reads them."""
     correct, predicted, labelled = counts
     return {
+        "clean_labelled_by_class": clean[2],
         "labelled_by_class": labelled,
         "clean_predicted_by_class": clean[1],
         "clean_correct_by_class": clean[0],
@@ -82,6 +89,7 @@ class SegmentationMetrics(VictimMetrics):
 
     def __init__(self, step: Pass, victim: str, device: torch.device, num_classes: int) -> None:
         super().__init__(step, victim)
+        self.unanswered = CountedRate().to(device)
         self.confusion = Confusion(num_classes).to(device)
         self.fooled = CountedRate().to(device)
 
@@ -89,7 +97,8 @@ class SegmentationMetrics(VictimMetrics):
         """Add a batch."""
         self.confusion.update(predictions, target)
         for row in rows:
-            self.fooled.update(row["fooled_pixels"], row["clean_correct_pixels"])
+            self.fooled.update(row["fooled_pixels"], row["judged_pixels"])
+            self.unanswered.update(row["unanswered_pixels"], row["valid_pixels"])
 
     def measures(self) -> list[Measure]:
         """Return the numbers of the data set, computed over all processes."""
@@ -104,4 +113,4 @@ class SegmentationMetrics(VictimMetrics):
             measures.append(
                 self.measure("fooled_pixels", fooled.value, hits=fooled.hits, total=fooled.total)
             )
-        return measures
+        return [*measures, *self.lost(self.unanswered)]

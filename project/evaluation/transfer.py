@@ -8,6 +8,7 @@ from typing import Any
 import lightning as L
 from torch import Tensor, nn
 
+from project.core.answers import predicted_classes
 from project.core.errors import InputError
 from project.data import AttackDataModule
 from project.data.loader import first_images
@@ -17,7 +18,7 @@ from project.evaluation.intervals import with_intervals
 from project.evaluation.pass_metrics import Judge, PassMetrics, judges
 from project.evaluation.plan import CLEAN, Pass
 from project.evaluation.quality import visibility
-from project.evaluation.victim_metrics import Facts, column
+from project.evaluation.victim_metrics import Facts, flags
 from project.metrics import (
     FeatureExtractor,
     PanelComparison,
@@ -129,7 +130,8 @@ class TransferEvaluation(L.LightningModule):
         """Evaluate all victims on one batch of one pass.
 
         Returns:
-            Each victim's predicted classes, (N, …), by the victim's name.
+            Each victim's predicted classes, (N, …), by the victim's name;
+            :data:`~project.core.answers.NO_PREDICTION` where a logit is not finite.
         """
         step, counts = self.plan[dataloader_idx], self._counts[dataloader_idx]
         images = batch["image"] if step.clean else batch["adversarial"]
@@ -140,13 +142,13 @@ class TransferEvaluation(L.LightningModule):
             logits = victim(images)
             verdicts = self._judges[name].rows(logits, batch["target"], batch["index"], step.clean)
             rows = [known[place] | {"victim": name} | row for place, row in enumerate(verdicts)]
-            predictions[name] = logits.argmax(1)
+            predictions[name] = predicted_classes(logits).long()
             counts.by_victim[name].update(rows, predictions[name], batch["target"])
             if not step.clean:
                 self.rows += rows
             if name == step.source:
                 counts.quality.update(rows)
-                fooled = column(rows, "fooled") if "fooled" in rows[0] else None
+                fooled = flags(rows, "fooled") if "fooled" in rows[0] else None
         self.traces += _traces(step, batch)
         self._distances.update(step, images, batch["index"], fooled)
         counts.ledger.update(batch["index"])

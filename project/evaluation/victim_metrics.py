@@ -29,7 +29,10 @@ class VictimMetrics(ABC):
 
     @abstractmethod
     def update(self, rows: list[Facts], predictions: Tensor, target: Tensor) -> None:
-        """Add a batch: its rows, and the predicted classes and the target, (N, …) each."""
+        """Add a batch: its rows, and the predicted classes and the target, (N, …) each.
+
+        Where there is no prediction, the class is :data:`project.core.answers.NO_PREDICTION`.
+        """
 
     @abstractmethod
     def measures(self) -> list[Measure]:
@@ -49,14 +52,20 @@ class VictimMetrics(ABC):
         """Return a rate as a measure, with its interval and denominator."""
         return self.measure(metric, **rate.compute()._asdict())
 
+    def lost(self, unanswered: Rate) -> list[Measure]:
+        """Return the rate of answers that are no predictions, if there is any.
+
+        Without any it would be one more 0 beside every number of every run.
+        """
+        rate = self.rate("unanswered", unanswered)
+        return [rate] if rate.hits else []
+
     def mean(self, metric: str, mean: PerImageMean) -> Measure:
         """Return a mean over images as a measure, with their number."""
         computed = mean.compute()
         return self.measure(metric, computed.value, total=computed.finite)
 
 
-def column(rows: list[Facts], name: str) -> Tensor:
-    """Return one column of rows: bool stays bool, numbers become float64."""
-    values = [row[name] for row in rows]
-    kind = torch.bool if isinstance(values[0], bool) else torch.float64
-    return torch.tensor(values, dtype=kind)
+def flags(rows: list[Facts], name: str) -> Tensor:
+    """Return one column of truth values of rows, bool (N,); None is not true."""
+    return torch.tensor([row[name] is True for row in rows], dtype=torch.bool)

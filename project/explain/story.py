@@ -15,6 +15,7 @@ from project.explain.views import view
 from project.report.classes import class_name
 from project.report.columns import column
 from project.report.numbers import number, percent
+from project.report.run import judged_pixels
 from project.storage.rows import COLUMNS
 
 Row = Mapping[str, Any]
@@ -104,10 +105,13 @@ def _table(values: Mapping[str, str]) -> list[str]:
 def _verdict(facts: Mapping[str, Any], row: Row) -> str:
     who = row["victim"] + (" (source)" if row["victim"] == row["source"] else "")
     if row["task"] == "segmentation":
-        valid, right = row["valid_pixels"] or 1, row["clean_correct_pixels"] or 1
+        valid, right = row["valid_pixels"] or 1, judged_pixels(row) or 1
         shares = f"{percent(row['clean_correct_pixels'] / valid)} of pixels right, then "
         shares += percent(row["correct_pixels"] / valid)
         return f"{who}: {shares}; {percent(row['fooled_pixels'] / right)} of the right ones fall"
+    if row["fooled"] is None:  # null: NaN or infinite logits
+        when = "on the clean image" if row["clean_unanswered"] else "now"
+        return f"{who} gave no prediction {when}: its logits are not finite"
     before, after = (class_name(facts, row[k]) for k in ("clean_prediction", "prediction"))
     falls = "falls" if row["fooled"] else "stands" if row["clean_correct"] else "was wrong before"
     trust = f"{percent(row['clean_confidence'])} → {percent(row['confidence'])} for the truth"

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from project.core.answers import answered, predicted_classes
 from project.core.losses import VOID
 from project.explain.again import Again
 from project.report.numbers import percent
@@ -30,6 +31,8 @@ def _likeliest(again: Again) -> list[str]:
 
 
 def _top(logits: Tensor, again: Again) -> list[str]:
+    if not answered(logits[None]):
+        return ["  no prediction: NaN or infinite logits"] * min(_SHOWN, len(logits))
     top = logits.softmax(0).topk(min(_SHOWN, len(logits)))
     names = [again.class_names[k] for k in top.indices.tolist()]
     width = max(map(len, again.class_names)) if len(again.class_names) < 50 else 28
@@ -68,7 +71,8 @@ class _Share(NamedTuple):
     @classmethod
     def of(cls, again: Again, name: str, where: Tensor) -> _Share:
         """Count the pixels of a (H, W) mask."""
-        right = [logits.argmax(0) == again.target for logits in (again.clean, again.adversarial)]
+        both = (again.clean, again.adversarial)
+        right = [predicted_classes(logits[None])[0] == again.target for logits in both]
         before, after = (one[where].double().mean().item() for one in right)
         return cls(name, int(where.sum()), before, after)
 

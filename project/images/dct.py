@@ -16,9 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from project.core.precision import without_autocast
+
 BLOCK = 8
 
 
+@without_autocast
 def block_dct(images: Tensor) -> Tensor:
     r"""Transform the 8×8 blocks of images.
 
@@ -43,6 +46,7 @@ def block_dct(images: Tensor) -> Tensor:
     return (blocks.flatten(4) @ waves.mT).view(blocks.shape)
 
 
+@without_autocast
 def block_idct(coefficients: Tensor, size: Sequence[int]) -> Tensor:
     """Invert :func:`block_dct`.
 

@@ -11,7 +11,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from project.core.precision import without_autocast
 
+
+@without_autocast
 def along_axes(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     r"""Return $$R\,X\,C^\top$$ for each channel X of each image.
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torchmetrics.classification import MulticlassConfusionMatrix
 
+from project.core.answers import NO_PREDICTION, predicted_classes
 from project.core.losses import VOID
 from project.statistics.miou import mean_iou as mean_iou_of_counts
 
@@ -31,22 +32,26 @@ class Confusion(MulticlassConfusionMatrix):
         """Add a batch.
 
         Args:
-            logits: (N, K, H, W) scores, or (N, H, W) int64 predicted classes.
+            logits: (N, K, H, W) scores, or (N, H, W) int64 predicted classes; where there is no
+                prediction (:mod:`project.core.answers`), a pixel is in no count.
             target: (N, H, W) int64 in 0 … K-1, or 255 for void.
 
         Raises:
             ValueError: if a label or a predicted class is neither a class nor, for labels, void.
         """
-        prediction = logits.argmax(1) if logits.ndim == target.ndim + 1 else logits
+        scores = logits.ndim == target.ndim + 1
+        prediction = predicted_classes(logits).long() if scores else logits
         _check(prediction, target, self.num_classes)
-        super().update(prediction, target)
+        lost = prediction == NO_PREDICTION
+        super().update(prediction.masked_fill(lost, 0), target.masked_fill(lost, VOID))
 
 
 def class_counts(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor:
     """Count each image's valid pixels by class, (N, 3, K) int64: right, predicted, labelled.
 
     Args:
-        prediction: (N, H, W) int64 classes.
+        prediction: (N, H, W) int64 classes, or :data:`~project.core.answers.NO_PREDICTION`: such
+            pixels are in no count.
         target: (N, H, W) int64 in 0 … K-1, or 255 for void.
         num_classes: K.
 
@@ -54,7 +59,7 @@ def class_counts(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor
         ValueError: if a label or a predicted class is neither a class nor, for labels, void.
     """
     _check(prediction, target, num_classes)
-    count, valid = len(target), target != VOID
+    count, valid = len(target), (target != VOID) & (prediction != NO_PREDICTION)
     first = num_classes * torch.arange(count, device=target.device).view(-1, 1, 1)
 
     def by_class(classes: Tensor, among: Tensor) -> Tensor:
@@ -69,7 +74,8 @@ def _check(prediction: Tensor, target: Tensor, num_classes: int) -> None:
     labels = target[target != VOID]
     for what, classes in (("labels", labels), ("predicted classes", prediction)):
         low, high = classes.aminmax() if classes.numel() else (0, 0)
-        if low < 0 or high >= num_classes:
+        least = NO_PREDICTION if classes is prediction else 0
+        if low < least or high >= num_classes:
             raise ValueError(
                 f"{what} must lie in 0 … {num_classes - 1} (255 is void), got {int(low)} … "
                 f"{int(high)}. Map the data set's labels to the victim's classes."

@@ -18,6 +18,7 @@ from project.report.run import Run
 from project.report.segmentation import TransferSection, transfer_section
 from project.report.templates import TOLD, data_uri, embedded, environment, image_uri
 from project.report.traces import attack_traces, axes
+from project.report.unanswered import unanswered_sentences
 from project.report.visibility import both_rates, set_distances, visibility
 from project.storage import layout
 from project.storage.files import replace_file
@@ -77,6 +78,7 @@ def _render(
         task=run.task,
         facts={name: run.facts.get(name) for name in TOLD},
         counts=_counts(run),
+        unanswered=unanswered_sentences(run),
         headlines=headlines(run, transfer.means if transfer else []),
         matrices=[matrix(run, attack) for attack in run.attacks],
         visibility=visibility(run),

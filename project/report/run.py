@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ import pyarrow as pa
 
 from project.report.gallery import Sample, samples
 from project.statistics.miou import COLUMNS as COUNTS
-from project.statistics.miou import Cell, Key, cells
+from project.statistics.miou import LATER, Cell, Key, cells
 from project.storage import layout
 from project.storage.rows import COLUMNS, Measure, read_measures, read_rows
 from project.storage.traces import Trace, read_traces
@@ -128,15 +129,36 @@ class Run:
         ]
 
 
+def judged(row: Row) -> bool:
+    """Return whether a classifier's row counts: right when clean, and with a prediction now."""
+    return bool(row["clean_correct"]) and row["fooled"] is not None
+
+
+def judged_pixels(row: Mapping[str, Any]) -> int:
+    """Return the number of a segmenter's pixels that count, right when clean and predicted now."""
+    told = row.get("judged_pixels")
+    return (row["clean_correct_pixels"] if told is None else told) or 0
+
+
 def _cells(table: pa.Table) -> dict[Key, Cell]:
     """Return the counts by class; none of classifiers' rows, and of those of older runs."""
-    if not table.num_rows or not set(COUNTS) <= set(table.column_names):
+    names = ("attack", "source", "victim", "index", "fooled_pixels", "judged_pixels")
+    known = {name: _told(table, name) for name in (*names, *COUNTS)}
+    if not table.num_rows or not set(known.values()) <= set(table.column_names):
         return {}
     if table[COUNTS[0]].null_count:
         return {}
-    names = ("attack", "source", "victim", "index", "fooled_pixels")
     counts = {
-        name: table[name].combine_chunks().flatten().to_numpy().reshape(table.num_rows, -1)
+        name: table[known[name]].combine_chunks().flatten().to_numpy().reshape(table.num_rows, -1)
         for name in COUNTS
     }
-    return cells({name: table[name].to_pylist() for name in names} | counts)
+    return cells({name: table[known[name]].to_pylist() for name in names} | counts)
+
+
+def _told(table: pa.Table, name: str) -> str:
+    """Return the column that tells what is asked for; of older runs, the one it was then equal to.
+
+    A run without a non-finite answer is the same whether or not those were counted.
+    """
+    known = name in table.column_names and not table[name].null_count
+    return name if known else LATER.get(name, name)

@@ -6,7 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from project.core.precision import without_autocast
 
+
+@without_autocast
 def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
     """Convolve with a Gaussian, cut at 3 σ, borders repeated.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from project.core.precision import without_autocast
 from project.saliency.blur import gaussian_blur
 from project.saliency.provider import Saliency, normalised
 
@@ -43,6 +44,7 @@ class FrequencyTuned(Saliency):
         return normalised(torch.linalg.vector_norm(distance, dim=1, keepdim=True))
 
 
+@without_autocast
 def rgb_to_lab(images: Tensor) -> Tensor:
     """Convert sRGB in [0, 1] to CIE Lab under D65, (N, 3, H, W) each; L in [0, 100]."""
     linear = torch.where(images > 0.04045, ((images + 0.055) / 1.055) ** 2.4, images / 12.92)

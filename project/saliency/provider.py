@@ -8,6 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from project.core.errors import InputError
+from project.core.fields import CheckedFields
 from project.core.samples import Samples
 from project.saliency.cache import KEPT
 
@@ -29,7 +30,7 @@ class Scene:
     index: Tensor
 
 
-class Saliency(ABC):
+class Saliency(CheckedFields, ABC):
     """Base class of providers of saliency maps.
 
     Any callable from images to maps may take its place; a provider that needs more than the images

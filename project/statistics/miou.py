@@ -1,7 +1,8 @@
 """Segmentation scores from counts of pixels per class, which add up over images.
 
 Convention
-    counts   (..., 3, K): pixels predicted right, predicted, and labelled, by class; valid ones only
+    counts   (..., 3, K): pixels predicted right, predicted, and labelled, by class; valid ones with
+             a prediction only
     cell     one victim's counts on one attack's images made on one source, image by image
 """
 
@@ -21,9 +22,11 @@ Key = tuple[str, str, str]
 
 COLUMNS = (
     *("correct_by_class", "predicted_by_class", "labelled_by_class"),
-    *("clean_correct_by_class", "clean_predicted_by_class"),
+    *("clean_correct_by_class", "clean_predicted_by_class", "clean_labelled_by_class"),
 )
 """The rows' columns of counts: the image as it was attacked, then the clean one's."""
+LATER = {"clean_labelled_by_class": "labelled_by_class", "judged_pixels": "clean_correct_pixels"}
+"""Columns that older runs lack, and what is the same where every pixel has a prediction."""
 
 
 class Scores(NamedTuple):
@@ -33,7 +36,8 @@ class Scores(NamedTuple):
         miou: of the adversarial images.
         miou_drop: clean minus that.
         pixel_accuracy: of the adversarial images.
-        fooled_pixels: share of the pixels right when clean that are wrong now.
+        fooled_pixels: share of the pixels right when clean, and with a prediction now, that are
+            wrong now.
         clean_miou: of the clean images.
         clean_pixel_accuracy: likewise.
     """
@@ -55,17 +59,19 @@ class Cell:
         adversarial: counts (N, 3, K).
         clean: likewise, of the images before the attack.
         fooled: (N,), pixels right when clean and wrong now.
+        judged: (N,), pixels right when clean and with a prediction now.
     """
 
     index: NDArray[Any]
     adversarial: Counts
     clean: Counts
     fooled: Counts
+    judged: Counts
 
     @cached_property
     def columns(self) -> NDArray[np.float64]:
-        """All counts as (N, 6 K + 1), what :func:`scores` takes the sums of."""
-        parts = (self.adversarial, self.clean, self.fooled)
+        """All counts as (N, 6 K + 2), what :func:`scores` takes the sums of."""
+        parts = (self.adversarial, self.clean, self.fooled, self.judged)
         flat = [part.reshape(len(self.index), -1) for part in parts]
         return np.concatenate(flat, 1).astype(np.float64)
 
@@ -86,9 +92,9 @@ def mean_iou(counts: Counts) -> Counts:
 
 
 def scores(sums: Counts) -> Scores:
-    """Return the scores of sums (..., 6 K + 1) of :attr:`Cell.columns`."""
+    """Return the scores of sums (..., 6 K + 2) of :attr:`Cell.columns`."""
     adversarial, clean = (
-        part.reshape(*sums.shape[:-1], 3, -1) for part in np.split(sums[..., :-1], 2, -1)
+        part.reshape(*sums.shape[:-1], 3, -1) for part in np.split(sums[..., :-2], 2, -1)
     )
     miou, clean_miou = mean_iou(adversarial), mean_iou(clean)
     right_before = clean[..., 0, :].sum(-1)
@@ -96,7 +102,7 @@ def scores(sums: Counts) -> Scores:
         miou=miou,
         miou_drop=clean_miou - miou,
         pixel_accuracy=_share(adversarial[..., 0, :].sum(-1), adversarial[..., 2, :].sum(-1)),
-        fooled_pixels=_share(sums[..., -1], right_before),
+        fooled_pixels=_share(sums[..., -2], sums[..., -1]),
         clean_miou=clean_miou,
         clean_pixel_accuracy=_share(right_before, clean[..., 2, :].sum(-1)),
     )
@@ -107,7 +113,8 @@ def cells(rows: Mapping[str, Sequence[Any]]) -> dict[Key, Cell]:
 
     Args:
         rows: column by column, each of the same length: those of :data:`COLUMNS`, of K counts
-            each, ``attack``, ``source``, ``victim``, ``index`` and ``fooled_pixels``.
+            each, ``attack``, ``source``, ``victim``, ``index``, ``fooled_pixels`` and
+            ``judged_pixels``.
     """
     places: dict[Key, list[int]] = {}
     for place, key in enumerate(zip(rows["attack"], rows["source"], rows["victim"], strict=True)):
@@ -117,14 +124,15 @@ def cells(rows: Mapping[str, Sequence[Any]]) -> dict[Key, Cell]:
 
 def _cell(rows: Mapping[str, Sequence[Any]], places: list[int]) -> Cell:
     places = sorted(places, key=lambda place: rows["index"][place])
-    correct, predicted, labelled, clean_correct, clean_predicted = (
+    correct, predicted, labelled, clean_correct, clean_predicted, clean_labelled = (
         np.stack([np.asarray(rows[name][place]) for place in places]) for name in COLUMNS
     )
     return Cell(
         index=np.array([rows["index"][place] for place in places]),
         adversarial=np.stack([correct, predicted, labelled], 1),
-        clean=np.stack([clean_correct, clean_predicted, labelled], 1),
+        clean=np.stack([clean_correct, clean_predicted, clean_labelled], 1),
         fooled=np.array([rows["fooled_pixels"][place] for place in places]),
+        judged=np.array([rows["judged_pixels"][place] for place in places]),
     )
 
 

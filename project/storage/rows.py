@@ -34,19 +34,25 @@ COLUMNS: dict[str, pa.DataType] = {
     "victim": pa.string(),  # the victim that is judged; equal to the source: white box
     # classification
     "target": pa.int64(),  # true class
+    "clean_unanswered": pa.bool_(),  # a logit is NaN or infinite: no prediction, and what follows
+    "unanswered": pa.bool_(),  # from one is null
     "clean_prediction": pa.int64(),
     "prediction": pa.int64(),
     "clean_confidence": pa.float64(),  # probability of the true class, 0 … 1
     "confidence": pa.float64(),
     "clean_correct": pa.bool_(),
     "correct": pa.bool_(),
-    "fooled": pa.bool_(),  # right on the clean image, wrong on the adversarial one
+    "fooled": pa.bool_(),  # right on the clean image, wrong now; null if either is unanswered
     # segmentation
     "valid_pixels": pa.int64(),
+    "clean_unanswered_pixels": pa.int64(),  # valid, without a prediction; in no other count
+    "unanswered_pixels": pa.int64(),
     "clean_correct_pixels": pa.int64(),
     "correct_pixels": pa.int64(),
-    "fooled_pixels": pa.int64(),
-    # and by class, (K,) each, valid pixels only; from sums over images follows the mIoU
+    "judged_pixels": pa.int64(),  # right on the clean image, and with a prediction now
+    "fooled_pixels": pa.int64(),  # of these, wrong now
+    # and by class, (K,) each, valid pixels with a prediction; from their sums follows the mIoU
+    "clean_labelled_by_class": pa.list_(pa.int64()),
     "labelled_by_class": pa.list_(pa.int64()),
     "clean_predicted_by_class": pa.list_(pa.int64()),
     "clean_correct_by_class": pa.list_(pa.int64()),

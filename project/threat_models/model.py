@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from project.core.errors import InputError
+from project.core.fields import CheckedFields
 from project.core.per_image import PerImage
 from project.images.eight_bit import to_8bit
 
@@ -19,7 +20,7 @@ Projection = Callable[[Tensor], Tensor]
 """Maps any perturbation of certain images to an allowed one close to it, in place."""
 
 
-class ThreatModel(PerImage, ABC):
+class ThreatModel(PerImage, CheckedFields, ABC):
     """The perturbations an attacker may apply; every method works image by image."""
 
     def zeros(self, images: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import ModuleDict
 from torchmetrics.classification import MulticlassAccuracy
 
+from project.core.answers import answered
 from project.training.batch_norm import BatchNorm
 from project.training.robust import RobustLoss
 from project.training.victim_training import Optimizer, Schedule, Stage, VictimTraining
@@ -69,6 +70,7 @@ class ClassifierTraining(VictimTraining):
         """Add a batch to one of the stage's accuracies."""
         accuracy = self.accuracies[f"{stage}_{'robust' if robust else 'clean'}"]
         assert isinstance(accuracy, MulticlassAccuracy)
-        accuracy(logits, target)
+        kept = answered(logits)  # others are no predictions, and in no rate
+        accuracy(logits[kept], target[kept])
         name = f"{stage}/{'robust_' if robust else ''}accuracy"
         self.log(name, accuracy, prog_bar=True, batch_size=len(target))

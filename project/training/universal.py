@@ -13,6 +13,7 @@ from torch.nn import Parameter
 from project.attacks.gradient.landscape import Landscape
 from project.attacks.gradient.objectives import CrossEntropy, Objective
 from project.attacks.gradient.transforms import InputTransform
+from project.core.answers import NO_PREDICTION, predicted_classes
 from project.core.errors import InputError
 from project.core.losses import valid_elements
 from project.core.randomness import Draws
@@ -164,8 +165,9 @@ class UniversalTraining(Training):
 
     def _measure(self, batch: Batch) -> None:
         images, target = batch["image"], batch["target"]
-        right = (self.victim(images).argmax(1) == target) & valid_elements(target)
-        self.fooled.update(self.victim(self(images)).argmax(1) != target, among=right)
+        right = (predicted_classes(self.victim(images)) == target) & valid_elements(target)
+        predicted = predicted_classes(self.victim(self(images)))
+        self.fooled.update(predicted != target, among=right & (predicted != NO_PREDICTION))
 
     def _conclude(self, name: str) -> None:
         # compute() has summed over ranks: all hold the same number, and its mean is that number.

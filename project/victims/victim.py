@@ -53,6 +53,12 @@ class Victim(nn.Module, ABC):
         interpolation: Interpolation = "bilinear",
     ) -> None:
         super().__init__()
+        if num_classes < 2:
+            raise InputError(
+                f"num_classes must be at least 2, one logit for each class, got {num_classes}. A "
+                "binary network with one logit z is the same with two, 0 and z: "
+                "torch.cat([torch.zeros_like(z), z], 1)."
+            )
         if min(std) <= 0:
             raise InputError(f"std must be positive in every channel, got {std}.")
         self.network = network

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from project.core.answers import predicted_classes
 from project.core.losses import (
     cross_entropy,
     kl_divergence,
     margin,
     mean_over_valid,
-    predicted_classes,
     valid_elements,
 )
 

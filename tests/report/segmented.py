@@ -31,7 +31,7 @@ def drawn_cells(seed=0, images=9, attacks=("pgd", "transegpgd"), names=("a", "b"
                 found = drawn_counts(rng, images, right=right, labelled=labelled)
                 fooled = np.maximum(clean[victim][:, 0].sum(1) - found[:, 0].sum(1), 0)
                 cells[attack, source, victim] = Cell(
-                    np.arange(images), found, clean[victim], fooled
+                    np.arange(images), found, clean[victim], fooled, clean[victim][:, 0].sum(1)
                 )
     return cells
 
@@ -51,7 +51,7 @@ def run_of(cells, **facts):
 def counted(cell, place):
     """The columns of counts of one image's row."""
     (correct, predicted, labelled), clean = cell.adversarial[place], cell.clean[place]
-    return dict(zip(COLUMNS, (correct, predicted, labelled, clean[0], clean[1]), strict=True))
+    return dict(zip(COLUMNS, (correct, predicted, labelled, *clean), strict=True))
 
 
 def slow_miou(counts):

@@ -3,6 +3,7 @@
 import csv
 import math
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -94,7 +95,9 @@ def test_a_paired_interval_is_narrower_than_what_images_have_in_common():
     def cell(right):
         correct = np.clip(right + rng.integers(0, 3, (30, 2)), 0, 100)
         counts = np.stack([correct, labelled, labelled], 1)
-        return Cell(np.arange(30), counts, np.stack([labelled] * 3, 1), 100 - correct.sum(1) // 2)
+        clean = np.stack([labelled] * 3, 1)
+        fooled, judged = 100 - correct.sum(1) // 2, labelled.sum(1)
+        return Cell(np.arange(30), counts, clean, fooled, judged)
 
     cells = {("pgd", "a", "b"): cell(hard), ("x", "a", "b"): cell(hard - 4)}
     data = transfer_data(run_of(cells))
@@ -157,7 +160,7 @@ def test_one_attack_alone_has_means_and_no_test():
 def test_cells_of_different_images_are_refused():
     cells = drawn_cells()
     odd = cells["pgd", "a", "b"]
-    cells["pgd", "a", "b"] = Cell(odd.index + 1, odd.adversarial, odd.clean, odd.fooled)
+    cells["pgd", "a", "b"] = replace(odd, index=odd.index + 1)
     with pytest.raises(ValueError, match="must have judged the same images"):
         transfer_data(run_of(cells))
 

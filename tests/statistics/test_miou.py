@@ -79,7 +79,8 @@ def rows_of(prediction, clean, target, victim="b"):
             "victim": victim,
             "index": 10 - place,  # cells are in the order of the images, not of the rows
             "fooled_pixels": int((right[place] & (prediction[place] != target[place])).sum()),
-            **dict(zip(COLUMNS, (*now[place], before[place, 0], before[place, 1]), strict=True)),
+            "judged_pixels": int(right[place].sum()),
+            **dict(zip(COLUMNS, (*now[place], *before[place]), strict=True)),
         }
         for place in range(len(target))
     ]

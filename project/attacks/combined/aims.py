@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from project.core.errors import InputError
+from project.core.fields import CheckedFields
 from project.core.losses import valid_elements
 from project.core.samples import KnowsSamples, Samples
 from project.storage.png_folder import PngFolder
 
 
-class Aim(ABC):
+class Aim(CheckedFields, ABC):
     """Base class of rules that choose the wanted class of every element.
 
     Void elements may be ignored: whatever class an aim gives them, they stay void.

@@ -4,16 +4,17 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import is_dataclass, replace
+from dataclasses import MISSING, fields, is_dataclass, replace
 from functools import cache
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from project.attacks.core.query import fooled_share, query
-from project.attacks.core.result import AttackResult, Perturbed, joined, parts
+from project.attacks.core.query import fooled_share, labels_up_to, query
+from project.attacks.core.result import AttackResult, Perturbed, joined, parts, require_sound
 from project.core.errors import InputError
+from project.core.fields import CheckedFields
 from project.core.identity import describe, digest
 from project.core.losses import valid_elements
 from project.core.samples import Samples
@@ -23,7 +24,7 @@ Traits = dict[str, str | float | int]
 Settings = TypeVar("Settings")
 
 
-class Attack(ABC):
+class Attack(CheckedFields, ABC):
     """Base class of attacks, which turn a victim, images and targets into adversarial images.
 
     An attack is a frozen dataclass: its fields are its settings, ``repr`` shows them, and all its
@@ -75,10 +76,10 @@ class Attack(ABC):
         Raises:
             ValueError: if images, target or logits are not as stated.
         """
-        images, target, index = self._checked(victim, images, target, index)
-        with torch.inference_mode(False), torch.enable_grad(), frozen(victim):
+        images, target, index, highest = self._checked(victim, images, target, index)
+        with _ready(victim, highest):
             batch = parts(images, target, index, max_batch)
-            found = [self.perturb(victim, *part).images for part in batch]
+            found = [self._perturbed(victim, *part).images for part in batch]
         return found[0] if len(found) == 1 else torch.cat(found)
 
     def run(
@@ -90,8 +91,8 @@ class Attack(ABC):
         max_batch: int | None = None,
     ) -> AttackResult:
         """Attack a batch and judge the outcome; arguments and errors as in ``__call__``."""
-        images, target, index = self._checked(victim, images, target, index)
-        with torch.inference_mode(False), torch.enable_grad(), frozen(victim):
+        images, target, index, highest = self._checked(victim, images, target, index)
+        with _ready(victim, highest):
             batch = parts(images, target, index, max_batch)
             return joined([self._judged(victim, *part) for part in batch])
 
@@ -103,6 +104,26 @@ class Attack(ABC):
 
         All tensors of the result are detached.
         """
+
+    def require_together(self) -> None:
+        """Refuse the norm ``l2`` with budgets that are the defaults of ``linf``.
+
+        An L2 budget is over all values of an image: 8/255 of it is no visible attack but hardly
+        one level in a few pixels, and its success rate would say nothing of the victim.
+        """
+        if getattr(self, "norm", None) != "l2" or not is_dataclass(self):
+            return
+        own = {f.name: f.default for f in fields(self) if f.default is not MISSING}
+        if own.get("norm") == "l2":
+            return
+        told = [n for n in ("eps", "step_size") if own.get(n) and getattr(self, n) == own[n]]
+        if told:
+            named = " and ".join(f"{name} {own[name] * 255:g}/255" for name in told)
+            raise InputError(
+                f"{self.name} with norm l2 needs its own {' and '.join(told)}, over all values of "
+                f"an image (such as eps 0.5 and a step_size of a fifth of it), got {named}, the "
+                "default of linf."
+            )
 
     def attach(self, samples: Samples) -> None:
         """Give parts that need more than the images (mask files) access to samples by index."""
@@ -164,10 +185,17 @@ class Attack(ABC):
         """The name that randomness is keyed by: the class."""
         return type(self).__name__
 
+    def _perturbed(
+        self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
+    ) -> Perturbed:
+        found = self.perturb(victim, images, target, index)
+        require_sound(found, images, self.name)
+        return found
+
     def _judged(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
     ) -> AttackResult:
-        found = self.perturb(victim, images, target, index)
+        found = self._perturbed(victim, images, target, index)
         with torch.no_grad():
             fooled = fooled_share(query(victim, found.images, target), target, self.targeted)
             float_logits = query(victim, found.float_images, target)
@@ -178,17 +206,23 @@ class Attack(ABC):
 
     def _checked(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, int | None]:
         _require_frozen_fields(type(self))
+        if not isinstance(victim, nn.Module):
+            raise InputError(
+                f"victim must be an nn.Module, got {victim!r}. Wrap a function in a module whose "
+                "forward calls it."
+            )
         _check_images(images)
-        _check_target(target, images, getattr(victim, "num_classes", None))
+        highest = _check_target(target, images, getattr(victim, "num_classes", None))
         if index is None:
             index = torch.arange(len(images))
-        if index.shape != (len(images),):
+        if not isinstance(index, Tensor) or index.shape != (len(images),) or _inexact(index):
+            told = f"{index.dtype} {tuple(index.shape)}" if isinstance(index, Tensor) else index
             raise InputError(
-                f"index must give one id per image, ({len(images)},), got {tuple(index.shape)}."
+                f"index must give one whole number per image, int64 ({len(images)},), got {told}."
             )
-        return images.detach(), target.detach(), index.detach().cpu()
+        return images.detach(), target.detach(), index.detach().cpu(), highest
 
 
 @cache
@@ -222,12 +256,28 @@ def filled_in(settings: Settings, attack: Attack) -> Settings:
     return replace(settings, **given)  # type: ignore[type-var]  # settings are dataclasses
 
 
+@contextmanager
+def _ready(victim: nn.Module, highest: int | None) -> Iterator[None]:
+    """Hold all that an attack needs: gradients, a frozen victim, and its queries checked."""
+    with torch.inference_mode(False), torch.enable_grad(), frozen(victim), labels_up_to(highest):
+        yield
+
+
+def _inexact(values: Tensor) -> bool:
+    return values.is_floating_point() or values.is_complex() or values.dtype == torch.bool
+
+
 def _check_images(images: Tensor) -> None:
-    precise = images.dtype in (torch.float32, torch.float64)
-    if images.ndim != 4 or not images.numel() or not precise:
+    if not isinstance(images, Tensor):
         raise InputError(
-            "images must be float32 or float64 (N, C, H, W) with N at least 1, got "
-            f"{images.dtype} {tuple(images.shape)}. For half precision use autocast."
+            f"images must be a tensor (N, 3, H, W) in [0, 1], got a {type(images).__name__}. "
+            "Of 8-bit arrays (N, H, W, 3): torch.from_numpy(array).permute(0, 3, 1, 2) / 255."
+        )
+    precise = images.dtype in (torch.float32, torch.float64)
+    if images.ndim != 4 or images.shape[1] != 3 or not images.numel() or not precise:
+        raise InputError(
+            "images must be float32 or float64 (N, 3, H, W) with N at least 1, got "
+            f"{images.dtype} {tuple(images.shape)}. {_remedy(images)}"
         )
     low, high = images.amin().item(), images.amax().item()
     if not (low >= 0 and high <= 1):
@@ -237,22 +287,44 @@ def _check_images(images: Tensor) -> None:
         )
 
 
-def _check_target(target: Tensor, images: Tensor, num_classes: int | None) -> None:
+def _remedy(images: Tensor) -> str:
+    """Return what to do about images of another type or shape."""
+    if images.dtype == torch.uint8:
+        return "Divide 8-bit images by 255."
+    if images.ndim == 3:
+        return "Give one image as a batch: images[None]."
+    if images.ndim == 4 and images.shape[1] == 1:
+        return "Repeat the channel of grey images, and take its mean inside the victim."
+    if images.ndim == 4 and images.shape[3] == 3:
+        return "Channels come first: images.permute(0, 3, 1, 2)."
+    return "For half precision use autocast."
+
+
+def _check_target(target: Tensor, images: Tensor, num_classes: int | None) -> int | None:
+    """Check shape, type, device and range of the labels, and return the highest, None of none."""
     shapes = ((len(images),), (len(images), *images.shape[2:]))
-    if target.dtype != torch.int64 or tuple(target.shape) not in shapes:
+    told = f"{target.dtype} {tuple(target.shape)}" if isinstance(target, Tensor) else repr(target)
+    if not isinstance(target, Tensor) or target.dtype != torch.int64 or target.shape not in shapes:
         raise InputError(
             f"target must be int64 of shape {shapes[0]} (classes) or {shapes[1]} (pixel classes), "
-            f"got {target.dtype} {tuple(target.shape)}."
+            f"got {told}. Class labels are whole numbers from 0 on: target.long()."
+        )
+    if target.device != images.device:
+        raise InputError(
+            f"images and target must be on one device, got {images.device} and {target.device}. "
+            "Move one of them with .to(...)."
         )
     labels = target[valid_elements(target)]
-    if num_classes is None or labels.numel() == 0:
-        return
-    low, high = int(labels.amin()), int(labels.amax())
-    if low < 0 or high >= num_classes:
+    if labels.numel() == 0:
+        return None
+    low, high = torch.stack(labels.aminmax()).tolist()
+    if low < 0 or (num_classes is not None and high >= num_classes):
+        last = "K - 1" if num_classes is None else num_classes - 1
         raise InputError(
-            f"labels must lie in 0 … {num_classes - 1}, the victim's classes (255 is void in "
+            f"labels must lie in 0 … {last}, the victim's classes (255 is void in "
             f"masks), got {low} … {high}. Check the data's labels and the victim's num_classes."
         )
+    return int(high)
 
 
 @contextmanager

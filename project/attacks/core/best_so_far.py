@@ -55,8 +55,9 @@ class BestSoFar(Generic[Found]):
 
         Args:
             found: the new results of n images; its tensors must not be changed afterwards.
-            rank: (n,), the greater the better.
-            cost: (n,), decides among equal ranks, the less the better; None: rank alone decides.
+            rank: (n,), the greater the better; NaN is never kept.
+            cost: (n,), decides among equal ranks, the less the better, NaN as ∞; None: rank alone
+                decides.
             rows: (n,) int64, the images' indices in the batch, rising; None: all images.
             wait: whether the host may wait for the device, to spare copies where all are better.
 
@@ -65,6 +66,8 @@ class BestSoFar(Generic[Found]):
         """
         rank = rank.to(self.rank)
         cost = torch.zeros_like(rank) if cost is None else cost.to(self.cost)
+        # NaN would be kept for good, since no cost is less than NaN.
+        cost = cost.masked_fill(cost.isnan(), torch.inf)
         everyone = rows is None or len(rows) == len(self.rank)
         before = (self.found, self.rank, self.cost)
         known = before if rows is None or everyone else rows_of(before, rows)

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
+from project.core.answers import NO_PREDICTION, predicted_classes
 from project.core.errors import InputError
-from project.core.losses import mean_over_valid, predicted_classes, valid_elements
+from project.core.losses import mean_over_valid, valid_elements
+
+_HIGHEST: ContextVar[int | None] = ContextVar("highest label", default=None)
+
+
+@contextmanager
+def labels_up_to(highest: int | None) -> Iterator[None]:
+    """Let every query refuse a victim that has no class for the highest label of a batch.
+
+    How many classes a plain ``nn.Module`` has, only its logits say. The label is read once, on the
+    host, since comparing tensors at every query would make it wait for the device.
+    """
+    token = _HIGHEST.set(highest)
+    try:
+        yield
+    finally:
+        _HIGHEST.reset(token)
 
 
 def query(victim: nn.Module, images: Tensor, target: Tensor) -> Tensor:
@@ -23,21 +43,76 @@ def query(victim: nn.Module, images: Tensor, target: Tensor) -> Tensor:
         (N, K) or (N, K, H, W).
 
     Raises:
-        ValueError: if the logits have another shape than the target asks for.
+        InputError: if the logits have another shape than the target asks for, or fewer classes than
+            two or than the labels need; if the victim cannot take images of this type and device.
     """
-    logits: Tensor = victim(images)
+    logits = _answer(victim, images)
     if logits.ndim != target.ndim + 1 or (len(logits), *logits.shape[2:]) != target.shape:
         wanted = ", ".join(["N", "K", *map(str, target.shape[1:])])
         raise InputError(
             f"the victim must return logits ({wanted}) for a target {tuple(target.shape)}, got "
             f"{tuple(logits.shape)}. A classifier takes class labels, a segmenter takes masks of "
-            "the size of its logits."
+            f"the size of its logits.{_BINARY if logits.ndim == target.ndim else ''}"
+        )
+    count, highest = logits.shape[1], _HIGHEST.get()
+    if count < 2:
+        raise InputError(
+            f"the victim must return a logit for each of two or more classes, got 1.{_BINARY}"
+        )
+    if highest is not None and highest >= count:
+        raise InputError(
+            f"labels must lie in 0 … {count - 1}, the victim's classes (255 is void in masks), got "
+            f"{highest}. Check the labels, or take a victim with these classes."
         )
     return logits
 
 
+_BINARY = (
+    " A binary victim with one logit z (for BCE) is the same with two, 0 and z: return "
+    "torch.cat([torch.zeros_like(z), z], 1)."
+)
+
+
+def _answer(victim: nn.Module, images: Tensor) -> Tensor:
+    try:
+        logits = victim(images)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        if unfit := _unfit(victim, images, str(error)):
+            raise InputError(unfit) from error
+        raise
+    if not isinstance(logits, Tensor):
+        raise InputError(
+            f"the victim must return one tensor of logits, got {_told(logits)}. Wrap it in a "
+            "module whose forward returns the logits alone."
+        )
+    return logits
+
+
+def _unfit(victim: nn.Module, images: Tensor, error: str) -> str | None:
+    """Return what differs between a victim's weights and the images, if an error is about that."""
+    weights = next((p for p in victim.parameters() if p.is_floating_point()), None)
+    if weights is None:
+        return None
+    if "device" in error and weights.device != images.device:
+        return (
+            f"victim and images must be on one device, got {weights.device} and {images.device}. "
+            "Move one of them with .to(...)."
+        )
+    if "type" in error and weights.dtype != images.dtype:
+        return (
+            f"the victim must take {images.dtype} images, but its weights are {weights.dtype}. "
+            "Call victim.float() (with images.double(): victim.double()); for half precision leave "
+            "the weights as they are, and attack under torch.autocast."
+        )
+    return None
+
+
 def resisting(logits: Tensor, target: Tensor, targeted: bool) -> Tensor:
     """Return where the attack has not reached its aim: still correct, or not yet the target class.
+
+    An element without a prediction resists, whatever the aim: a victim that breaks is not fooled.
 
     Args:
         logits: (N, K, ...).
@@ -47,12 +122,17 @@ def resisting(logits: Tensor, target: Tensor, targeted: bool) -> Tensor:
     Returns:
         bool, of the target's shape, False where the target is void.
     """
-    hit = predicted_classes(logits) == target
-    return (~hit if targeted else hit) & valid_elements(target)
+    predicted = predicted_classes(logits)
+    hit = predicted == target
+    left = ~hit if targeted else hit | (predicted == NO_PREDICTION)
+    return left & valid_elements(target)
 
 
 def fooled_share(logits: Tensor, target: Tensor, targeted: bool) -> Tensor:
     """Return the share of each image's valid elements at which the attack reached its aim.
+
+    An element without a prediction stays in the denominator, so that no search prefers an image
+    for breaking the victim.
 
     Returns:
         (N,) in [0, 1]: for a classifier 0 or 1; 0 for an image that is void everywhere.

@@ -54,6 +54,58 @@ class AttackResult(Perturbed):
     fooled: Tensor = field(kw_only=True)
 
 
+def require_sound(found: Perturbed, images: Tensor, name: str) -> None:
+    """Refuse what no attack may return, as an attack of the user's own may.
+
+    Args:
+        found: what its ``perturb`` returned.
+        images: (N, 3, H, W), the clean images.
+        name: the attack's.
+
+    Raises:
+        InputError: if images have another shape, are not finite or outside [0, 1]; if those that
+            are judged are not of 8-bit values; if anything told of them is not one per image.
+    """
+    if not isinstance(found, Perturbed):
+        raise InputError(f"{name}.perturb must return a Perturbed, got a {type(found).__name__}.")
+    for what in ("images", "float_images"):
+        shape = tuple(getattr(found, what).shape)
+        if shape != tuple(images.shape):
+            raise InputError(
+                f"{name}.perturb must return {what} of the clean images' shape "
+                f"{tuple(images.shape)}, got {shape}."
+            )
+    columns = {"perturbation": found.perturbation, "steps": found.steps, **found.facts}
+    for what, values in columns.items():
+        if len(values) != len(images):
+            raise InputError(
+                f"{name}.perturb must return {what} with one entry per image, {len(images)}, got "
+                f"{tuple(values.shape)}."
+            )
+    levels = found.images.detach() * 255
+    extremes = (found.images.aminmax(), found.float_images.aminmax())
+    told = [extreme.detach().double() for pair in extremes for extreme in pair]
+    off = (levels - levels.round()).abs().amax().double()
+    # One copy from the device for all of it.
+    low, high, low_float, high_float, off_level = torch.stack([*told, off]).tolist()
+    for what, least, most in (("images", low, high), ("float_images", low_float, high_float)):
+        if not (least >= 0 and most <= 1):  # never so where NaN
+            raise InputError(
+                f"{name}.perturb must return {what} in [0, 1], got [{least:.3f}, {most:.3f}]. "
+                "Clamp them, and look for divisions by zero where they are nan."
+            )
+    if not off_level <= _OFF_LEVEL:
+        raise InputError(
+            f"{name}.perturb must return images of 8-bit values k/255, since those are judged and "
+            f"stored, got values up to {off_level:.2f} levels off. Round them with "
+            "project.images.eight_bit.to_8bit, or the threat model's round; the float ones "
+            "go into float_images."
+        )
+
+
+_OFF_LEVEL = 1e-3
+"""How far rounding in float32 may leave a value from its 8-bit level, in levels."""
+
 Result = TypeVar("Result", bound="Perturbed")
 Part = tuple[Tensor, Tensor, Tensor]
 """Images, targets and sample ids of a part of a batch."""
@@ -71,8 +123,11 @@ def parts(images: Tensor, target: Tensor, index: Tensor, most: int | None) -> It
     Raises:
         ValueError: if ``most`` is less than 1.
     """
-    if most is not None and most < 1:
-        raise InputError(f"max_batch must be at least 1, or None for the whole batch, got {most}.")
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+        raise InputError(
+            "max_batch must be a whole number, at least 1, or None for the whole batch, got "
+            f"{most!r}."
+        )
     count = most or len(images)
     for first in range(0, len(images), count):
         part = slice(first, first + count)

@@ -231,7 +231,8 @@ class FlowAttack(Attack):
         solver = active.solver
         losses = self._losses(step, iterate, judged)
         (gradient,) = torch.autograd.grad(losses.sum(), solver.point)
-        solver.tell(losses.detach(), gradient)
+        with torch.autocast(gradient.device.type, enabled=False):  # its products are no network's
+            solver.tell(losses.detach().to(gradient), gradient)
         bound = self.bound(step.number - 1)
         with torch.no_grad():
             solver.point.clamp_(-bound, bound)

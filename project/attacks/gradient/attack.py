@@ -74,10 +74,14 @@ class GradientAttack(Attack):
     """Whether to stop each image at its first success."""
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or not self.step_size > 0:
+        if self.steps < 1:
+            raise InputError(f"steps must be at least 1, got {self.steps}.")
+        if not self.step_size > 0:
+            raise InputError(f"step_size must be greater than 0, got {self.step_size}.")
+        if isinstance(self.threat_model, Linf) and self.step_size > 1:
             raise InputError(
-                "steps must be at least 1 and step_size greater than 0, got "
-                f"{self.steps}, {self.step_size}."
+                f"step_size is a part of the range [0, 1], got {self.step_size:g}. For grey levels "
+                f"give {self.step_size:g}/255."
             )
         check_schedule(self.step_schedule)
 
@@ -179,8 +183,16 @@ class GradientRecipe(Attack):
         parts = {field.name for field in fields(GradientAttack)}
         told = {field.name for field in fields(self)} & parts  # type: ignore[arg-type]
         same = {name: getattr(self, name) for name in told}
-        ball = norm_ball(self.norm, self.eps)
-        return GradientAttack(**same | {"threat_model": ball, "objective": objective} | different)
+        if "threat_model" not in different:
+            lacking = [name for name in ("norm", "eps") if not hasattr(self, name)]
+            if lacking:
+                raise InputError(
+                    f"{self.name} must have fields norm and eps, of which its ball is made, got "
+                    f"none named {' and '.join(lacking)}. Declare them, or give with_parts a "
+                    "threat_model."
+                )
+            same["threat_model"] = norm_ball(self.norm, self.eps)
+        return GradientAttack(**same | {"objective": objective} | different)
 
     def __post_init__(self) -> None:
         _ = self._attack  # refuses invalid settings, before anything is attacked

@@ -151,7 +151,7 @@ class Landscape(PerImage):
         (gradient,) = torch.autograd.grad(value.sum(), images)
         if 0 in gradient.stride():  # one number in memory for many pixels could not be written to
             gradient = gradient.contiguous()
-        value = value.detach()
+        value = value.detach().to(images.dtype)  # step sizes and best values follow the images
         return ValueAndGradient(value, gradient, {"objective": value, **step.traces})
 
     def _followed(self, view: View, values: Tensor, outside: int) -> Tensor:

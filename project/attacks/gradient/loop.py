@@ -167,7 +167,8 @@ class _Traces:
     def tell(self, rows: Tensor, number: int, traces: dict[str, Tensor]) -> None:
         for name, told in traces.items():
             if name not in self._values:
-                self._values[name] = torch.full(self._shape, torch.nan, device=told.device)
+                nothing = told.new_full(self._shape, torch.nan, dtype=torch.float32)
+                self._values[name] = nothing
             self._values[name][rows, number - 1] = told.float()
 
     def up_to(self, steps: Tensor) -> dict[str, Tensor]:

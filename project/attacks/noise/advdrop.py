@@ -82,11 +82,10 @@ class AdvDrop(Attack):
                 f"{self.q_min} and {self.q_size}."
             )
         chosen = self.settings
-        if chosen.steps < 1 or not chosen.step_size > 0:
-            raise InputError(
-                "steps must be at least 1 and step_size greater than 0, got "
-                f"{chosen.steps}, {chosen.step_size}."
-            )
+        if chosen.steps < 1:
+            raise InputError(f"steps must be at least 1, got {chosen.steps}.")
+        if not chosen.step_size > 0:
+            raise InputError(f"step_size must be greater than 0, got {chosen.step_size}.")
 
     @property
     def settings(self) -> AdvDropSettings:

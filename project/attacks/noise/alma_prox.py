@@ -66,11 +66,10 @@ class ALMAProx(Attack):
                 "share must be in (0, 1] and step_decay in (0, 1), got "
                 f"{self.share} and {self.step_decay}."
             )
-        if self.steps < 1 or not self.step_size > 0:
-            raise InputError(
-                "steps must be at least 1 and step_size greater than 0, got "
-                f"{self.steps}, {self.step_size}."
-            )
+        if self.steps < 1:
+            raise InputError(f"steps must be at least 1, got {self.steps}.")
+        if not self.step_size > 0:
+            raise InputError(f"step_size must be greater than 0, got {self.step_size}.")
 
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor

@@ -229,6 +229,11 @@ class AscentPoint(NamedTuple):
     step: Tensor
     steepness: Tensor
 
+    @property
+    def rank(self) -> Tensor:
+        """The value, (N,); -∞ where it is not finite, since a victim that breaks is not fooled."""
+        return self.value.nan_to_num(-torch.inf, -torch.inf, -torch.inf)
+
     def told(self) -> dict[str, Tensor]:
         """Return the traces of a step that starts here, (N,) each."""
         return {"objective": self.value, "fooled": self.fooled, STEEPNESS: self.steepness}
@@ -261,8 +266,8 @@ def ascend(
     # Two kinds of best: the greatest value, from which halved images go on, and the most fooled,
     # which is returned.
     highest, best = BestSoFar(point, point.value), BestSoFar(point, point.value)
-    highest.offer(point, point.value)
-    best.offer(point, point.fooled, -point.value)
+    highest.offer(point, point.rank)
+    best.offer(point, point.fooled, -point.rank)
     sizes = StepSizes(rules.step_size, point.value, steps, rho)
     before, traces = start, []
     for number in range(1, steps + 1):
@@ -272,8 +277,8 @@ def ascend(
         # An image sent back at a checkpoint takes the way from here to its best as its last move.
         before = point.perturbation
         point = _look(landscape, moved, number)
-        highest.offer(point, point.value)
-        best.offer(point, point.fooled, -point.value)
+        highest.offer(point, point.rank)
+        best.offer(point, point.fooled, -point.rank)
         halved = sizes.update(number, point.value, highest.found.value)
         point = chosen(halved, highest.found, point)
     return best.found, traces

@@ -22,6 +22,8 @@ from project.report import build_report
 from project.report.gallery import Attacked, GalleryKeeper
 from project.report.masking import flagged_sentences
 from project.report.pictures import Bytes
+from project.report.run import Run
+from project.report.unanswered import unanswered_sentences
 from project.storage import layout
 from project.storage.files import replace_file
 from project.storage.rows import remove_path, write_measures, write_rows
@@ -118,6 +120,8 @@ class RunFolder(L.Callback):
         indices = trainer.datamodule.samples.indices  # type: ignore[attr-defined]
         write_adversarial_set(folder / layout.ADVERSARIAL_SET, stores, indices)
         print("\n" + summary_table(pl_module.measures, facts["task"]))
+        for sentence in unanswered_sentences(Run.read(folder)):
+            print(f"warning: {sentence}")
         for notice in facts["notices"]:
             print(f"note: {notice}")
         for name, told in facts["copies"].items():
@@ -142,6 +146,7 @@ class RunFolder(L.Callback):
             "title": self.title,
             "task": data.samples.task,
             "images": len(data.samples),
+            "precision": str(trainer.precision),
             "class_names": list(data.samples.class_names),
             "command": portable_command(["python", *sys.argv]),
             "config": portable(config.read_text()) if config.is_file() else "",

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from project.callbacks.common import versions
 from project.callbacks.training.history_logger import HistoryLogger
 from project.callbacks.training.training_scene import training_scene
+from project.core.answers import predicted_classes
 from project.core.errors import InputError
 from project.core.portable import portable, portable_command
 from project.core.yaml_files import parse_yaml
@@ -203,7 +204,8 @@ class SampleFolder:
             batch[name][places] for name in ("image", "adversarial", "target")
         )
         with torch.no_grad():
-            predictions = victim(torch.cat([clean, adversarial])).argmax(1).chunk(2)
+            logits = victim(torch.cat([clean, adversarial]))
+        predictions = predicted_classes(logits).long().chunk(2)  # -1, void as a byte: none
         for row, place in enumerate(places):
             folder = self.folder / layout.sample_name(index[place])
             folder.mkdir(parents=True, exist_ok=True)

@@ -70,8 +70,10 @@ def success_contrasts(
     found = []
     for attack in others:
         for victim in data.victims:
+            # Only where both were judged: what has no prediction is neither fooled nor not.
+            both = data.rows[reference].keys() & data.rows[attack].keys()
             ours, theirs = (
-                {pair for pair in data.fooled(name) if pair.victim == victim}
+                {pair for pair in data.fooled(name) & both if pair.victim == victim}
                 for name in (reference, attack)
             )
             only_ours, only_theirs = len(ours - theirs), len(theirs - ours)

@@ -20,7 +20,7 @@ from project.core.choices import choose
 from project.core.errors import InputError
 from project.core.yaml_files import parse_yaml
 from project.report.comparison.published import method
-from project.report.run import Row, Run
+from project.report.run import Row, Run, judged
 from project.storage import layout
 
 
@@ -95,7 +95,7 @@ def white_box(run: Run) -> WhiteBox | None:
             ImageVictim(row["index"], victim): row
             for victim in victims
             for row in by_source[attack, victim]
-            if row["clean_correct"]
+            if judged(row)
         }
         for attack in attacks
     }

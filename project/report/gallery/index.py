@@ -32,7 +32,7 @@ from project.report.classes import class_colour, class_name
 from project.report.columns import column
 from project.report.gallery.drawings import KINDS, drawing
 from project.report.gallery.sample import Sample
-from project.report.run import Row, Run
+from project.report.run import Row, Run, judged_pixels
 from project.storage import layout
 from project.storage.files import replace_file
 
@@ -157,18 +157,19 @@ def _verdicts(run: Run, rows: Sequence[Row | None]) -> Data:
 
 
 def _state(row: Row, segmentation: bool) -> str:
-    right, fooled = (
-        (row["clean_correct_pixels"], row["fooled_pixels"])
-        if segmentation
-        else (row["clean_correct"], row["fooled"])
-    )
-    return "f" if fooled else "k" if right else "w"
+    if segmentation:
+        right, fooled = row["clean_correct_pixels"], row["fooled_pixels"]
+        lost = not judged_pixels(row) and bool(row.get("unanswered_pixels"))
+    else:
+        right, fooled = row["clean_correct"], row["fooled"]
+        lost = fooled is None
+    return "-" if lost else "f" if fooled else "k" if right else "w"
 
 
 def _share(row: Row, segmentation: bool) -> float | str | None:
     if not segmentation:
         return _rounded(row["confidence"])
-    right = row["clean_correct_pixels"]
+    right = judged_pixels(row)
     return _rounded(row["fooled_pixels"] / right) if right else None
 
 

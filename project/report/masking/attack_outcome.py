@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from project.report.run import Row, Run
+from project.report.run import Row, Run, judged, judged_pixels
 
 
 class Count(NamedTuple):
@@ -108,10 +108,13 @@ def by_budget(outcomes: Iterable[Outcome]) -> dict[Budget, list[Outcome]]:
 
 
 def counted(row: Row) -> Count:
-    """Count one row, of a classifier the image and of a segmenter its pixels."""
-    if row["clean_correct"] is None:
-        return Count(row["fooled_pixels"] or 0, row["clean_correct_pixels"] or 0)
-    return Count(int(bool(row["fooled"])), int(row["clean_correct"]))
+    """Count one row, of a classifier the image and of a segmenter its pixels.
+
+    What has no prediction, clean or now, is not right, so it stands in no comparison.
+    """
+    if row["task"] == "segmentation":
+        return Count(row["fooled_pixels"] or 0, judged_pixels(row))
+    return Count(int(bool(row["fooled"])), int(judged(row)))
 
 
 def _counts(rows: Iterable[Row]) -> dict[int, Count]:

@@ -51,7 +51,7 @@ class TransferData:
         return [pair for pair in self.pairs if pair.source == pair.victim]
 
     def columns(self, attack: str, pairs: Sequence[SourceVictim]) -> Floats:
-        """Return all counts, (images, pairs, 6 K + 1), to sum and to score."""
+        """Return all counts, (images, pairs, 6 K + 2), to sum and to score."""
         return np.stack([self.run.cells[attack, *pair].columns for pair in pairs], 1)
 
     def counts(self, attack: str, pairs: Sequence[SourceVictim]) -> Counts:

@@ -10,6 +10,7 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
+from project.core.answers import predicted_classes
 from project.core.errors import InputError
 from project.victims.acceleration.checkpointing import checkpoint_blocks
 from project.victims.acceleration.compiling import compile_network
@@ -159,7 +160,7 @@ class LogitDifference(NamedTuple):
     def between(cls, logits: Tensor, reference: Tensor) -> Self:
         """Compare logits (N, K, ...) with those of the victim."""
         absolute = float((logits - reference).abs().max())
-        same = logits.argmax(1) == reference.argmax(1)
+        same = predicted_classes(logits) == predicted_classes(reference)
         return cls(
             absolute,
             absolute / max(float(reference.abs().max()), 1e-12),

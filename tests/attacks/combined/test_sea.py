@@ -70,7 +70,7 @@ def test_result_is_inside_the_budget_though_the_search_was_outside(scene):
 
 def test_losses_are_a_choice_and_part_of_the_description(scene):
     attack = SEA(EPS, 6, objectives=[CrossEntropy(), JensenShannon()])
-    assert [run.objective for run in attack.best_of.attacks] == attack.objectives
+    assert tuple(run.objective for run in attack.best_of.attacks) == attack.objectives
     assert describe(attack)["objectives"] != describe(SEA(EPS, 6))["objectives"]
     assert set(attack.run(*scene).facts["choice"].tolist()) <= {0, 1}
 

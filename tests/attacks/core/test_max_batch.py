@@ -67,7 +67,7 @@ def test_a_batch_in_parts_gives_what_the_whole_gives(name: str, task: str):
     assert torch.equal(attack(victim, images, target, INDEX, max_batch=2), whole.images)
 
 
-@pytest.mark.parametrize("attack", [PGD(steps=4), SSTA(steps=4), PGD(steps=4, norm="l2", eps=1.0)])
+@pytest.mark.parametrize("attack", [PGD(steps=4), SSTA(steps=4), PGD(1.0, 0.4, 4, norm="l2")])
 def test_a_convolutional_victim_gives_the_same_up_to_its_last_bits(attack: Attack):
     victim, images = SpatialClassifier().double(), eight_bit_images(5, 24, 24).double()
     target = predicted(victim, images)
@@ -108,7 +108,7 @@ def test_parts_take_less_memory_than_the_whole(name: str):
 @pytest.mark.parametrize("most", [0, -1])
 def test_a_batch_of_no_images_is_refused(most: int):
     victim, images, target = scene("classification")
-    with pytest.raises(InputError, match=f"max_batch must be at least 1.*got {most}"):
+    with pytest.raises(InputError, match=f"max_batch must be a whole number.*got {most}"):
         PGD(steps=1)(victim, images, target, max_batch=most)
 
 

@@ -35,7 +35,7 @@ EPS = 4 / 255
             GradientAttack(L2(1.5), CrossEntropy(), 0.1, 3),
             ("gradient", "GradientAttack", "l2", 1.5, 3),
         ),
-        (APGD(EPS, 9, norm="l2"), ("gradient", "APGD", "l2", EPS, 9)),
+        (APGD(0.5, 9, norm="l2"), ("gradient", "APGD", "l2", 0.5, 9)),
         (FAB(EPS, 9), ("gradient", "FAB", "linf", EPS, 9)),
         (Square(EPS, 9), ("black_box", "Square", "linf", EPS, 9)),
         (AutoAttack(EPS, steps=9), ("ensemble", "AutoAttack", "linf", EPS, 9)),

@@ -17,10 +17,10 @@ from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, pr
 EPS = 4 / 255
 ATTACKS = [
     PGD(EPS, steps=6),
-    PGD(EPS, steps=6, norm="l2"),
+    PGD(0.5, 0.1, steps=6, norm="l2"),
     PGD(EPS, steps=6, rules=[Momentum()]),
     APGD(EPS, 10),
-    APGD(EPS, 10, norm="l2"),
+    APGD(0.5, 10, norm="l2"),
 ]
 every_attack = pytest.mark.parametrize("attack", ATTACKS)
 

@@ -296,7 +296,7 @@ def test_presets_are_those_of_the_docstring():
         ({"q_size": 4.0}, "q_min must be greater than 0 and at most q_size, got 5.0 and 4.0"),
         ({"q_min": 0.0}, "q_min must be greater than 0"),
         ({"steps": 0}, "steps must be at least 1"),
-        ({"step_size": 0.0}, "step_size greater than 0"),
+        ({"step_size": 0.0}, "step_size must be greater than 0"),
     ],
 )
 def test_arguments_out_of_range_are_rejected(wrong, message):

@@ -221,7 +221,7 @@ def test_images_of_few_or_no_valid_pixels_do_no_harm_to_their_mates():
         ({"share": 1.1}, r"share must be in \(0, 1\]"),
         ({"step_decay": 1.0}, r"step_decay in \(0, 1\), got 0.99 and 1.0"),
         ({"steps": 0}, "steps must be at least 1"),
-        ({"step_size": 0.0}, "step_size greater than 0"),
+        ({"step_size": 0.0}, "step_size must be greater than 0"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(arguments, message):

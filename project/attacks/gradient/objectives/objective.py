@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from project.attacks.core.query import query, resisting
+from project.core.fields import CheckedFields
 from project.core.losses import cross_entropy, margin, mean_over_valid, valid_elements
 
 Memory = dict[str, Tensor]
@@ -76,7 +77,7 @@ def clean_answer(victim: nn.Module, images: Tensor, target: Tensor) -> Callable[
     return clean_logits
 
 
-class Objective(ABC):
+class Objective(CheckedFields, ABC):
     """Base class of objectives: a loss per image.
 
     Attributes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from project.attacks.gradient.objectives.objective import Memory
+from project.core.fields import CheckedFields
 from project.core.randomness import Draws
 from project.threat_models import ThreatModel
 
@@ -37,7 +38,7 @@ class StepContext:
     gradient_at: Callable[[Tensor, int], Tensor]
 
 
-class GradientRule(ABC):
+class GradientRule(CheckedFields, ABC):
     """Base class of rules that change a gradient, applied in the order of the attack's list."""
 
     @abstractmethod

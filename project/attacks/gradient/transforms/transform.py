@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from project.core.fields import CheckedFields
 from project.core.randomness import Draws
 from project.core.samples import Samples
 
@@ -27,7 +28,7 @@ class View(NamedTuple):
     follow: Callable[[Tensor, int], Tensor]
 
 
-class InputTransform(ABC):
+class InputTransform(CheckedFields, ABC):
     """Base class of changes that images go through before the victim sees them.
 
     The gradient is the mean over all views.
