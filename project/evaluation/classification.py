@@ -120,5 +120,6 @@ class ClassificationMetrics(VictimMetrics):
         It counts none on transfer, and none of an attack without a salient mask.
         """
         counted = self.white_box and "salient_area_180" in rows[0]
-        areas = torch.tensor([row["salient_area_180"] if counted else 0.0 for row in rows])
+        found = [row["salient_area_180"] if counted else 0.0 for row in rows]
+        areas = torch.tensor(found, dtype=torch.float64)
         return areas <= PAPER_AREA, torch.full((len(rows),), counted)
