@@ -135,6 +135,7 @@ class UniversalTraining(Training):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the perturbation alone, without the victim's weights."""
+        super().on_save_checkpoint(checkpoint)
         checkpoint["state_dict"] = {"perturbation": self.perturbation.detach()}
 
     @property

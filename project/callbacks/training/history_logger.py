@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -52,6 +53,17 @@ class HistoryLogger(Logger):
         """Record the metrics of a step."""
         told = {name: value for name, value in metrics.items() if name != "epoch"}
         self.history.add(step or 0, self.epoch, told)
+
+    def log_step_so_far(self, trainer: Trainer) -> None:
+        """Record what the running step has logged, which Lightning passes on only after it.
+
+        A checkpoint at the end of a step comes before that, and a resumed run does not repeat the
+        step. What is then logged once more replaces itself.
+        """
+        connector, loop = trainer._logger_connector, trainer.fit_loop.epoch_loop
+        if trainer.training and trainer._results is not None and connector.should_update_logs:
+            told = {name: float(value) for name, value in connector.metrics["log"].items()}
+            self.log_metrics(told, loop._batches_that_stepped)
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing: the folder holds the whole config already."""

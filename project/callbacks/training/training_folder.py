@@ -28,13 +28,14 @@ from project.report.pictures import strip
 from project.report.training import TrainingRun, build_training_report
 from project.storage import layout
 from project.storage.files import replace_file
-from project.storage.history import History
+from project.storage.history import History, Point
 from project.storage.rows import remove_path
 from project.tracking.experiments import experiments, log_files
 from project.tracking.never_fatal import never_fatal
 from project.training import VictimTraining
 
 _PACKAGES = ("mirage-attacks", "torch", "lightning", "torchmetrics", "timm")
+_HISTORY = "mirage_history"  # the key of a checkpoint
 _BY_EPOCH = (layout.SAMPLES, layout.SLICES)
 
 
@@ -71,6 +72,7 @@ class TrainingFolder(L.Callback):
         self._logger = HistoryLogger(folder)
         self._shown: set[int] = set()
         self._config = Path()
+        self._resumed = False
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Choose the samples, and add the logger that records the history."""
@@ -90,12 +92,10 @@ class TrainingFolder(L.Callback):
         self._logger.epoch = trainer.current_epoch  # an epoch resumed midway has no start hook
         if not trainer.is_global_zero:
             return
-        known = Path(self.folder) / layout.HISTORY
-        resumed = trainer.global_step > 0 and known.is_file()
-        # Steps after the checkpoint are run again, so what they logged before is dropped.
-        history = History.read(known).until(trainer.global_step) if resumed else History()
-        self._logger.history = history
-        first = trainer.current_epoch if resumed else 0
+        if not self._resumed:
+            self._logger.history = History()
+        first = trainer.current_epoch if self._resumed else 0
+        self._resumed = False
         for name in _BY_EPOCH:
             for epoch, path in layout.epochs_of(Path(self.folder) / name).items():
                 if epoch >= first:
@@ -149,6 +149,25 @@ class TrainingFolder(L.Callback):
             report = self._write(trainer)
             track_training(trainer.loggers, Path(self.folder))
             print(f"report: {report}")
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Put the history so far into a checkpoint: the file's may be older, or younger."""
+        self._logger.log_step_so_far(trainer)
+        checkpoint[_HISTORY] = [tuple(point) for point in self._logger.history.points]
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Take the history from a checkpoint; from the folder if an older version wrote it."""
+        # At once: the start of a training has no hook where a checkpoint's was at its end already.
+        known = Path(self.folder) / layout.HISTORY
+        self._resumed = _HISTORY in checkpoint or known.is_file()
+        if _HISTORY in checkpoint:
+            self._logger.history = History(Point(*point) for point in checkpoint[_HISTORY])
+        elif known.is_file():
+            self._logger.history = History.read(known).until(checkpoint["global_step"])
 
     def _keeps(self, trainer: L.Trainer) -> bool:
         due = trainer.current_epoch % self.every_n_epochs == 0
