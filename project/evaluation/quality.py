@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from project.evaluation.distributed import all_gather
 from project.evaluation.plan import Pass
 from project.evaluation.victim_metrics import Facts
 from project.metrics import PanelComparison, PerImageMean, split_by_mask
@@ -36,18 +38,23 @@ class Quality:
     def update(self, rows: list[Facts]) -> None:
         """Add a batch: the source's own rows.
 
-        An image without a value (None) does not count. Segmenters' rows have no ``fooled``, so they
-        get no means over fooled images.
+        An image without a value (None, or no such number) does not count. Segmenters' rows have no
+        ``fooled``, so they get no means over fooled images.
         """
-        for name in _numbers(rows[0]):
-            self._add(name, [row[name] for row in rows])
+        for name in _numbers(rows):
+            self._add(name, [row.get(name) for row in rows])
             if "fooled" in rows[0]:
-                self._add(f"{name}_fooled", [row[name] for row in rows if row["fooled"]])
+                self._add(f"{name}_fooled", [row.get(name) for row in rows if row["fooled"]])
 
     def measures(self) -> list[Measure]:
         """Return the means over all processes; a collective, so every process must call it."""
+        # Which numbers there are, a batch decides: where not all of its images have a mask, it has
+        # none about masks. Every process must compute the same means in the same order.
+        names = dict.fromkeys(chain.from_iterable(all_gather(list(self._means))))
+        for name in names:
+            self._add(name, [])
         step = self.step
-        computed = {name: mean.compute() for name, mean in self._means.items()}
+        computed = {name: self._means[name].compute() for name in names}
         return [
             Measure(step.attack, step.source, step.source, name, mean.value, total=mean.finite)
             for name, mean in computed.items()
@@ -55,16 +62,16 @@ class Quality:
         ]
 
     def _add(self, name: str, values: list[float | None]) -> None:
-        # Every process has a batch of every pass, so all create the same means in the same order;
-        # otherwise the collectives in ``measures`` would not match, and hang.
         if name not in self._means:
             self._means[name] = PerImageMean().to(self.device)
         known = [value for value in values if value is not None]
         self._means[name].update(torch.tensor(known, dtype=torch.float64))
 
 
-def _numbers(row: Facts) -> list[str]:
-    return [name for name in row if name not in COLUMNS or name == "steps"]
+def _numbers(rows: list[Facts]) -> list[str]:
+    """Return the names of all numbers, those of the first row first."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return [name for name in names if name not in COLUMNS or name == "steps"]
 
 
 def visibility(
