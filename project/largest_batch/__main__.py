@@ -32,6 +32,7 @@ from project.callbacks import AttackCallback
 from project.callbacks.common import callbacks_of
 from project.cli.attack import AttackCLI
 from project.core.errors import InputError, plain_errors
+from project.core.logits import logits_of
 from project.core.losses import VOID, valid_elements
 from project.data import AttackDataModule
 from project.data.loader import collate
@@ -128,7 +129,7 @@ def resisting_batch(
     batch = collate([samples[place % len(samples)] for place in range(count)])
     images, labels = batch["image"].to(device), batch["target"].to(device)
     with torch.no_grad():  # one by one, so that this needs no more memory than the attack
-        predicted = torch.cat([victim(image[None]).argmax(1) for image in images])
+        predicted = torch.cat([logits_of(victim(image[None])).argmax(1) for image in images])
     return images, predicted.where(valid_elements(labels), VOID), batch["index"]
 
 

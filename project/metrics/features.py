@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from project.core.errors import InputError
+from project.core.errors import InputError, let_memory_errors_pass
 from project.images.eight_bit import to_8bit
 from project.metrics.sliding_windows import eight_bit
 from project.metrics.states import Column
@@ -80,6 +80,7 @@ class InceptionFeatures(FeatureExtractor):
             read_weights(path)  # refuses pickled code, which torch-fidelity would run
             self.network = FeatureExtractorInceptionV3("inception", ["2048"], str(path))
         except (*UNAVAILABLE, WeightsError) as error:
+            let_memory_errors_pass(error)
             if self.checkpoint is not None:
                 raise
             return left_out("Inception", _INCEPTION_URL, error)

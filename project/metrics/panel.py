@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
+from project.core.errors import let_memory_errors_pass
 from project.metrics.cache import Cache
 from project.metrics.learned import BACKBONE_URLS, DISTS, LPIPS
 from project.metrics.perceptual_metric import PerceptualMetric
@@ -85,6 +86,7 @@ def perceptual_panel(names: Sequence[str]) -> tuple[list[PerceptualMetric[Any]],
             published(url)
             metrics.append(learned())
         except UNAVAILABLE as error:
+            let_memory_errors_pass(error)
             notices.append(left_out(name, url, error))
     return metrics, notices
 

@@ -24,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from project.core.errors import let_memory_errors_pass
 from project.core.identity import describe, digest
 from project.storage.files import replace_file
 
@@ -77,6 +78,7 @@ class KeptMaps:
             with np.load(io.BytesIO(path.read_bytes())) as arrays:
                 known: Map = arrays["map"]
         except Exception as error:  # a broken file fails in many ways: zip, zlib, header, key
+            let_memory_errors_pass(error)
             warnings.warn(f"{path} cannot be read ({error}); its map is made anew.", stacklevel=2)
             return None
         self._hold(key, known)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from project.core.errors import InputError
+from project.core.logits import logits_of
 from project.core.losses import valid_elements
 from project.saliency.provider import Scene, SceneSaliency, normalised
 from project.victims.ensemble import EnsembleVictim
@@ -49,7 +50,7 @@ class GradCAM(SceneSaliency):
             members = [replace(scene, victim=member) for member in scene.victim.victims]
             return torch.stack([self.maps(images, member) for member in members]).mean(0)
         with torch.enable_grad(), recorded(scene.victim) as features:
-            logits = scene.victim(images.detach().requires_grad_())
+            logits = logits_of(scene.victim(images.detach().requires_grad_()))
             candidates = self._candidates(features, scene.victim, logits)
             frame = features.frame or (images.shape[2], images.shape[3])
             maps = _last_that_matters(_score(logits, scene.target), candidates, images, frame)

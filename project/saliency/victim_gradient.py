@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from project.core.logits import logits_of
 from project.core.losses import cross_entropy, mean_over_valid, valid_elements
 from project.saliency.blur import gaussian_blur
 from project.saliency.provider import Scene, SceneSaliency, normalised
@@ -25,7 +26,7 @@ class VictimGradient(SceneSaliency):
         """Return maps (N, 1, H, W) in [0, 1]."""
         with torch.enable_grad():
             images = images.detach().requires_grad_()
-            losses = cross_entropy(scene.victim(images), scene.target)
+            losses = cross_entropy(logits_of(scene.victim(images)), scene.target)
             loss = mean_over_valid(losses, valid_elements(scene.target)).sum()
             (gradient,) = torch.autograd.grad(loss, images)
         return normalised(gaussian_blur(gradient.abs().amax(1, keepdim=True), self.sigma))

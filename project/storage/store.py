@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from project.core.errors import InputError
+from project.core.errors import InputError, let_memory_errors_pass
 from project.core.identity import digest
 from project.storage import layout
 from project.storage.files import remove_abandoned, replace_file
@@ -112,6 +112,7 @@ class Store:
             pairs = zip(indices, origins or [""] * len(indices), strict=True)
             return [self._read(index, origin) for index, origin in pairs]
         except Exception as error:  # a broken file fails in many ways: zip, zlib, PNG, JSON
+            let_memory_errors_pass(error)
             warnings.warn(
                 f"a file in {self.folder} cannot be used ({error}); its batch is attacked again.",
                 stacklevel=2,

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from project.core.errors import InputError
+from project.core.errors import InputError, let_memory_errors_pass
+from project.core.logits import output_told
 from project.victims.victim import Task, Victim
 
 _TOLERANCE = 1e-3  # on logits of order 1: batched and single kernels round differently
@@ -56,11 +57,17 @@ def check_victim(
         images: (N, 3, H, W) in [0, 1].
         task: the task of the data.
         num_classes: the data's number of classes, without void.
+
+    Raises:
+        RuntimeError, MemoryError: torch's or Python's own, if memory runs out.
     """
     with _as_attacked(victim), torch.inference_mode(False):
         try:
             failures = _probe(victim, images.detach().clone(), task, num_classes)
+        except InputError as error:  # says itself what is wrong
+            failures = [str(error)]
         except (RuntimeError, ValueError, AssertionError) as error:
+            let_memory_errors_pass(error)
             failures = [_refusal(images, error)]
     return [f"victim {name!r}: {failure}" for failure in failures]
 
@@ -117,7 +124,7 @@ def _shape(victim: Victim, images: Tensor, logits: object) -> list[str]:
     expected = (len(images), victim.num_classes, *pixels)
     if not isinstance(logits, Tensor):
         return [
-            f"the output must be one tensor of logits, got a {type(logits).__name__}. "
+            f"the output must be one tensor of logits, got {output_told(logits)}. "
             "Wrap the network so that it returns the logits alone."
         ]
     if tuple(logits.shape) != expected:

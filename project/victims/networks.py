@@ -9,7 +9,7 @@ from pathlib import Path
 import timm
 from torch import nn
 
-from project.core.errors import InputError
+from project.core.errors import InputError, let_memory_errors_pass
 from project.victims.weights import WeightsError, load_weights
 
 
@@ -53,6 +53,7 @@ def build(
     try:
         return make()
     except (OSError, RuntimeError, ValueError, KeyError) as error:
+        let_memory_errors_pass(error)
         if not isinstance(error, OSError) and name not in (known := names()):
             close = ", ".join(get_close_matches(name, known)) or "nothing"
             raise InputError(

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from project.core.errors import InputError
+from project.core.logits import logits_of
 from project.victims.victim import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -70,8 +71,7 @@ class SegmentationVictim(Victim):
 
     def answer(self, inputs: Tensor) -> Tensor:
         """Return the network's logits of normalised, padded images, perhaps at a smaller size."""
-        logits: Tensor = self.network(inputs)
-        return logits
+        return logits_of(self.network(inputs))
 
 
 def _stretch(logits: Tensor, like: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from project.core.errors import InputError
 from project.core.identity import weights_hash
+from project.core.logits import logits_of
 
 Task = Literal["classification", "segmentation"]
 Interpolation = Literal["bilinear", "bicubic"]
@@ -107,8 +108,7 @@ class ClassificationVictim(Victim):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits (N, K) of images (N, 3, H, W) in [0, 1]."""
-        logits: Tensor = self.network(self.normalise(self.resize(images)))
-        return logits
+        return logits_of(self.network(self.normalise(self.resize(images))))
 
 
 def _version(value: Tensor) -> int:

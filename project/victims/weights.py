@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from project.core.errors import InputError
+from project.core.errors import InputError, out_of_memory
 
 # Prefixes that wrappers put before the network's own keys: DataParallel, torch.compile, common
 # LightningModules, and ours (a LightningModule holds `victim`, a victim holds `network`).
@@ -102,6 +102,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         else:
             payload = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        if out_of_memory(error):
+            raise WeightsError(
+                f"memory ran out while {str(path)!r} was read ({_first_line(error)}). Free some; "
+                "or the file is damaged, and claims more than it holds: copy it again."
+            ) from error
         raise WeightsError(
             f"{str(path)!r} is not a readable weight file ({_first_line(error)}). "
             "Weights must be .safetensors or a state_dict that torch.load(weights_only=True) "

@@ -317,6 +317,14 @@ def test_a_mask_for_a_classifier_is_rejected(name: str):
         ROWS[name].attack(victim, images, target)
 
 
+@every_attack
+def test_a_victim_that_returns_more_than_logits_is_refused(name: str):
+    victim, images, target = scene("classification")
+    victim.register_forward_hook(lambda module, inputs, logits: {"logits": logits})
+    with pytest.raises(InputError, match="one tensor of logits, got a dictionary with"):
+        ROWS[name].attack(victim, images, target)
+
+
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.tasks == CLASSIFIERS])
 def test_attack_for_classifiers_refuses_a_segmenter(name: str):
     attack = ROWS[name].attack

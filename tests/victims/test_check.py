@@ -1,5 +1,6 @@
 """The victim check: a victim for each failure, and one sentence for each victim."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -54,7 +55,7 @@ def test_sound_victims_pass():
         (lambda logits: logits * torch.nan, "must be finite, got 12 of 12 NaN"),
         (lambda logits: logits[:, :3], r"must have shape \(3, 4\) .* got \(3, 3\)"),
         (lambda logits: logits[..., None], r"got \(3, 4, 1\)"),
-        (lambda logits: {"out": logits}, "one tensor of logits, got a dict"),
+        (lambda logits: {"out": logits}, "one tensor of logits, got a dictionary"),
         (lambda logits: logits + torch.rand(1), "two calls on the same images must agree"),
         (lambda logits: logits - logits.mean(0), "must not depend on its batch mates"),
         (lambda logits: logits.detach(), "gradient must reach the images, but the output has none"),
@@ -144,3 +145,19 @@ def test_the_check_works_inside_inference_mode():
     victim = ClassificationVictim(CurvedClassifier(), 4)
     with torch.inference_mode():
         assert check_victim("v", victim, IMAGES.clone(), "classification", 4) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("no room"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes"),
+    ],
+)
+def test_too_little_memory_is_no_fault_of_the_victim(error):
+    def spent(logits: Tensor) -> Tensor:
+        raise error
+
+    with pytest.raises(type(error), match=re.escape(str(error))):
+        failures(Changed(after=spent))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from project.core.choices import choose
-from project.core.errors import InputError
+from project.core.errors import InputError, let_memory_errors_pass
 from project.metrics.learned import BACKBONE_URLS, LPIPS, Net
 from project.metrics.weights import UNAVAILABLE, cached, published
 
@@ -48,6 +48,7 @@ def require_distance(name: Distance) -> None:
         published(url)
         _metric(net)
     except UNAVAILABLE as error:
+        let_memory_errors_pass(error)
         path = cached(url)
         raise InputError(
             f"distance {name} needs the backbone weights {path.name}, which cannot be had "

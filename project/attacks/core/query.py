@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from project.core.answers import NO_PREDICTION, predicted_classes
-from project.core.errors import InputError
+from project.core.errors import InputError, let_memory_errors_pass
+from project.core.logits import logits_of, output_told
 from project.core.losses import mean_over_valid, valid_elements
 
 _HIGHEST: ContextVar[int | None] = ContextVar("highest label", default=None)
@@ -76,18 +76,12 @@ _BINARY = (
 def _answer(victim: nn.Module, images: Tensor) -> Tensor:
     try:
         logits = victim(images)
-    except torch.OutOfMemoryError:
-        raise
     except RuntimeError as error:
+        let_memory_errors_pass(error)
         if unfit := _unfit(victim, images, str(error)):
             raise InputError(unfit) from error
         raise
-    if not isinstance(logits, Tensor):
-        raise InputError(
-            f"the victim must return one tensor of logits, got {_told(logits)}. Wrap it in a "
-            "module whose forward returns the logits alone."
-        )
-    return logits
+    return logits_of(logits)
 
 
 def _unfit(victim: nn.Module, images: Tensor, error: str) -> str | None:
@@ -196,19 +190,9 @@ def _feature_maps(output: Any, layer: str, key: str) -> Tensor:
         return maps
     raise InputError(
         f"layer {layer!r} must give feature maps (N, C, h, w), but the layer's output is "
-        f"{_told(output)}. Name a convolutional block, or one of several outputs in brackets: "
-        "network.encoder[-2]."
+        f"{output_told(output)}. Name a convolutional block, or one of several outputs in "
+        "brackets: network.encoder[-2]."
     )
-
-
-def _told(output: Any) -> str:
-    if isinstance(output, Tensor):
-        return f"a tensor {tuple(output.shape)}"
-    if isinstance(output, Mapping):
-        return f"a dictionary with {', '.join(map(str, output))}"
-    if isinstance(output, Sequence):
-        return f"a list of {len(output)}"
-    return type(output).__name__
 
 
 def _layer(victim: nn.Module, name: str) -> nn.Module:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from project.core.answers import predicted_classes
 from project.core.errors import InputError
+from project.core.logits import logits_of
 from project.victims.acceleration.checkpointing import checkpoint_blocks
 from project.victims.acceleration.compiling import compile_network
 from project.victims.acceleration.folding import fold
@@ -131,8 +132,7 @@ def _frozen_copy(victim: Victim) -> Victim:
 
 def _logits(victim: Victim, images: Tensor) -> Tensor:
     with torch.no_grad():
-        logits: Tensor = victim(images)
-    return logits
+        return logits_of(victim(images))
 
 
 def _require_equal(option: str, difference: LogitDifference) -> None:

@@ -155,7 +155,7 @@ def test_what_is_no_tensor_of_logits_is_told():
     told = {
         "a list of 1": lambda images: [images],
         "a dictionary with logits": lambda images: {"logits": images},
-        "a list of 2": lambda images: (images, images),
+        "a tuple of 2": lambda images: (images, images),
         "NoneType": lambda images: None,
     }
     for what, answer in told.items():
