@@ -10,6 +10,7 @@ import cv2
 import torch
 from lightning import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from project.core.errors import InputError
@@ -149,6 +150,15 @@ class AttackDataModule(LightningDataModule, ABC):
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes."""
         return self.samples.class_names
+
+    @property
+    def training_batch(self) -> int:
+        """Number of samples in a training batch of one process: all batches are equal."""
+        return min(self.batch_size, max(1, len(self.train_samples) // self._place()[1]))
+
+    def training_example(self) -> Tensor:
+        """Return one training image (1, 3, H, W), augmented."""
+        return Augmented(self.train_samples, self.augment, self.seed)[0, 0]["image"][None]
 
     def setup(self, stage: str = "test") -> None:
         """List and verify what the stage needs, before any of it is used.

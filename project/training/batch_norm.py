@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, Literal, get_args
 
+import torch
 import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
@@ -21,9 +22,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from project.core.choices import choose
 from project.core.errors import InputError
+from project.core.logits import logits_of
 
 BatchNorm = Literal["both", "clean", "adversarial", "dual"]
 
+
+_SINGLE_VALUE = "Expected more than 1 value per channel"  # torch's own words
 
 Kind = Literal["clean", "adversarial"]
 """The kind of the images in a training forward pass."""
@@ -50,7 +54,7 @@ class BatchNormPolicy(nn.Module):
         """Return the victim's logits in a training forward pass."""
         self.asked.add(kind)
         with nullcontext() if kind in self.kinds else still(victim):
-            logits: Tensor = victim(images)
+            logits = logits_of(victim(images))
         return logits
 
     def check(self) -> None:
@@ -102,8 +106,7 @@ class DualBatchNorm(BatchNormPolicy):
         if kind == "adversarial":
             return super().forward(victim, images, kind)
         self.asked.add(kind)
-        logits: Tensor = functional_call(victim, self._tensors(), (images,))
-        return logits
+        return logits_of(functional_call(victim, self._tensors(), (images,)))
 
     def _tensors(self) -> dict[str, Tensor]:
         """Return the auxiliary parameters and buffers under the names of the victim's own."""
@@ -180,6 +183,49 @@ def still(network: nn.Module) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.track_running_stats = True
+
+
+@contextmanager
+def single_values_told() -> Iterator[None]:
+    """Say what to do where BatchNorm refuses to normalise one value per channel.
+
+    It does where a batch is of one image and features were pooled to one pixel, as at the end of
+    some classifiers and in DeepLab's pooling.
+
+    Raises:
+        InputError: instead of torch's ``ValueError``.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if _SINGLE_VALUE not in str(error):
+            raise
+        raise InputError(
+            "this network is trained on at least 2 images at a time, since its BatchNorm comes "
+            "after features pooled to one pixel, got 1 in each process. Set --data.batch_size 2 "
+            "or more, with at least 2 training samples for each process "
+            "(accumulate_grad_batches does not help: each forward pass normalises by itself)."
+        ) from error
+
+
+def require_several_values(module: nn.Module, image: Tensor) -> None:
+    """Require that a network in train mode can normalise a batch of one image.
+
+    Args:
+        module: whose forward pass is tried; afterwards as before.
+        image: (1, 3, H, W).
+
+    Raises:
+        InputError: if it cannot.
+    """
+    before = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad(), single_values_told():
+            module(image)
+    finally:
+        with torch.no_grad():
+            for name, buffer in module.named_buffers():
+                buffer.copy_(before[name])
 
 
 def share_buffers(module: nn.Module) -> None:

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from project.core.errors import InputError
 from project.data.loader import Batch
 from project.saliency.tracer.network import TracerNetwork, TracerOutput
 from project.training.optimisation import make_optimizer, make_schedule
@@ -93,17 +92,13 @@ class SaliencyTraining(Training):
         )
         return TracerOutput(saliency, (sides[0], sides[1], sides[2]), edge)
 
-    def loss(self, batch: Batch) -> Tensor:
-        """Return the mean of the images' losses.
+    def setup(self, stage: str) -> None:
+        """Check that the network can be trained on the data's batches, before anything runs."""
+        if stage == "fit":
+            self.check_batch()
 
-        Raises:
-            ValueError: if there is one image alone.
-        """
-        if len(batch["image"]) < 2:
-            raise InputError(
-                "TRACER trains on at least 2 images at a time, since it normalises features pooled "
-                "to one pixel over the batch, got 1. Set --data.batch_size 2 or more."
-            )
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the mean of the images' losses."""
         return self.losses(self(batch["image"]), batch["target"]).mean()
 
     def losses(self, output: TracerOutput, target: Tensor) -> Tensor:

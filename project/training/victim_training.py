@@ -11,6 +11,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from project.core.errors import InputError
+from project.core.logits import logits_of
 from project.data.loader import Batch
 from project.training.batch_norm import BatchNorm, Kind, make_policy, share_buffers
 from project.training.optimisation import make_optimizer, make_schedule
@@ -77,11 +78,12 @@ class VictimTraining(Training):
     def setup(self, stage: str) -> None:
         """Check that the victim fits the data, before anything runs."""
         self.check_victim(self.victim)
+        if stage == "fit":
+            self.check_batch()
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the victim's logits of images in [0, 1]."""
-        logits: Tensor = self.victim(images)
-        return logits
+        return logits_of(self.victim(images))
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the scalar to minimise."""

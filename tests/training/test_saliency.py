@@ -144,10 +144,16 @@ def test_the_loss_adds_up_final_map_sides_and_edge():
     torch.testing.assert_close(module.loss({"image": images, "target": target}), expected.mean())
 
 
+def _normalise_pooled(network, inputs):
+    network.pooled(inputs[0].mean((2, 3), keepdim=True))
+
+
 def test_a_batch_of_one_is_refused_in_training_and_measured_in_evaluation():
     module, loader = training(), batches(eight_bit_images(1), masks(1), 1)
+    module.network.pooled = torch.nn.BatchNorm2d(3)  # as TRACER's attention has one
+    module.network.register_forward_pre_hook(_normalise_pooled)
     with pytest.raises(ValueError, match=r"at least 2 images.*--data\.batch_size"):
-        module.loss(next(iter(loader)))
+        trainer(max_epochs=1).fit(module, loader, loader)
     assert trainer().validate(module, loader, verbose=False)[0]["val/loss"] > 0
 
 
