@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import signal
 import sys
+from pathlib import Path
 
 from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.trainer.states import TrainerFn, TrainerStatus
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from project.cli.base import MirageCLI
 from project.training import Training
+from project.training.finished import mark_finished, recipe_of
 
 
 def train_main(args: list[str] | None = None) -> Trainer:
@@ -36,4 +40,19 @@ def train_main(args: list[str] | None = None) -> Trainer:
         )
     except SIGTERMException:  # its own status is 0, as if all were done
         sys.exit(128 + signal.SIGTERM)
+    _mark_finished(cli.trainer, sys.argv[1:] if args is None else args)
     return cli.trainer
+
+
+def _mark_finished(trainer: Trainer, arguments: list[str]) -> None:
+    """Say in the checkpoints of a training that has ended that it has."""
+    ended = trainer.state.status == TrainerStatus.FINISHED and trainer.state.fn == TrainerFn.FITTING
+    if not (ended and trainer.is_global_zero):
+        return
+    recipe = recipe_of(arguments)
+    for callback in trainer.checkpoint_callbacks:
+        if isinstance(callback, ModelCheckpoint):
+            kept = {callback.best_model_path, callback.last_model_path, *callback.best_k_models}
+            for path in sorted(kept):
+                if Path(path).is_file():
+                    mark_finished(Path(path), Path(path), recipe)

@@ -11,7 +11,7 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 from lightning.pytorch.plugins import TorchCheckpointIO
 
-from project.core.errors import InputError
+from project.core.errors import InputError, out_of_memory
 from project.storage.files import remove_abandoned, replace_file
 
 
@@ -51,7 +51,8 @@ class CheckpointFiles(TorchCheckpointIO):
         except FileNotFoundError:
             raise
         except Exception as error:  # torch fails in many ways on what it has not written
-            raise _unreadable(path, str(error)) from error
+            reason = f"memory ran out: {error}" if out_of_memory(error) else str(error)
+            raise _unreadable(path, reason) from error
         if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
             raise _unreadable(path, "it has no state_dict")
         return checkpoint
