@@ -6,6 +6,7 @@ from project.callbacks.experiment.progress import PassLines, PassProgressBar, pa
 from project.callbacks.experiment.run_folder import RunFolder
 from project.callbacks.experiment.signals import EndingAtOnce
 from project.callbacks.experiment.work_stealing import WorkStealing
+from project.callbacks.lost_ranks import LostRanks
 from project.callbacks.training.adversarial_batches import AdversarialBatches
 from project.callbacks.training.averaged_weights import AveragedWeights
 from project.callbacks.training.curriculum import Curriculum
@@ -25,6 +26,7 @@ __all__ = [
     "EndingAtOnce",
     "FreeAdversarialBatches",
     "LossSlices",
+    "LostRanks",
     "OverfittingProbe",
     "PassLines",
     "PassProgressBar",

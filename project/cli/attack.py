@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import project.tracking  # noqa: F401
 from project.callbacks import AttackCallback, CostEstimate, EndingAtOnce, RunFolder, pass_progress
 from project.callbacks.common import callbacks_of
 from project.cli.base import MirageCLI
+from project.cli.first_use import train_together
 from project.core.portable import portable_tree
 from project.data import AttackDataModule
 from project.evaluation import TransferEvaluation
@@ -62,6 +61,7 @@ class AttackCLI(MirageCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add what an experiment has beside trainer, model and data."""
+        super().add_arguments_to_parser(parser)
         parser.add_lightning_class_args(AttackCallback, "attack")
         parser.add_lightning_class_args(CostEstimate, "estimate")  # before the folder is cleared
         parser.add_lightning_class_args(RunFolder, "run")
@@ -69,16 +69,15 @@ class AttackCLI(MirageCLI):
             "--train_missing",
             type=list[dict[str, str]],
             default=[],
-            help="checkpoint: training config that makes it where it is missing; the entries of "
-            "one dictionary are trained at the same time, the dictionaries one after another",
+            help="checkpoint: training config that makes it where it is missing or unfinished; the "
+            "entries of one dictionary are trained at the same time, the dictionaries one after "
+            "another",
         )
 
     def before_instantiate_classes(self) -> None:
-        """Train the victims whose checkpoints are to be made on first use."""
+        """Train the victims that are to be made on first use and are not there, or not finished."""
         for stage in self.config.train_missing:
-            train_together(
-                {made: config for made, config in stage.items() if not Path(made).is_file()}
-            )
+            train_together(stage)
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Put the progress before what attacks, and after what may have attacked all beforehand."""
@@ -89,33 +88,6 @@ class AttackCLI(MirageCLI):
             self.save_config_callback = None
             kwargs["logger"] = False
         return super().instantiate_trainer(**kwargs)
-
-
-def train_together(configs: dict[str, str]) -> None:
-    """Train victims at the same time, each in a process of its own on its share of the cores.
-
-    Args:
-        configs: training configs by the checkpoint that they make.
-
-    Raises:
-        RuntimeError: if a training fails, with the end of what it said.
-    """
-    threads = str(max(1, (os.cpu_count() or 1) // max(1, len(configs))))
-    running = {}
-    for checkpoint, config in configs.items():
-        print(f"training {checkpoint} (once, by {config}) …", flush=True)
-        command = [sys.executable, str(_ROOT / "train.py"), "fit", "--config", config]
-        running[checkpoint] = subprocess.Popen(
-            [*command, "--trainer.enable_progress_bar=false"],
-            env=os.environ | {"OMP_NUM_THREADS": threads},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-    for checkpoint, process in running.items():
-        said, _ = process.communicate()
-        if process.returncode:
-            raise RuntimeError(f"training {checkpoint} failed:\n{said[-2000:]}")
 
 
 def attack_main(args: list[str] | None = None) -> None:

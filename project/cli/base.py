@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from datetime import timedelta
 from typing import Any
 
 import yaml
@@ -15,7 +16,11 @@ from jsonargparse._loaders_dumpers import get_yaml_default_loader
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.plugins import TorchCheckpointIO
+from lightning.pytorch.strategies import DDPStrategy
+from torch.distributed.constants import default_pg_timeout
 
+from project.callbacks import LostRanks
+from project.callbacks.common import callbacks_of
 from project.cli.trust import no_programs, require_buildable, restrict
 from project.core.portable import at_home
 from project.core.yaml_files import harden
@@ -102,6 +107,10 @@ class MirageCLI(LightningCLI):
         usage = "%(prog)s --config FILE [--config FILE ...] [--KEY VALUE ...]"
         return super().init_parser(**{"usage": usage, **kwargs})
 
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add ``ranks``: how long processes wait for each other."""
+        parser.add_lightning_class_args(LostRanks, "ranks")
+
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the given arguments, or ``sys.argv`` where there are none.
 
@@ -115,11 +124,15 @@ class MirageCLI(LightningCLI):
             self.config[name] = at_home(value)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Have checkpoints written whole, unless a plugin or a strategy has a way of its own."""
+        """Have checkpoints written whole, and ranks wait, unless the user has ways of their own."""
         trainer = super().instantiate_trainer(**kwargs)
         # Not among the defaults: there, a user's plugin of any kind would take its place.
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             trainer.strategy.checkpoint_io = CheckpointFiles()
+        strategy = trainer.strategy
+        if isinstance(strategy, DDPStrategy) and strategy._timeout == default_pg_timeout:
+            (ranks,) = callbacks_of(trainer, LostRanks)
+            strategy._timeout = timedelta(seconds=ranks.wait)  # Lightning's half hour ends waiting
         return trainer
 
     def _parse_ckpt_path(self) -> None:
