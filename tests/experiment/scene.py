@@ -21,6 +21,7 @@ from project.core.losses import VOID
 from project.data import AttackDataModule, ShapesData
 from project.evaluation import TransferEvaluation
 from project.victims import ClassificationVictim, SegmentationVictim, Victim
+from project.victims.acceleration import Acceleration
 
 IMAGES = 11
 BATCH = 4
@@ -89,6 +90,7 @@ def run(
     sources: Sequence[str] | None = None,
     store: Path | None = None,
     more: Sequence[L.Callback] = (),
+    acceleration: Acceleration = Acceleration(),  # noqa: B008 frozen
     logger: Logger | Literal[False] = False,
     **trainer,
 ) -> TransferEvaluation:
@@ -98,14 +100,13 @@ def run(
     """
     evaluation = TransferEvaluation(victims, METRICS)
     callbacks = [
-        AttackCallback(attacks, sources, str(store or folder / "store"), threads=1),
+        AttackCallback(attacks, sources, str(store or folder / "store"), acceleration, threads=1),
         *more,
         RunFolder(str(folder / "run"), gallery=2),
         EndingAtOnce(),
     ]
     L.Trainer(
         accelerator="cpu",
-        devices=1,
         logger=logger,
         enable_progress_bar=any(isinstance(one, ProgressBar) for one in more),
         enable_checkpointing=False,
@@ -113,7 +114,7 @@ def run(
         use_distributed_sampler=False,
         default_root_dir=folder,
         callbacks=callbacks,
-        **trainer,
+        **{"devices": 1, **trainer},
     ).test(evaluation, datamodule=data or shapes(), verbose=False)
     return evaluation
 
