@@ -69,20 +69,22 @@ def matrix(run: Run, attack: str) -> Matrix:
 
 def _asr_cell(run: Run, attack: str, source: str, victim: str) -> MatrixCell:
     asr = run.measure("asr", attack, source, victim)
-    if asr is None or math.isnan(asr.value):
+    if asr is None or not math.isfinite(asr.value):
         return MatrixCell("–", title="nothing to judge")
+    images = "images" if asr.total is None else f"{asr.total} images"
+    ends = f", 95 % interval {interval(asr)}" if interval(asr) else ""
     return MatrixCell(
         main=percent(asr.value),
         details=_account(asr),
-        title=f"{attack}, {source} → {victim}: {percent(asr.value)} of the {asr.total} images "
-        f"that {victim} got right are fooled, 95 % interval {interval(asr)}",
+        title=f"{attack}, {source} → {victim}: {percent(asr.value)} of the {images} that "
+        f"{victim} got right are fooled{ends}",
         heat=asr.value,
     )
 
 
 def _miou_cell(run: Run, attack: str, source: str, victim: str) -> MatrixCell:
     miou, clean = run.measure("miou", attack, source, victim), run.clean("clean_miou", victim)
-    if miou is None or math.isnan(miou.value):
+    if miou is None or not math.isfinite(miou.value):
         return MatrixCell("–", title="nothing to judge")
     accuracy = run.measure("pixel_accuracy", attack, source, victim)
     pixels = f", pixel accuracy {percent(accuracy.value)}" if accuracy else ""
@@ -119,5 +121,5 @@ def _rate_cell(rate: Measure | None) -> MatrixCell:
 
 
 def _account(rate: Measure) -> tuple[str, ...]:
-    count = "" if rate.total is None else f"{rate.hits} of {rate.total}"
+    count = "" if rate.total is None or rate.hits is None else f"{rate.hits} of {rate.total}"
     return tuple(text for text in (count, interval(rate)) if text)

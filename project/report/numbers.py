@@ -12,7 +12,7 @@ def number(value: float | None, digits: int = 2) -> str:
     if value is None or math.isnan(value):
         return "–"
     if math.isinf(value):
-        return "∞"
+        return "∞" if value > 0 else "−∞"
     if value != 0 and abs(value) < 10**-digits:
         return f"{value:.2g}"
     return f"{value:.{digits}f}"
@@ -20,7 +20,9 @@ def number(value: float | None, digits: int = 2) -> str:
 
 def percent(value: float | None) -> str:
     """Write a share as a percentage with one digit."""
-    return "–" if value is None or math.isnan(value) else f"{100 * value:.1f} %"
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{100 * value:.1f} %" if math.isfinite(value) else number(value)
 
 
 def tick_text(value: float, digits: int = 2) -> str:

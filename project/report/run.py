@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,10 +11,11 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from project.report.gallery import Sample, samples
+from project.report.reading import read_facts, read_results, read_whole
 from project.statistics.miou import COLUMNS as COUNTS
 from project.statistics.miou import LATER, Cell, Key, cells
 from project.storage import layout
-from project.storage.rows import COLUMNS, Measure, read_measures, read_rows
+from project.storage.rows import COLUMNS, Measure, read_measures
 from project.storage.traces import Trace, read_traces
 
 Row = dict[str, Any]
@@ -49,6 +49,7 @@ class Run:
 
         Raises:
             FileNotFoundError: if a file that every run has is missing.
+            InputError: if one is damaged, or no run's.
         """
         for name in (layout.ROWS, layout.MEASURES, layout.FACTS):
             if not (folder / name).is_file():
@@ -57,17 +58,20 @@ class Run:
                     f"{folder} has no {name}. Give the folder that attack.py named, or let "
                     "attack.py finish."
                 )
-        table, steps = read_rows(folder / layout.ROWS), folder / layout.TRACES
+        table, steps = read_results(folder / layout.ROWS), folder / layout.TRACES
+        measures = read_measures(folder / layout.MEASURES)
+        names = {name for one in measures for name in (one.attack, one.source) if name}
+        names.update(*(table[name].unique().to_pylist() for name in ("attack", "source")))
         return cls(
             folder=folder,
-            facts=json.loads((folder / layout.FACTS).read_text(encoding="utf-8")),
+            facts=read_facts(folder / layout.FACTS),
             rows=table.select(
                 [name for name in table.column_names if name not in COUNTS]
             ).to_pylist(),
-            measures=read_measures(folder / layout.MEASURES),
-            gallery=samples(folder),
+            measures=measures,
+            gallery=samples(folder, names),
             cells=_cells(table),
-            traces=read_traces(steps) if steps.is_file() else [],
+            traces=read_whole(steps, read_traces) if steps.is_file() else [],
         )
 
     @property

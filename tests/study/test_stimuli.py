@@ -166,7 +166,7 @@ def test_a_study_that_cannot_be_made_leaves_nothing_behind(tmp_path):
     folder = make_run(tmp_path)
     (folder / "gallery" / "pgd" / SOURCE / "00000003" / "adversarial.png").write_bytes(b"none")
     before = sorted(folder.iterdir())
-    with pytest.raises(OSError, match="cannot identify"):
+    with pytest.raises(InputError, match="cannot identify"):
         open_or_make(folder, "study", {})
     assert sorted(folder.iterdir()) == before
 

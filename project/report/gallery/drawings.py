@@ -18,6 +18,7 @@ from PIL import Image
 from project.report.gallery.arrows import arrows, outline
 from project.report.gallery.sample import LABELS, Sample
 from project.report.pictures import VOID, Bytes, palette
+from project.report.reading import read_whole
 from project.storage import layout
 from project.storage.files import replace_file
 
@@ -31,7 +32,7 @@ def draw(sample: Sample) -> None:
     for kind in KINDS:
         raw = sample.path(kind)
         if raw is not None and not (drawn := drawing(raw)).is_file():
-            replace_file(drawn, _DRAW.get(kind, _classes)(raw))
+            replace_file(drawn, read_whole(raw, _DRAW.get(kind, _classes)))
 
 
 def drawing(raw: Path) -> Path:

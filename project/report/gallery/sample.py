@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
 
 import numpy as np
 from PIL import Image
 
+from project.report.gallery.names import name_of, names_by_folder
 from project.report.pictures import Bytes, difference, flow_colours, overlay, spotlight
+from project.report.reading import whole
 from project.storage import layout
 
 LABELS = {
@@ -102,14 +103,21 @@ class Sample:
             raise FileNotFoundError(
                 f"{self.folder} has no {layout.picture_name(kind)}, and neither have originals."
             )
-        with Image.open(path) as image:
+        with whole(path), Image.open(path) as image:
             return np.asarray(image.convert(mode))
 
 
-def samples(run: Path) -> list[Sample]:
-    """Return a run's gallery, sorted by attack, source and index; empty without one."""
-    found = []
+def samples(run: Path, names: Iterable[str] = ()) -> list[Sample]:
+    """Return a run's gallery, sorted by attack, source and index; empty without one.
+
+    Args:
+        run: the run's folder.
+        names: of the run's attacks and victims, for which folders stand.
+    """
+    found, known = [], names_by_folder(names)
     for path in (run / layout.GALLERY).glob(f"*/*/*/{layout.ADVERSARIAL_IMAGE}"):
-        attack, source, index = (unquote(part) for part in path.parts[-4:-1])
-        found.append(Sample(attack, source, int(index), path.parent))
+        attack, source, index = path.parts[-4:-1]
+        if index.isdecimal():  # else the user's own
+            named = name_of(attack, known), name_of(source, known)
+            found.append(Sample(*named, int(index), path.parent))
     return sorted(found, key=lambda sample: (sample.attack, sample.source, sample.index))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from project.report.gallery.drawings import draw
+from project.report.gallery.names import folder_name
 from project.report.gallery.sample import Sample
 from project.report.pictures import Bytes
 from project.storage import layout
@@ -82,11 +83,6 @@ class GalleryKeeper:
             np.save(packed, attacked.flow)
             replace_file(folder / layout.picture_name("flow"), packed.getvalue())
         draw(Sample(attack, source, index, folder))
-
-
-def folder_name(name: str) -> str:
-    """Return a name as a single part of a path; :func:`urllib.parse.unquote` gives it back."""
-    return name.replace("%", "%25").replace("/", "%2F")
 
 
 def _save(path: Path, pixels: Bytes) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from project.report.classes import class_name
 from project.report.gallery import Picture, Sample
+from project.report.reading import read_whole
 from project.report.templates import EmbeddedPicture, shown
 from project.report.training.run import TrainingRun
 from project.storage import layout
@@ -100,5 +102,10 @@ def _changing(sample: Sample) -> Iterator[Picture]:
 
 def _verdict(sample: Sample) -> dict[str, int]:
     path = sample.folder / layout.VERDICT
-    found: dict[str, int] = json.loads(path.read_text()) if path.is_file() else {}
-    return found
+    return read_whole(path, _told) if path.is_file() else {}
+
+
+def _told(path: Path) -> dict[str, int]:
+    names = ("target", "prediction_clean", "prediction_adversarial")
+    told = json.loads(path.read_text(encoding="utf-8"))
+    return {name: int(told[name]) for name in names}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from project.report.gallery import Sample
+from project.report.reading import read_facts
 from project.storage import layout
 from project.storage.history import History, Point
 
@@ -45,7 +45,7 @@ class TrainingRun:
                 )
         return cls(
             folder=folder,
-            facts=json.loads((folder / layout.FACTS).read_text(encoding="utf-8")),
+            facts=read_facts(folder / layout.FACTS),
             points=History.read(folder / layout.HISTORY).points,
             samples={
                 epoch: _samples(path)
@@ -71,4 +71,4 @@ def is_training(folder: Path) -> bool:
 
 def _samples(folder: Path) -> dict[int, Sample]:
     found = sorted(path.parent for path in folder.glob(f"*/{layout.ADVERSARIAL_IMAGE}"))
-    return {int(path.name): Sample("", "", int(path.name), path) for path in found}
+    return {int(p.name): Sample("", "", int(p.name), p) for p in found if p.name.isdecimal()}

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from project.report.reading import whole
 from project.report.templates import image_uri
 from project.report.training.run import TrainingRun
 
@@ -69,7 +70,7 @@ def slices(run: TrainingRun) -> Slices | None:
 
 
 def _read(path: Path) -> tuple[Plane, int, float]:
-    with np.load(path) as file:
+    with whole(path), np.load(path) as file:
         loss = file["loss"].astype(np.float64)
         return loss.mean(0), len(loss), float(file["eps"])
 

@@ -183,7 +183,7 @@ def test_what_is_shared_is_kept_once_and_found_by_every_sample(tmp_path):
 @pytest.mark.parametrize("name", ["pgd 8/255", "a%2Fb", '<i>"&', "μ·", "100%"])
 def test_any_name_of_an_attack_or_source_comes_back(tmp_path, name):
     keep_sample(tmp_path, name, name, 0, classes=True)
-    [sample] = samples(tmp_path)
+    [sample] = samples(tmp_path, [name])
     assert (sample.attack, sample.source, sample.index) == (name, name, 0)
     assert sample.path("prediction_clean") is not None
 

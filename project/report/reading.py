@@ -1,0 +1,92 @@
+"""Reading what a run's folder holds: whole and of this kind, or told in one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+from project.core.errors import InputError
+from project.storage.rows import COLUMNS, KEY, read_rows
+
+Read = TypeVar("Read")
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("title", "task", "command", "config"), str),
+    **dict.fromkeys(("class_names", "notices"), list),
+    **dict.fromkeys(("versions", "weights", "kin", "attacks", "copies"), dict),
+    "images": int,
+}
+"""What run.json holds under a name, where it has it."""
+_SAID = {str: "a text", list: "a list", dict: "a dictionary", int: "a number"}
+
+
+def read_whole(path: Path, read: Callable[[Path], Read]) -> Read:
+    """Return what a reader makes of a file.
+
+    Raises:
+        InputError: if it is damaged, or of another kind; in one line that names it.
+    """
+    with whole(path):
+        return read(path)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[None]:
+    """Tell of a file in one line where it is damaged, or of another kind."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, EOFError, SyntaxError, IndexError) as error:
+        # Pillow raises OSError and SyntaxError of damaged pictures, pyarrow ValueError, KeyError.
+        raise damaged(path, " ".join(str(error).split())) from error
+
+
+def damaged(path: Path, told: str) -> InputError:
+    """Return the error of a file that is not as it was written."""
+    return InputError(
+        f"{path} must be as Mirage wrote it, but cannot be read: {told}. Was it edited, cut off or "
+        "taken from elsewhere? Run the command that made it again: stored images are kept."
+    )
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """Read a run.json.
+
+    Raises:
+        InputError: if it is none.
+    """
+    facts = read_whole(path, lambda file: json.loads(file.read_text(encoding="utf-8")))
+    if not isinstance(facts, dict):
+        raise damaged(path, "it is no dictionary")
+    for name, kind in _KINDS.items():
+        if facts.get(name) is not None and not isinstance(facts[name], kind):
+            raise damaged(path, f"{name} must be {_SAID[kind]}, got {facts[name]!r:.60}")  # type: ignore[index]
+    return facts
+
+
+def read_results(path: Path) -> pa.Table:
+    """Read a rows.parquet; columns that an older version did not write are null.
+
+    Raises:
+        InputError: if it is none, or a row does not say whose it is.
+    """
+    table = read_whole(path, read_rows)
+    if missing := [name for name in KEY if name not in table.column_names]:
+        raise damaged(path, f"it has no column {', '.join(missing)}")
+    with whole(path):
+        for name, kind in COLUMNS.items():
+            if name not in table.column_names:
+                if pa.types.is_list(kind):
+                    continue  # counts by class: their readers know what older versions lack
+                table = table.append_column(name, pa.nulls(table.num_rows, kind))
+            elif table[name].type != kind:
+                place = table.column_names.index(name)
+                table = table.set_column(place, name, table[name].cast(kind))
+    if empty := [name for name in KEY if table[name].null_count]:
+        raise damaged(path, f"a row has no {', '.join(empty)}")
+    return table
