@@ -15,6 +15,7 @@ import project.tracking  # noqa: F401
 from project.callbacks import AttackCallback, CostEstimate, EndingAtOnce, RunFolder, pass_progress
 from project.callbacks.common import callbacks_of
 from project.cli.base import MirageCLI
+from project.cli.defaults import completed
 from project.cli.first_use import train_together
 from project.core.portable import portable_tree
 from project.data import AttackDataModule
@@ -23,19 +24,6 @@ from project.storage import layout
 from project.storage.files import replace_file
 
 _ROOT = Path(__file__).parents[2]
-_CONFIGS = _ROOT / "configs"
-_EMBEDDED = {
-    "classification": (
-        "data/shapes_classification",
-        "victims/shapes_classifiers",
-        "attacks/shapes_classification",
-    ),
-    "segmentation": (
-        "data/shapes_segmentation",
-        "victims/shapes_segmenters",
-        "attacks/segmentation",
-    ),
-}
 
 
 class SaveRunConfig(SaveConfigCallback):
@@ -91,25 +79,13 @@ class AttackCLI(MirageCLI):
 
 
 def attack_main(args: list[str] | None = None) -> None:
-    """Run an experiment; without any ``--config`` the embedded ones.
+    """Run an experiment, whose parts that are not named are embedded ones.
 
     Args:
         args: command line; None is ``sys.argv``.
     """
-    args = sys.argv[1:] if args is None else args
-    if any(argument.split("=")[0] in ("--config", "-c") for argument in args):
-        run_experiment(args)
-        return
-    for task, configs in _EMBEDDED.items():
-        run_experiment(
-            [
-                *(f"--config={_CONFIGS / name}.yaml" for name in configs),
-                f"--run.folder=runs/shapes_{task}",
-                f"--run.title=Embedded shapes, {task}",
-                "--data.limit=24",
-                *args,
-            ]
-        )
+    for one in completed(sys.argv[1:] if args is None else args):
+        run_experiment(one)
 
 
 def run_experiment(args: list[str]) -> None:

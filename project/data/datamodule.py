@@ -20,7 +20,7 @@ from project.data.eval_transform import Frame, Native
 from project.data.loader import Batch, WatchedLoader, collate, require_one_size
 from project.data.resumable_loader import ResumableLoader, TrainingBatches
 from project.data.sample_set import SampleSet
-from project.data.samplers import DealtBatchSampler, EpochSampler
+from project.data.samplers import DealtBatchSampler, EpochSampler, fitting_batch_size
 from project.data.verify import OnError, verify_samples
 
 Loader = TypeVar("Loader", bound=WatchedLoader)
@@ -174,6 +174,12 @@ class AttackDataModule(LightningDataModule, ABC):
             if self.verify and id(samples) not in self._verified:
                 self.notices += verify_samples(samples, self.on_error, augment)
                 self._verified.add(id(samples))
+        size = self.dealt_batch_size(self.samples)
+        if size < self.batch_size:
+            self.notice(
+                f"batches have {size} samples instead of {self.batch_size}, so that each of "
+                f"{self._place()[1]} processes has one; last bits may differ from one process's"
+            )
 
     def notice(self, text: str) -> None:
         """Tell something about the data once, in the terminal and in the report."""
@@ -217,17 +223,21 @@ class AttackDataModule(LightningDataModule, ABC):
         """Return one loader per entry of ``passes``, all over the evaluation split."""
         return [self._evaluation_loader(self._listed(self.eval_split)) for _ in self.passes]
 
+    def dealt_batch_size(self, samples: SampleSet) -> int:
+        """Return how many samples are evaluated at a time: fewer where ranks would be idle."""
+        return fitting_batch_size(len(samples), self.batch_size, self._place()[1])
+
     def _listed(self, split: str | None) -> SampleSet:
         if split not in self._evaluation:
             self._evaluation[split] = self.build(split, self.frame or Native(), self.limit)
         return self._evaluation[split]
 
     def _evaluation_loader(self, samples: SampleSet) -> DataLoader[Batch]:
-        rank, world_size = self._place()
-        for first in range(0, len(samples), self.batch_size):
-            batch = samples.indices[first : first + self.batch_size]
+        size, (rank, world_size) = self.dealt_batch_size(samples), self._place()
+        for first in range(0, len(samples), size):
+            batch = samples.indices[first : first + size]
             require_one_size(samples.sizes[index] for index in batch if index in samples.sizes)
-        batches = DealtBatchSampler(len(samples), self.batch_size, rank, world_size)
+        batches = DealtBatchSampler(len(samples), size, rank, world_size)
         return self._loader(WatchedLoader, samples, batch_sampler=batches)
 
     def _loader(self, kind: type[Loader], dataset: Any, **dealing: Any) -> Loader:

@@ -63,6 +63,16 @@ class DealtBatchSampler(Sampler[list[int]]):
             )
 
 
+def fitting_batch_size(num_samples: int, batch_size: int, world_size: int) -> int:
+    """Return the batch size, or a smaller one where ranks would have no batch otherwise.
+
+    Fewer samples than ranks are left to :class:`DealtBatchSampler` to refuse.
+    """
+    if -(-num_samples // batch_size) >= world_size:
+        return batch_size
+    return max(1, num_samples // world_size)
+
+
 class EpochSampler(Sampler[tuple[int, int]]):
     """Shuffles a training set anew in each epoch, in disjoint equal shares for all ranks.
 

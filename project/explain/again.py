@@ -76,7 +76,7 @@ def made_again(
         config = Path(scratch) / layout.CONFIG
         config.write_text(yaml.safe_dump(_of_one_pass(run.config, step)))
         cli = experiment(["--config", str(config), *arguments], _SingleCLI)
-        whole = run.batch(index, cli.datamodule.batch_size)
+        whole = run.batch(index, run.facts.get("batch_size", cli.datamodule.batch_size))
         wanted = whole if batch else [index]
         _serve_only(cli.datamodule.samples, wanted)
         cli.datamodule.verify = False  # few samples: a bad one raises when it is read

@@ -13,6 +13,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from project.callbacks import AttackCallback
 from project.cli.attack import AttackCLI, experiment
+from project.cli.defaults import completed
 from project.core.errors import InputError
 from project.evaluation import plan_passes
 from project.grid.description import Grid, Place
@@ -88,7 +89,8 @@ def _planned(grid: Grid, name: str, place: Place, arguments: Sequence[str]) -> P
         f"--run.folder={folder}",
         f"--run.title={grid.title}, {name}",
     ]
-    return PlannedRun(name, folder, [*own, *grid.arguments, *place.arguments, *arguments])
+    (line,) = completed([*own, *grid.arguments, *place.arguments, *arguments])  # attacks are named
+    return PlannedRun(name, folder, line)
 
 
 def _attacks(grid: Grid, place: Place) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from project.attacks import Attack
 from project.callbacks import AttackCallback
 from project.callbacks.common import callbacks_of
 from project.cli.attack import AttackCLI
+from project.cli.defaults import completed
 from project.core.errors import InputError, plain_errors
 from project.core.logits import logits_of
 from project.core.losses import VOID, valid_elements
@@ -168,6 +169,11 @@ def main(args: list[str] | None = None) -> None:
     Args:
         args: command line; None is ``sys.argv``.
     """
+    for one in completed(sys.argv[1:] if args is None else args):
+        _print_fittings(one)
+
+
+def _print_fittings(args: list[str]) -> None:
     cli = LargestBatchCLI(
         TransferEvaluation,
         datamodule_class=AttackDataModule,
@@ -177,7 +183,7 @@ def main(args: list[str] | None = None) -> None:
             "enable_model_summary": False,
             "enable_progress_bar": False,
         },
-        args=sys.argv[1:] if args is None else args,
+        args=args,
         run=False,
     )
     cli.datamodule.setup("test")

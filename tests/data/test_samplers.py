@@ -1,6 +1,6 @@
 import pytest
 
-from project.data.samplers import DealtBatchSampler, EpochSampler
+from project.data.samplers import DealtBatchSampler, EpochSampler, fitting_batch_size
 
 SIZES = [(samples, batch) for samples in (1, 2, 7, 8, 9, 23, 64) for batch in (1, 3, 8)]
 
@@ -44,6 +44,14 @@ def test_every_rank_refuses_fewer_batches_than_ranks(samples, batch, ranks):
 def test_fewer_batches_than_ranks_names_both_and_the_remedy():
     with pytest.raises(ValueError, match=r"got 2 batches \(10 samples, batch size 8\) for 4 ranks"):
         DealtBatchSampler(10, 8, 3, 4)
+
+
+@pytest.mark.parametrize(("samples", "batch", "ranks"), DEALS + TOO_FEW)
+def test_batches_are_made_smaller_only_where_ranks_would_be_idle(samples, batch, ranks):
+    fitting = fitting_batch_size(samples, batch, ranks)
+    assert enough(samples, fitting, ranks) == (samples >= ranks)
+    if enough(samples, batch, ranks):
+        assert fitting == batch
 
 
 def test_fewer_training_samples_than_ranks_is_refused():

@@ -147,6 +147,7 @@ class RunFolder(L.Callback):
             "task": data.samples.task,
             "images": len(data.samples),
             "precision": str(trainer.precision),
+            "batch_size": data.dealt_batch_size(data.samples),
             "class_names": list(data.samples.class_names),
             "command": portable_command(["python", *sys.argv]),
             "config": portable(config.read_text()) if config.is_file() else "",
