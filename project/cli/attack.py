@@ -23,8 +23,6 @@ from project.evaluation import TransferEvaluation
 from project.storage import layout
 from project.storage.files import replace_file
 
-_ROOT = Path(__file__).parents[2]
-
 
 class SaveRunConfig(SaveConfigCallback):
     """Save the whole config beside the results, and hand it to the loggers."""

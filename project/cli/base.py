@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 import warnings
+from argparse import ArgumentError
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
-from jsonargparse import set_parsing_settings
+from jsonargparse import Namespace, set_parsing_settings
 from jsonargparse._loaders_dumpers import get_yaml_default_loader
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
@@ -21,7 +22,9 @@ from torch.distributed.constants import default_pg_timeout
 
 from project.callbacks import LostRanks
 from project.callbacks.common import callbacks_of
+from project.cli.near_names import told
 from project.cli.trust import no_programs, require_buildable, restrict
+from project.core.errors import InputError
 from project.core.portable import at_home
 from project.core.yaml_files import harden
 from project.training.checkpoint_files import CheckpointFiles
@@ -55,6 +58,37 @@ def _fraction(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
 
 extend_yaml()
 set_parsing_settings(docstring_parse_attribute_docstrings=True)  # --help tells fields as well
+
+
+class PlainParser(LightningArgumentParser):
+    """A parser that tells what is wrong on one line, with what is near to it."""
+
+    _reading: str = ""  # the config that was read last
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """End with status 2 and one line, or raise it where errors are not to end the process."""
+        if getattr(self, "_inner_parser", False):  # of a class inside; the outermost tells it all
+            super().error(message, ex)
+        cause: BaseException | None = ex
+        while cause is not None and not isinstance(cause, InputError):
+            cause = cause.__cause__
+        parser = getattr(ex, "subcommand_parser", None) or self
+        one = told(message, parser) if cause is None else str(cause)
+        if self._reading and message.startswith("Problems parsing config: "):
+            one = re.sub(r'in "<[^>]*>", ', "in ", one.removeprefix("Problems parsing config: "))
+            one = f"{self._reading} must be YAML, indented by blanks: {one}."
+        if not self.exit_on_error:
+            raise ArgumentError(None, one) from ex
+        self.exit(2, f"error: {one}\n")
+
+    def parse_path(self, path: Any, *args: Any, **kwargs: Any) -> Namespace:
+        """Parse a config, which messages about its contents name."""
+        self._reading = str(path)
+        try:
+            parsed: Namespace = super().parse_path(path, *args, **kwargs)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        return parsed
 
 
 class MirageCLI(LightningCLI):
@@ -91,6 +125,7 @@ class MirageCLI(LightningCLI):
         super().__init__(
             model_class,
             datamodule_class,
+            parser_class=PlainParser,
             save_config_callback=save_config_callback,
             save_config_kwargs={"overwrite": True, **(save_config_kwargs or {})},
             trainer_defaults={"use_distributed_sampler": False, **(trainer_defaults or {})},

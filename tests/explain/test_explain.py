@@ -286,7 +286,7 @@ def test_a_segmenters_story_is_that_of_the_rows(tmp_path, capsys):
     (tmp_path / "attack.yaml").write_text(yaml.safe_dump(whole))
     attack_main(["--config", str(tmp_path / "attack.yaml")])
     capsys.readouterr()
-    assert main([str(tmp_path / "run"), "10", "--batch"]) == 0
+    assert main([str(tmp_path / "run"), "10", "--batch", "--trust"]) == 0
     told = capsys.readouterr().out
     row = read_rows(tmp_path / "run" / "rows.parquet").to_pylist()[5]
     shares = [
