@@ -46,7 +46,7 @@ def attack(content: str) -> str:
         ("{class_path: projekt.attacks.PGD}", "project", "on PYTHONPATH"),
         ("{class_path: GradCAM}", "", "attack.attacks must name a class"),
         ("{class_path: project.saliency.GradCAM}", "", "must be a kind of Attack"),
-        ("{class_path: StAdv, init_args: {preset: fats}}", "fast", "one of paper, fast"),
+        ("{class_path: ChromaShift, init_args: {preset: fats}}", "fast", "fast, got 'fats'"),
         ("{class_path: PGD, init_args: {norm: linff}}", "linf", "one of linf, l2, got 'linff'"),
         ("{class_path: PGD, init_args: {steps: many}}", "", "steps must be a whole number, got"),
         ("{class_path: PGD, init_args: {objective: CrossEntrpy}}", "CrossEntropy", "AdversarialS"),
