@@ -1,5 +1,6 @@
 """The interface of saliency providers, and the checks of their maps."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -86,6 +87,13 @@ def saliency_maps(provider: Saliency | SaliencyFunction, images: Tensor, scene: 
             f"a saliency provider must return (N, 1, H, W) = {wanted}, got {tuple(maps.shape)}."
         )
     low, high = maps.amin().item(), maps.amax().item()
+    if math.isnan(low):
+        broken = int(maps.isnan().flatten(1).any(1).sum())
+        raise InputError(
+            f"saliency maps must be numbers, got NaN in {broken} of {len(maps)}. An "
+            "overflow in the network that they come from is the likely cause, "
+            "most often half precision: compute them in float32, or take another provider."
+        )
     if not (low >= 0 and high <= 1):
         raise InputError(
             f"saliency maps must lie in [0, 1], got [{low:.3f}, {high:.3f}]. "

@@ -170,3 +170,14 @@ def test_gradient_map_spans_0_to_1_however_sure_the_victim_is():
 
     maps = VictimGradient().maps(images, Scene(Sure(), target, torch.arange(4)))
     assert maps.amax((1, 2, 3)).tolist() == [1.0] * 4
+
+
+def test_maps_that_are_no_numbers_are_told_as_what_they_are():
+    images = torch.rand(3, 3, 8, 8)
+
+    def broken(images):
+        return images[:, :1] * torch.tensor([1.0, torch.nan, 1.0]).view(-1, 1, 1, 1)
+
+    scene = Scene(torch.nn.Identity(), torch.zeros(3, dtype=torch.int64), torch.arange(3))
+    with pytest.raises(ValueError, match="must be numbers, got NaN in 1 of 3"):
+        saliency_maps(broken, images, scene)
