@@ -71,9 +71,9 @@ def _seen(found: Findings) -> Table:
     note = (
         f"“{design.question}” Share of judgements in which the image was {how}. "
         f"{accepted} rater{'s' * (accepted != 1)}, {found.settings.seconds} s a page, adversarial "
-        f"images made on {found.settings.source}. 95 % intervals: Wilson's takes judgements for independent; the "
-        f"other draws raters whole, {RESAMPLES} times, and is not there (–) where all raters have "
-        "the same share: take Wilson's."
+        f"images made on {found.settings.source}. 95 % intervals: Wilson's takes judgements for "
+        f"independent; the other draws raters whole, {RESAMPLES} times, and is not there (–) where "
+        "all raters have the same share: take Wilson's."
     )
     columns = ["judged unmodified", "over raters", "of images that fool", "d'"]
     return Table(
