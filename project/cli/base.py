@@ -26,7 +26,7 @@ from project.cli.near_names import told
 from project.cli.trust import no_programs, require_buildable, restrict
 from project.core.errors import InputError
 from project.core.portable import at_home
-from project.core.yaml_files import harden
+from project.core.yaml_files import harden, not_utf8
 from project.training.checkpoint_files import CheckpointFiles
 
 # Of no use to a user: Lightning 2.6 calls what torch 2.14 renames.
@@ -88,6 +88,8 @@ class PlainParser(LightningArgumentParser):
             parsed: Namespace = super().parse_path(path, *args, **kwargs)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
+        except UnicodeDecodeError as error:
+            raise InputError(not_utf8(path, error)) from error
         return parsed
 
 

@@ -72,10 +72,15 @@ def read_yaml(path: Path) -> Any:
         with path.open(encoding="utf-8") as file:
             return parse_yaml(file.read(MOST_TEXT + 1), str(path))
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"{str(path)!r} must be text in UTF-8, got a byte that is not at {error.start}. Save "
-            "it as UTF-8."
-        ) from error
+        raise InputError(not_utf8(path, error)) from error
+
+
+def not_utf8(path: Any, error: UnicodeDecodeError) -> str:
+    """Return what to say of a file that is no text in UTF-8."""
+    return (
+        f"{str(path)!r} must be text in UTF-8, got a byte that is not at {error.start}. Save it as "
+        "UTF-8."
+    )
 
 
 def parse_yaml(text: str, where: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -30,12 +29,11 @@ class AttackJudgements:
         unmodified: judgements that took it for unmodified; in a forced choice, chose the other.
         total: judgements.
         by_wilson: interval of the share, as if judgements were independent.
-        by_raters: the share with its interval over raters, who are drawn whole; NaN where all have
-            the same share, since that interval would be a point.
+        by_raters: the share with its interval over raters, who are drawn whole.
         dprime: likewise of d'.
         fooling: judgements of images that fool the source, None where the run does not tell.
         fooling_unmodified: those of them that took it for unmodified.
-        means: of the run's metrics, over the images judged, where they are finite.
+        means: of the run's metrics, over the images judged.
     """
 
     name: str
@@ -92,21 +90,7 @@ def _estimates(
         return np.hstack([share, dprime])
 
     found = bootstrap(sums.reshape(len(raters), -1), statistic)
-    shares = [
-        estimate if _differ(sums[:, :, place]) else Estimate(estimate.value, math.nan, math.nan)
-        for place, estimate in enumerate(found[: len(targets)])
-    ]
-    return list(zip(shares, found[len(targets) :], strict=True))
-
-
-def _differ(sums: Floats) -> bool:
-    """Return whether raters differ in their share; else drawing them anew shows no uncertainty.
-
-    Args:
-        sums: (raters, 2), judged modified and judged at all.
-    """
-    modified, total = sums[sums[:, 1] > 0].T
-    return len(np.unique(modified / total)) > 1
+    return list(zip(found[: len(targets)], found[len(targets) :], strict=True))
 
 
 def _share(
@@ -131,13 +115,8 @@ def _share(
         fooling=len(fooling) if told else None,
         fooling_unmodified=sum(not one.modified for one in fooling) if told else None,
         means={
-            name: float(np.mean(values))
+            name: float(np.mean([row[name] for row in shown if row.get(name) is not None]))
             for name in LEADING_FLOATS
-            # An image that did not change has an infinite PSNR, which would be the mean.
-            if (values := [row[name] for row in shown if _finite(row.get(name))])
+            if any(row.get(name) is not None for row in shown)
         },
     )
-
-
-def _finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)

@@ -137,3 +137,10 @@ def test_nearest_come_first_and_none_that_is_far():
     assert close("StepSize", ["steps", "step_size", "eps"]) == ["step_size"]
     assert close("xyz", ["steps", "step_size", "eps"]) == []
     assert close("anything", []) == []
+
+
+def test_config_that_is_no_utf_8_is_told_with_its_name(tmp_path, capsys):
+    path = tmp_path / "config.yaml"
+    path.write_bytes("seed_everything: 0  # gr\xfc\xdfe\n".encode("latin-1"))
+    told = refusal(capsys, f"--config={path}")
+    assert "config.yaml' must be text in UTF-8" in told
