@@ -6,12 +6,14 @@ from typing import Any
 
 import lightning as L
 import torch
+from torch import Tensor
 
 from project.attacks import Attack
 from project.callbacks.training.adversarial_batches import AdversarialBatches
 from project.core.errors import InputError
 from project.data.datamodule import AttackDataModule
 from project.data.loader import Batch
+from project.evaluation.distributed import all_gather
 from project.threat_models import Linf
 
 
@@ -61,6 +63,7 @@ class FreeAdversarialBatches(L.Callback):
         self._threat = Linf(eps)
         self._judge = AdversarialBatches(validation)
         self._shown: tuple[int, list[int]] | None = None
+        self._restored: dict[tuple[int, tuple[int, ...]], Tensor] = {}
         self._images = torch.empty(0)
         self._perturbation = torch.empty(0)
 
@@ -85,8 +88,14 @@ class FreeAdversarialBatches(L.Callback):
         shown = (trainer.current_epoch, index.tolist())  # the same in all replays of a batch
         if shown != self._shown:
             self._shown = shown
-            self._perturbation = self._threat.random(
-                images, index, self.seed, type(self).__name__, trainer.current_epoch
+            restored = self._restored.get((shown[0], tuple(shown[1])))
+            self._restored = {}
+            self._perturbation = (
+                self._threat.random(
+                    images, index, self.seed, type(self).__name__, trainer.current_epoch
+                )
+                if restored is None
+                else restored
             )
         self._images = images
         self._perturbation = self._perturbation.to(images).detach().requires_grad_()
@@ -117,10 +126,17 @@ class FreeAdversarialBatches(L.Callback):
     on_test_batch_start = on_validation_batch_start
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the current batch's perturbation, so that its replays can be resumed."""
-        return {"shown": self._shown, "perturbation": self._perturbation.detach()}
+        """Return all ranks' perturbations of their current batches, whose replays can be resumed.
+
+        A collective: every rank must call it, as all do where a checkpoint is saved, though only
+        the first rank writes it.
+        """
+        return {"batches": all_gather((self._shown, self._perturbation.detach().cpu()))}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore a perturbation; a rank whose batch is another one starts that from noise."""
-        self._shown = state_dict["shown"]
-        self._perturbation = state_dict["perturbation"]
+        """Restore the perturbations: each rank takes that of its own batch."""
+        self._restored = {
+            (shown[0], tuple(shown[1])): perturbation
+            for shown, perturbation in state_dict["batches"]
+            if shown is not None
+        }
