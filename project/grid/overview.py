@@ -13,9 +13,16 @@ from project.report.templates import embedded, environment
 from project.storage import layout
 from project.storage.csv_file import write_csv
 from project.storage.files import replace_file
-from project.storage.rows import Measure, read_measures
+from project.storage.rows import Measure, read_measures, remove_path
 
 _PAGE = Path(__file__).with_name(layout.OVERVIEW_PAGE)
+
+
+@rank_zero_only
+def remove_overview(folder: Path) -> None:
+    """Remove the overview of an earlier run of the grid."""
+    for name in (layout.OVERVIEW, layout.OVERVIEW_PAGE):
+        remove_path(folder / name)
 
 
 @rank_zero_only
@@ -44,8 +51,9 @@ def write_overview(
 
 
 def _measures(run: PlannedRun) -> list[Measure]:
-    path = run.folder / layout.MEASURES
-    return read_measures(path) if path.is_file() else []
+    # Facts are written last of all results: without them the experiment was killed.
+    whole = all((run.folder / name).is_file() for name in (layout.MEASURES, layout.FACTS))
+    return read_measures(run.folder / layout.MEASURES) if whole else []
 
 
 def _state(measures: Sequence[Measure], failure: str | None) -> str:

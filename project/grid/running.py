@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from project.cli.attack import run_experiment
 from project.core.errors import InputError
 from project.grid.description import read_grid
-from project.grid.overview import write_overview
+from project.grid.overview import remove_overview, write_overview
 from project.grid.planning import PlannedRun, planned
 
 
@@ -36,6 +36,8 @@ def grid_main(args: list[str] | None = None) -> None:
     chosen, arguments = parser.parse_known_args(args)
     grid = read_grid(chosen.grid)
     runs = planned(grid, arguments)
+    # One that was killed leaves none: else its page would tell of folders that are others by now.
+    remove_overview(Path(grid.folder))
     failures = {run.name: failure for run in runs if (failure := _failure(run))}
     write_overview(Path(grid.folder), grid.title, runs, failures)
     if failures:

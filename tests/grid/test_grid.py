@@ -257,3 +257,28 @@ def test_grid_can_be_estimated(folder, attacked, capsys):
     said = capsys.readouterr().out
     assert said.count("attacking will take about") == 2
     assert "pixels: no results yet" in said
+
+
+def test_a_grid_that_was_killed_leaves_no_overview_and_half_an_experiment_is_no_result(
+    folder, monkeypatch, capsys
+):
+    arguments = [f"--grid={written(folder, grid())}"]
+    monkeypatch.setattr("project.grid.running.run_experiment", lambda _: None)
+    grid_main(arguments)
+    overview = folder / "runs/grid/overview.csv"
+    assert overview.is_file()
+
+    def killed(_: object) -> None:
+        write_measures(folder / "runs/grid/classes/metrics.csv", [])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("project.grid.running.run_experiment", killed)
+    with pytest.raises(KeyboardInterrupt):
+        grid_main(arguments)
+    assert not overview.exists()
+    assert not (folder / "runs/grid/index.html").exists()
+    half = [Measure("pgd", "a", "a", "asr", 1.0)]
+    write_measures(folder / "runs/grid/classes/metrics.csv", half)
+    monkeypatch.setattr("project.grid.running.run_experiment", lambda _: None)
+    grid_main(arguments)
+    assert "classes: no results yet" in capsys.readouterr().out
