@@ -4,10 +4,11 @@ Every visible file is compared, byte for byte. Hidden ones (``.NAME.….part``) 
 writer may leave behind. Nothing else is let off but:
 
     *.sqlite         compared by its content, as SQL: a file's pages lie as they were filled
-    *.sqlite-wal/-shm  SQLite's own log, folded into the file when it is next opened
-    lightning_logs/, runs/train/   Lightning's CSV logs, numbered by start
+    lightning_logs/, runs/train/   Lightning's CSV logs, a folder for each start
     *.ckpt           compared value by value, but for what Lightning counts of a run that was
-                     begun several times: its loops' counters, and the last score in memory
+                     begun several times (its loops' counters, the last score in memory), and for
+                     the epoch and the history in it: Lightning writes a last.ckpt once more, with
+                     the same weights, where a run goes on whose last step was done
 """
 
 from __future__ import annotations
@@ -23,8 +24,7 @@ import torch
 from torch import Tensor
 
 _LET_OFF = ("lightning_logs", "runs/train")
-_SQLITE_LOG = (".sqlite-wal", ".sqlite-shm")
-_COUNTS = ("loops", "current_score")
+_COUNTS = ("loops", "current_score", "epoch", "mirage_history")
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -35,8 +35,7 @@ def content(folder: Path) -> dict[str, bytes]:
         hidden = any(part.startswith(".") and part != ".cache" for part in Path(name).parts)
         if hidden or not path.is_file() or name.startswith(_LET_OFF):
             continue
-        if not name.endswith(_SQLITE_LOG):
-            found[name] = _content(path)
+        found[name] = _content(path)
     return found
 
 

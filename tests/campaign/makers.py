@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +27,7 @@ from project.callbacks import (
     StepRandomness,
     TrainingFolder,
 )
+from project.cli.first_use import make
 from project.grid import grid_main
 from project.saliency import Saliency
 from project.study.__main__ import analyse, export
@@ -38,6 +40,7 @@ from project.training import ClassifierTraining
 from project.training.checkpoint_files import CheckpointFiles
 from project.victims import ClassificationVictim
 from project.victims.acceleration import Acceleration
+from tests.cli.test_first_use import TINY
 from tests.experiment.scene import run, shapes, victims
 from tests.experiment.test_processes import config
 from tests.study.studies import form_for, make_run
@@ -106,6 +109,8 @@ def fit(kind: str, ranks: int) -> None:
     if kind == "free":
         own = [FreeAdversarialBatches({"pgd": attack}, eps=1 / 255, replays=2)]
     monitor = "val/accuracy" if kind == "plain" else "val/robust_accuracy"
+    # Two epochs of four steps, so that the last one is kept whether or not the run was broken off:
+    # Lightning keeps it at the end of a run that has kept no other.
     last = ModelCheckpoint(
         "last", every_n_train_steps=2, save_top_k=0, save_last=True, enable_version_counter=False
     )
@@ -113,7 +118,7 @@ def fit(kind: str, ranks: int) -> None:
         "best", "victim", monitor=monitor, mode="max", enable_version_counter=False
     )
     trainer = Trainer(
-        max_epochs=3,
+        max_epochs=2,
         accelerator="cpu",
         devices=ranks,
         strategy="ddp" if ranks > 1 else "auto",
@@ -125,7 +130,7 @@ def fit(kind: str, ranks: int) -> None:
         plugins=[CheckpointFiles()],
         callbacks=[*own, StepRandomness(), TrainingFolder("run", samples=2), last, best],
     )
-    trainer.fit(module, data(num_train=13 * ranks, num_val=24), ckpt_path="last")
+    trainer.fit(module, data(num_train=17 * ranks, num_val=24), ckpt_path="last")
 
 
 def _plain() -> ClassifierTraining:
@@ -219,6 +224,16 @@ def study_promises() -> list[str]:
     return [f"the answer to page {key} is gone" for key in told if key not in there]
 
 
+def first_use() -> None:
+    """Train the victim that an experiment lacks."""
+    make(Path("victims/tiny.ckpt"), "tiny.yaml")
+
+
+def first_use_files() -> None:
+    """Write the recipe."""
+    Path("tiny.yaml").write_text(yaml.safe_dump(TINY))
+
+
 def makers() -> dict[str, Maker]:
     """Return all makers by name."""
     found = [
@@ -228,7 +243,8 @@ def makers() -> dict[str, Maker]:
             for ranks in (1, 2)
         ),
         *(Maker(f"training-{kind}", partial(fit, kind, 1)) for kind in ("plain", "robust", "free")),
-        Maker("training-robust-2", partial(fit, "robust", 2), 2),
+        *(Maker(f"training-{kind}-2", partial(fit, kind, 2), 2) for kind in ("robust", "free")),
+        Maker("first-use", first_use, prepare=first_use_files),
         Maker("study", study, prepare=lambda: make_run(Path("run")), promised=study_promises),
         Maker("grid", grid, prepare=grid_files),
     ]
@@ -238,3 +254,4 @@ def makers() -> dict[str, Maker]:
 def prepare_process() -> None:
     """Have a process compute as all others do."""
     torch.set_num_threads(1)
+    warnings.simplefilter("ignore")  # Lightning's, of a folder that is there already
