@@ -25,7 +25,7 @@ LAYERS = (
     {"tracking"},
     {"callbacks"},
     {"cli"},
-    {"explain", "grid", "largest_batch"},
+    {"check", "explain", "grid", "largest_batch"},
     {"scripts"},
 )
 """The rooms of the project, the lowest layer first. A room imports from layers below its own, and

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import version
+from pathlib import Path
 from typing import TypeVar
 
 import lightning as L
 
 from project.core.errors import InputError
+from project.evaluation.distributed import all_gather
+from project.storage.folder_lock import lock
 
 Found = TypeVar("Found", bound=L.Callback)
 
@@ -40,6 +43,25 @@ def require_folder(name: str, folder: str, given: str) -> None:
             f"{name} must name a folder, got {given!r}. Is a variable of the shell empty? Give a "
             "path, or leave it out."
         )
+
+
+def lock_for_all(trainer: L.Trainer, folder: Path) -> None:
+    """Lock a folder for a run of one or many ranks, of which the first holds the lock.
+
+    A collective: every rank must call it.
+
+    Raises:
+        InputError: on every rank, if another run writes into the folder, or nobody can.
+    """
+    told = ""
+    if trainer.is_global_zero:
+        try:
+            lock(folder)
+        except InputError as error:
+            told = str(error)
+    told = all_gather(told)[0]
+    if told:
+        raise InputError(told)
 
 
 def versions(*packages: str) -> dict[str, str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
+
+from project.core.errors import InputError
 
 
 class Samples(Protocol):
@@ -44,8 +47,43 @@ class Samples(Protocol):
         """
 
 
+def seen_of(
+    samples: Samples,
+    indices: Iterable[int],
+    parts: Sequence[str] = ("image", "label", "salient_mask"),
+) -> str:
+    """Return a hash of the images, labels and object masks of some samples.
+
+    A sample that cannot be read counts as broken, since the check of the data reports it.
+
+    Args:
+        samples: the data set.
+        indices: which of its samples.
+        parts: the methods of a data set whose answers count.
+    """
+    sha = hashlib.sha256()
+    for index in indices:
+        sha.update(f"{index} ".encode())
+        for part in parts:
+            try:
+                value = getattr(samples, part)(index)
+            except InputError as error:
+                value = None
+                sha.update(type(error).__name__.encode())
+            if isinstance(value, Tensor):
+                sha.update(f"{value.dtype} {tuple(value.shape)} ".encode())
+                sha.update(value.contiguous().numpy().tobytes())
+            else:
+                sha.update(f"{value} ".encode())
+    return sha.hexdigest()
+
+
 class KnowsSamples:
     """Mixin that remembers the attached data set, which is state and not a setting.
+
+    What an image is made from is then the data set too, so its content enters the key of whoever
+    has this mixin, by ``fingerprint``. That reads every sample once; who needs few of them says
+    which in ``drawn_samples``, or overrides ``fingerprint``.
 
     It suits frozen dataclasses too: neither their fields nor their ``repr`` change.
     """
@@ -60,3 +98,11 @@ class KnowsSamples:
         """Remember a data set."""
         # Written past __setattr__, which frozen dataclasses refuse.
         vars(self)["_samples"] = samples
+
+    def drawn_samples(self) -> Sequence[int]:
+        """Return the samples beside the attacked one that may decide an image; all by default."""
+        return range(len(self.samples.names)) if self.samples else ()
+
+    def fingerprint(self) -> str:
+        """Return a hash of what may be drawn from the attached data set, empty without one."""
+        return seen_of(self.samples, self.drawn_samples()) if self.samples else ""

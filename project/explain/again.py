@@ -174,13 +174,12 @@ def _stored(store: Store, index: int) -> StoredSample:
 
 def _reason(store: Store) -> str:
     """Return why a store lacks images: it is gone, or its key has changed, and what changed it."""
+    nearest, changed = "", list(store.description)
     for manifest in sorted(store.root.glob(f"*/{layout.MANIFEST}")):
-        then = json.loads(manifest.read_text())
-        if then["label"] == store.label and then["description"] != store.description:
-            changed = [
-                name
-                for name, value in store.description.items()
-                if then["description"].get(name) != value
-            ]
-            return f"{manifest.parent.name} is of another {' and another '.join(changed)}"
-    return "it was emptied or moved"
+        then = json.loads(manifest.read_text())["description"]
+        others = [name for name, value in store.description.items() if then.get(name) != value]
+        if 0 < len(others) < len(changed):
+            nearest, changed = manifest.parent.name, others
+    if not nearest:
+        return "it was emptied or moved"
+    return f"{nearest} is of another {' and another '.join(changed)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +14,7 @@ from project.core.errors import InputError
 from project.core.yaml_files import read_sections
 from project.evaluation import Pass
 from project.storage import layout
+from project.storage.checksums import read_checked, read_json
 from project.storage.rows import read_rows
 
 _FILES = {
@@ -53,10 +53,11 @@ class FinishedRun:
                     f"explaining a sample needs {name} ({tells}), but {folder} has none. Give the "
                     "--run.folder of an experiment that attack.py has finished."
                 )
+        read_checked(folder / layout.CONFIG)  # a damaged one is named before it is parsed
         return cls(
             folder,
             read_sections(folder / layout.CONFIG),
-            json.loads((folder / layout.FACTS).read_text(encoding="utf-8")),
+            read_json(folder / layout.FACTS),
             read_rows(folder / layout.ROWS),
         )
 

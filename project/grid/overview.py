@@ -11,6 +11,7 @@ from project.core.portable import portable
 from project.grid.planning import PlannedRun
 from project.report.templates import embedded, environment
 from project.storage import layout
+from project.storage.checksums import listing
 from project.storage.csv_file import write_csv
 from project.storage.files import replace_file
 from project.storage.rows import Measure, read_measures, remove_path
@@ -40,10 +41,11 @@ def write_overview(
     found = {run.name: _measures(run) for run in runs if run.name not in failures}
     states = {run.name: _state(found.get(run.name, []), failures.get(run.name)) for run in runs}
     rows = ([name, *one] for name, measures in found.items() for one in measures)
-    write_csv(folder / layout.OVERVIEW, ["data", *Measure._fields], rows)
-    page = environment().from_string(_PAGE.read_text(encoding="utf-8"))
-    told = page.render(title=title, states=states, found=found, **embedded(["report.css"], []))
-    replace_file(folder / layout.OVERVIEW_PAGE, told.encode())
+    with listing(folder, (layout.OVERVIEW, layout.OVERVIEW_PAGE)):
+        write_csv(folder / layout.OVERVIEW, ["data", *Measure._fields], rows)
+        page = environment().from_string(_PAGE.read_text(encoding="utf-8"))
+        told = page.render(title=title, states=states, found=found, **embedded(["report.css"], []))
+        replace_file(folder / layout.OVERVIEW_PAGE, told.encode())
     print()
     for run in runs:
         print(f"{run.name}: {states[run.name]}")

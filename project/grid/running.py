@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from argparse import ArgumentParser
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch.distributed as dist
@@ -15,6 +16,7 @@ from project.core.errors import InputError
 from project.grid.description import read_grid
 from project.grid.overview import remove_overview, write_overview
 from project.grid.planning import PlannedRun, planned
+from project.storage.folder_lock import locked
 
 
 def grid_main(args: list[str] | None = None) -> None:
@@ -36,10 +38,13 @@ def grid_main(args: list[str] | None = None) -> None:
     chosen, arguments = parser.parse_known_args(args)
     grid = read_grid(chosen.grid)
     runs = planned(grid, arguments)
-    # One that was killed leaves none: else its page would tell of folders that are others by now.
-    remove_overview(Path(grid.folder))
-    failures = {run.name: failure for run in runs if (failure := _failure(run))}
-    write_overview(Path(grid.folder), grid.title, runs, failures)
+    # Of several processes the first alone holds the lock, and the launcher ends the others with it.
+    first = getattr(rank_zero_only, "rank", 0) == 0
+    with locked(Path(grid.folder)) if first else nullcontext():
+        # A killed grid leaves none: else its page would tell of folders that are others by now.
+        remove_overview(Path(grid.folder))
+        failures = {run.name: failure for run in runs if (failure := _failure(run))}
+        write_overview(Path(grid.folder), grid.title, runs, failures)
     if failures:
         raise InputError(
             f"{len(failures)} of {len(runs)} experiments failed: {', '.join(failures)}. Run the "

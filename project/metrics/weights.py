@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
 import re
-import tempfile
 import threading
 from pathlib import Path
 from urllib.request import urlopen
 
 import torch
+
+from project.storage.files import replace_file
 
 UNAVAILABLE = (OSError, EOFError, LookupError, RuntimeError, pickle.UnpicklingError)
 """The errors raised by weights that cannot be downloaded (an OSError) or read."""
@@ -20,7 +20,7 @@ CONNECT_SECONDS = 5.0  # a machine with a network answers within one
 
 
 def published(url: str) -> Path:
-    """Return the file of published weights, downloaded if it is not in torch's cache.
+    """Return the file of published weights, downloaded if torch's cache has none, or a damaged one.
 
     That is ``$TORCH_HOME/hub/checkpoints``, by default ``~/.cache/torch/hub/checkpoints``.
 
@@ -28,7 +28,7 @@ def published(url: str) -> Path:
         OSError: if it cannot be downloaded.
     """
     path = cached(url)
-    if not path.is_file():
+    if not path.is_file() or not _is_named(path, _sha256(path)):
         fetch(url, path)
     return path
 
@@ -49,8 +49,8 @@ def left_out(name: str, url: str, error: Exception) -> str:
 def fetch(url: str, path: Path) -> None:
     """Download a file whose name ends in ``-<first digits of its SHA-256>``.
 
-    Written under another name and moved when complete and checked, so that a reader, or another
-    process that downloads too, never sees half a file.
+    Written when complete and checked, atomically, so that a reader, or another process that
+    downloads too, never sees half a file.
 
     Args:
         url: address of the file.
@@ -60,20 +60,22 @@ def fetch(url: str, path: Path) -> None:
         OSError: if there is no answer within the time limit, or the content is not the one named.
     """
     _connect(url)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.sha256()
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file, urlopen(url, timeout=CONNECT_SECONDS) as answer:
-            while block := answer.read(1 << 20):
-                digest.update(block)
-                file.write(block)
-        named = re.search(r"-([0-9a-f]{8,})\.", path.name)
-        if named and not digest.hexdigest().startswith(named.group(1)):
-            raise OSError(f"{url} gave other content than its name says")
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    with urlopen(url, timeout=CONNECT_SECONDS) as answer:
+        content: bytes = answer.read()
+    if not content or not _is_named(path, hashlib.sha256(content).hexdigest()):
+        raise OSError(f"{url} gave other content than its name says")
+    replace_file(path, content)
+
+
+def _is_named(path: Path, sha256: str) -> bool:
+    """Return whether a file's name ends in the first digits of a checksum, or in none."""
+    named = re.search(r"-([0-9a-f]{8,})\.", path.name)
+    return named is None or sha256.startswith(named.group(1))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _connect(url: str) -> None:

@@ -6,6 +6,9 @@ from pathlib import Path
 from project.report.page import build_report
 from project.report.training.page import build_training_report
 from project.report.training.run import is_training
+from project.storage import layout
+from project.storage.checksums import listing
+from project.storage.folder_lock import locked
 
 
 def main() -> None:
@@ -19,10 +22,13 @@ def main() -> None:
     )
     given = parser.parse_args()
     try:
-        if is_training(given.run):
-            print(build_training_report(given.run))
-        else:
-            print(build_report(given.run, given.reference))
+        if not given.run.is_dir():
+            raise FileNotFoundError(f"{given.run} must be the folder of a run, found none there.")
+        with locked(given.run), listing(given.run, layout.SUMMARIES):
+            if is_training(given.run):
+                print(build_training_report(given.run))
+            else:
+                print(build_report(given.run, given.reference))
     except (OSError, ValueError) as error:
         parser.exit(2, f"{error}\n")
 

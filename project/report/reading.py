@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from project.core.errors import InputError
+from project.storage.checksums import read_checked
 from project.storage.rows import COLUMNS, KEY, read_rows
 
 Read = TypeVar("Read")
@@ -60,7 +61,7 @@ def read_facts(path: Path) -> dict[str, Any]:
     Raises:
         InputError: if it is none.
     """
-    facts = read_whole(path, lambda file: json.loads(file.read_text(encoding="utf-8")))
+    facts = read_whole(path, lambda file: json.loads(read_checked(file)))
     if not isinstance(facts, dict):
         raise damaged(path, "it is no dictionary")
     for name, kind in _KINDS.items():

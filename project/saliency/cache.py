@@ -3,14 +3,13 @@
 Layout
     FOLDER/KE/KEY.npz    one map (1, H, W)
 
-KEY is a hash of everything that determines the map: provider, image, device and torch version.
-Files are written atomically and carry a checksum, so that any number of processes may share the
-folder; a map whose file cannot be read is computed anew.
+KEY is a hash of everything that determines the map: provider, image, device, libraries, precision.
+Files are written atomically and sealed under their key, so that any number of processes may share
+the folder; a map whose file is damaged, or is another's, is computed anew.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import warnings
@@ -26,12 +25,14 @@ from torch import Tensor
 
 from project.core.errors import let_memory_errors_pass
 from project.core.identity import describe, digest
+from project.core.numerics import numerics
 from project.storage.files import replace_file
+from project.storage.seal import sealed, unsealed
 
 FOLDER_VARIABLE = "MIRAGE_SALIENCY_CACHE"
 """Environment variable that names the folder; if set but empty, maps are kept in memory only."""
 _FOLDER = ".cache/saliency"
-_FORMAT = 1
+_FORMAT = 2
 _MEMORY = 2**28  # bytes; some 1,300 maps of 224×224
 
 Map = NDArray[np.floating[Any]]
@@ -75,7 +76,7 @@ class KeptMaps:
         if path is None or not path.is_file():
             return None
         try:
-            with np.load(io.BytesIO(path.read_bytes())) as arrays:
+            with np.load(io.BytesIO(unsealed(path.read_bytes(), key))) as arrays:
                 known: Map = arrays["map"]
         except Exception as error:  # a broken file fails in many ways: zip, zlib, header, key
             let_memory_errors_pass(error)
@@ -92,7 +93,7 @@ class KeptMaps:
         packed = io.BytesIO()
         np.savez_compressed(packed, map=fresh)
         try:
-            replace_file(path, packed.getvalue())
+            replace_file(path, sealed(packed.getvalue(), key))
         except OSError as error:
             warnings.warn(
                 f"saliency maps cannot be kept: {error}. Name another folder in {FOLDER_VARIABLE}.",
@@ -112,18 +113,11 @@ KEPT = KeptMaps()
 
 
 def _keys(provider: Provider, images: Tensor) -> list[str]:
-    """Return a key per image, with device and torch version, since others round differently."""
-    made_by = [_FORMAT, describe(provider), _machinery(images.device), str(torch.__version__)]
-    common = digest([*made_by, list(images.shape[1:])]).encode()
-    pixels = images.detach().cpu().contiguous().numpy()
-    return [hashlib.sha256(common + image.tobytes()).hexdigest() for image in pixels]
-
-
-def _machinery(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    # Each thread sums a part, so the number of threads decides the last bits.
-    return f"{device.type} with {torch.get_num_threads()} threads"
+    """Return a key per image, with whatever decides the last bits of its map."""
+    # Each thread of a CPU sums a part, so here, where maps are compared bit for bit, they count.
+    threads = torch.get_num_threads() if images.device.type == "cpu" else 0
+    made_by = digest([_FORMAT, describe(provider), numerics(images.device), threads])
+    return [digest([made_by, describe(image)]) for image in images.detach().cpu()]
 
 
 def _path(key: str) -> Path | None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from project.core.errors import InputError
-from project.core.samples import KnowsSamples, Samples
+from project.core.samples import KnowsSamples, Samples, seen_of
 from project.saliency.provider import Scene, SceneSaliency
 from project.storage.png_folder import PngFolder
 
@@ -61,6 +61,12 @@ class DataMasks(SceneSaliency, KnowsSamples):
     def maps(self, images: Tensor, scene: Scene) -> Tensor:
         """Return maps (N, 1, H, W), 0 or 1."""
         return torch.stack([self._mask(int(index)) for index in scene.index]).to(images)
+
+    def fingerprint(self) -> str:
+        """Return a hash of all masks, since files of the same sizes may hold others."""
+        if self.samples is None:
+            return ""
+        return seen_of(self.samples, range(len(self.samples.names)), ["salient_mask"])
 
     def _mask(self, index: int) -> Tensor:
         mask = None if self.samples is None else self.samples.salient_mask(index)

@@ -11,12 +11,14 @@ Source: OWASP, "CSV Injection", for the characters; the way back is ours [ours].
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from project.core.errors import InputError
+from project.storage.checksums import read_checked
 from project.storage.files import replace_file
 
 Line = Mapping[str, str]
@@ -83,7 +85,7 @@ def read_csv(path: Path, names: Sequence[str], made: Callable[[Line], Made]) -> 
             more or fewer cells than the first, or a cell holds something else than it should.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with io.StringIO(read_checked(path).decode(), newline="") as file:
             lines = csv.reader(file, strict=True)
             head = [_plain(name) for name in next(lines, [])]
             if missing := [name for name in names if name not in head]:

@@ -23,9 +23,9 @@ class WriteError(OSError, InputError):
 def replace_file(path: Path, content: bytes) -> None:
     """Replace a file atomically: a reader, or a crash at any instant, finds the old or the new one.
 
-    The content is flushed to the disk before the file gets its name: after a power failure too, a
-    file that is there is whole, and so is the content of whatever was written before it. That
-    costs one flush per file.
+    The content is flushed to the disk before the file gets its name, and the name after it: after a
+    power failure too, a file that is there is whole, and whatever was written before it is there
+    as well. That costs two flushes per file.
 
     Args:
         path: the file; its folder is made where it is missing.
@@ -47,6 +47,7 @@ def replace_file(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())  # or a power failure could leave the name on an empty file
         os.chmod(temporary, 0o644)  # mkstemp's 0o600 would shut out other users of the store
         os.replace(temporary, path)
+        _flush_folder(path.parent)
     except OSError as error:
         remedy = "make room there" if error.errno in _FULL else "make the folder writable"
         raise WriteError(
@@ -56,6 +57,16 @@ def replace_file(path: Path, content: bytes) -> None:
     finally:
         if temporary is not None:  # after a failure, Ctrl-C among them; else it is renamed by now
             Path(temporary).unlink(missing_ok=True)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Flush the names in a folder to the disk, where the system can do so."""
+    with contextlib.suppress(OSError):  # some network disks refuse; the file itself is written
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def remove_abandoned(folder: Path) -> None:

@@ -8,7 +8,9 @@ An experiment's folder: ``--run.folder`` of attack.py. Where no other is named, 
     rows.parquet           a row per image x attack x source x victim  report, explain, tracking
     metrics.csv            the numbers of the whole data set           report, tracking, grid
     traces.parquet         what attacks tell of their steps            report
-    adversarial.json       which files of which stores the images are  whoever checks them
+    adversarial.json       which files of which stores the images are  check
+    SHA256SUMS             checksums of all these; by storage          whoever reads them, check
+    .run.lock              while a run writes here; by storage         other runs
     gallery/               pictures of some images                     report, study, tracking
     report.html            the page, and what is written beside it,    people
                            all by report:
@@ -83,6 +85,9 @@ SLICES = "slices"
 
 MANIFEST = "manifest.json"
 
+CHECKSUMS = "SHA256SUMS"
+LOCK = ".run.lock"  # of a folder that a run writes into, as long as it does
+
 OVERVIEW = "overview.csv"
 OVERVIEW_PAGE = "index.html"
 
@@ -94,6 +99,12 @@ SUMMARIES = (
     *(TRANSFER, TRANSFER_TEXT, MASKING, MASKING_TEXT),
 )
 """Files that the report makes of the results."""
+
+LISTED = (
+    *(CONFIG, *RECORDS, *SUMMARIES, ADVERSARIAL_SET, HISTORY, OVERVIEW, OVERVIEW_PAGE),
+    *(f"{GALLERY}/**/*", f"{SAMPLES}/**/*", f"{SLICES}/*"),
+)
+"""Patterns of the files whose checksums are listed: a run's own, and nobody else's."""
 
 _EPOCH = "epoch_"
 

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from project.storage.checksums import read_parquet
 from project.storage.csv_file import read_csv, write_csv
 from project.storage.files import replace_file
 
@@ -114,14 +115,18 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     schema = _schema(ordered)
     columns = {field.name: [_value(row, field) for row in ordered] for field in schema}
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns, schema=schema), sink, compression="zstd")
+    table = pa.table(columns, schema=schema)
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
     replace_file(path, sink.getvalue().to_pybytes())
 
 
 def read_rows(path: Path) -> pa.Table:
-    """Read rows that :func:`write_rows` wrote."""
-    with pa.OSFile(str(path)) as file:
-        return pq.read_table(file)
+    """Read rows that :func:`write_rows` wrote.
+
+    Raises:
+        DamagedError: if the file is damaged, which its folder's checksums or its own tell.
+    """
+    return read_parquet(path)
 
 
 def write_measures(path: Path, measures: Sequence[Measure]) -> None:

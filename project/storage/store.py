@@ -7,10 +7,12 @@ Layout
     ROOT/LABEL-KEY/00000042.npz      its flow, mask and traces; written before the image
 
 KEY is a hash of everything the images depend on. Of the data it hashes only names and sizes of the
-files, so each sample's origin, a hash of its clean image and label, is compared when it is read. A
-sample is in the store once its PNG is: files are replaced atomically, so none is ever half written.
-Any number of runs may write to one store at once, since equal keys and indices mean equal content;
-up to rounding, where their batch sizes differ.
+files, so each sample's origin, a hash of its clean image and label, is compared when it is read. So
+is each file's seal (:mod:`project.storage.seal`), which is of its key and index too: a damaged file
+and one under a wrong name are made again. A sample is in the store once its PNG is: files are
+replaced atomically, so none is ever half written. Any number of runs may write to one store at
+once, since equal keys and indices mean equal content; up to rounding, where their batch sizes
+differ.
 """
 
 from __future__ import annotations
@@ -33,16 +35,18 @@ from project.core.errors import InputError, let_memory_errors_pass
 from project.core.identity import digest
 from project.storage import layout
 from project.storage.files import remove_abandoned, replace_file
+from project.storage.seal import DamagedError, sealed, unsealed
 
-_FORMAT = 1
+_FORMAT = 2
 _CHUNK = "mirage"
-_ABOUT = "mirage_about"  # older files have none
+_ABOUT = "mirage_about"
+_DIGITS = 16  # of the key, in the folder's name
 _WRITERS = 4  # threads, which wait for the disk and compress in parallel; [ours]
 _TRACE = "trace_"  # before the name of a trace, among the names of the arrays
 
 
 class StoreError(InputError):
-    """The store's folder is unreadable or holds another experiment's images."""
+    """The store's folder is that of another experiment, whose key begins with the same digits."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class Store:
         description: plain data that the images depend on; its hash is the key.
 
     Raises:
-        StoreError: if the folder exists but its manifest is missing or another one.
+        StoreError: if the folder is another experiment's, whose key begins alike.
     """
 
     def __init__(self, root: Path, label: str, description: Any) -> None:
@@ -82,10 +86,29 @@ class Store:
         self.description = description
         slug = re.sub(r"[^\w.-]+", "_", label)
         self.key = digest(description)
-        # Sixteen digits keep names short; the manifest is compared whole, so a collision is caught.
-        self.folder = root / f"{slug}-{self.key[:16]}"
+        # Few digits keep names short; the manifest is compared whole, so a collision is caught.
+        self.folder = root / f"{slug}-{self.key[:_DIGITS]}"
         self._check_manifest()
         remove_abandoned(self.folder)
+
+    @classmethod
+    def reopened(cls, folder: Path) -> Store:
+        """Open a store by what its manifest says.
+
+        Raises:
+            StoreError: if it cannot be read, or is not that of the folder.
+        """
+        path = folder / layout.MANIFEST
+        try:
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+            label, description = manifest["label"], manifest["description"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"{path} cannot be read ({error}). It is written anew by the next run that uses it."
+            ) from error
+        if not folder.name.endswith(digest(description)[:_DIGITS]):
+            raise StoreError(f"{path} is damaged: it is not of the key in the folder's name.")
+        return cls(folder.parent, label, description)
 
     def __contains__(self, index: int) -> bool:
         return self.image_path(index).is_file()
@@ -111,7 +134,7 @@ class Store:
         try:
             pairs = zip(indices, origins or [""] * len(indices), strict=True)
             return [self._read(index, origin) for index, origin in pairs]
-        except Exception as error:  # a broken file fails in many ways: zip, zlib, PNG, JSON
+        except Exception as error:  # beside its seal a file may fail in many ways to be read
             let_memory_errors_pass(error)
             warnings.warn(
                 f"a file in {self.folder} cannot be used ({error}); its batch is attacked again.",
@@ -130,63 +153,89 @@ class Store:
         Args:
             indices: indices of the samples.
             samples: one for each index.
-            origins: hashes of what each was made from; None stores none.
+            origins: hashes of what each was made from; None stores none, which suits no origin.
 
         Raises:
             WriteError: if they cannot be written; what was stored before is kept.
         """
-        self._write_manifest()  # before any image, since images without a manifest are refused
+        if not (self.folder / layout.MANIFEST).exists():
+            self._replace_manifest()  # before any image, so that whoever finds one can tell its key
         origins = origins or [""] * len(indices)
         each = list(zip(indices, samples, origins, strict=True))
         with ThreadPoolExecutor(_WRITERS) as writers:
             # ``list`` reads all results: an error in a thread is raised only where its result is.
             list(writers.map(lambda one: self._write(*one), each))
 
+    def damage(self, index: int) -> str | None:
+        """Return what is wrong with a stored sample, None if nothing is.
+
+        Args:
+            index: the index of a sample that is in the store.
+        """
+        try:
+            self._read(index)
+        except Exception as error:  # see load
+            let_memory_errors_pass(error)
+            return str(error)
+        return None
+
     def _check_manifest(self) -> None:
+        """Refuse another experiment's folder, and write a damaged or missing manifest anew.
+
+        That is safe, since images are sealed under the whole key.
+        """
         path = self.folder / layout.MANIFEST
-        if not path.exists():
-            if self.folder.exists() and any(self.folder.glob("*.png")):
-                raise StoreError(
-                    f"{self.folder} holds images but no {layout.MANIFEST}, so it cannot be told "
-                    "which experiment they are from. Move it away, or choose another store."
-                )
+        if not self.folder.is_dir():
             return
         try:
-            manifest = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{path} cannot be read ({error}). Move the folder away.") from error
-        if manifest != self._manifest():
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+            key = digest(manifest["description"])
+        except (OSError, ValueError, KeyError, TypeError):
+            manifest, key = None, ""
+        if manifest == self._manifest():
+            return
+        if key != self.key and key[:_DIGITS] == self.key[:_DIGITS]:
             raise StoreError(
                 f"{self.folder} is the store of another experiment: its manifest describes another "
                 "attack, source or data set. Move it away, or choose another store."
             )
+        if path.exists():
+            warnings.warn(f"{path} was damaged, and is written anew.", stacklevel=4)
+        self._replace_manifest()
 
     def _manifest(self) -> dict[str, Any]:
         return {"format": _FORMAT, "label": self.label, "description": self.description}
 
-    def _write_manifest(self) -> None:
-        path = self.folder / layout.MANIFEST
-        if not path.exists():
-            replace_file(path, json.dumps(self._manifest(), indent=1, sort_keys=True).encode())
+    def _replace_manifest(self) -> None:
+        content = json.dumps(self._manifest(), indent=1, sort_keys=True)
+        replace_file(self.folder / layout.MANIFEST, content.encode())
 
-    def _read(self, index: int, origin: str) -> StoredSample:
+    def _sealed_as(self, path: Path) -> str:
+        return f"{self.key}/{path.name}"
+
+    def _read(self, index: int, origin: str = "") -> StoredSample:
         path = self.image_path(index)
-        with Image.open(path) as file:
+        with Image.open(io.BytesIO(self._content(path)), formats=["PNG"]) as file:
             file.load()
             facts = json.loads(file.text[_CHUNK])  # type: ignore[attr-defined]
-            about = json.loads(file.text.get(_ABOUT, "{}"))  # type: ignore[attr-defined]
+            about = json.loads(file.text[_ABOUT])  # type: ignore[attr-defined]
             image = np.asarray(file)
-        # Files of older versions, and those saved without origins, have none: they are accepted.
-        if origin and (about.get("origin") or origin) != origin:
+        if origin and about["origin"] != origin:
             raise ValueError(f"{path.name} was made from another image or label")
+        if not about["arrays"]:
+            return StoredSample(image, facts)
         arrays_path = path.with_suffix(".npz")
         if not arrays_path.is_file():
-            if about.get("arrays"):
-                raise ValueError(f"{arrays_path.name} is gone")
-            return StoredSample(image, facts)
-        with np.load(io.BytesIO(arrays_path.read_bytes())) as arrays:
+            raise ValueError(f"{arrays_path.name} is gone")
+        with np.load(io.BytesIO(self._content(arrays_path))) as arrays:
             traces = {n.removeprefix(_TRACE): arrays[n] for n in arrays if n.startswith(_TRACE)}
             return StoredSample(image, facts, arrays.get("flow"), arrays.get("mask"), traces)
+
+    def _content(self, path: Path) -> bytes:
+        try:
+            return unsealed(path.read_bytes(), self._sealed_as(path))
+        except DamagedError as error:
+            raise DamagedError(f"{path.name}: {error}") from error
 
     def _write(self, index: int, sample: StoredSample, origin: str) -> None:
         path = self.image_path(index)
@@ -199,10 +248,13 @@ class Store:
         if arrays:
             packed = io.BytesIO()
             np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]
-            replace_file(path.with_suffix(".npz"), packed.getvalue())
+            self._replace(path.with_suffix(".npz"), packed.getvalue())
         text = PngImagePlugin.PngInfo()
         text.add_text(_CHUNK, json.dumps(sample.facts))
         text.add_text(_ABOUT, json.dumps({"origin": origin, "arrays": bool(arrays)}))
         encoded = io.BytesIO()
         Image.fromarray(sample.image).save(encoded, "PNG", pnginfo=text, compress_level=1)
-        replace_file(path, encoded.getvalue())
+        self._replace(path, encoded.getvalue())
+
+    def _replace(self, path: Path, content: bytes) -> None:
+        replace_file(path, sealed(content, self._sealed_as(path)))

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from project.storage.checksums import read_parquet
 from project.storage.files import replace_file
 
 Values = NDArray[np.float32]
@@ -62,14 +63,17 @@ def write_traces(path: Path, traces: Iterable[Trace]) -> None:
         if before.key == after.key:
             raise ValueError(f"one trace per attack × source × image, got two for {after.key}.")
     sink = pa.BufferOutputStream()
-    pq.write_table(_table(ordered), sink, compression="zstd")
+    pq.write_table(_table(ordered), sink, compression="zstd", write_page_checksum=True)
     replace_file(path, sink.getvalue().to_pybytes())
 
 
 def read_traces(path: Path) -> list[Trace]:
-    """Read traces that :func:`write_traces` wrote."""
-    with pa.OSFile(str(path)) as file:
-        table = pq.read_table(file)
+    """Read traces that :func:`write_traces` wrote.
+
+    Raises:
+        DamagedError: if the file is damaged.
+    """
+    table = read_parquet(path)
     names = [name for name in table.column_names if name not in KEYS]
     values = {name: table[name].to_numpy().astype(np.float32) for name in names}
     attacks, sources, indices = (table[name].to_pylist() for name in KEYS[:3])

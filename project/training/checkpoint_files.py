@@ -12,6 +12,7 @@ from fsspec.implementations.local import LocalFileSystem
 from lightning.pytorch.plugins import TorchCheckpointIO
 
 from project.core.errors import InputError, out_of_memory
+from project.core.whole_files import require_whole
 from project.storage.files import remove_abandoned, replace_file
 
 
@@ -47,6 +48,8 @@ class CheckpointFiles(TorchCheckpointIO):
             InputError: if the file is not a training's checkpoint, or is truncated.
         """
         try:
+            if Path(path).is_file():  # or somewhere else, which Lightning reads
+                require_whole(Path(path))
             checkpoint: dict[str, Any] = super().load_checkpoint(path, *args, **kwargs)
         except FileNotFoundError:
             raise

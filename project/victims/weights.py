@@ -14,11 +14,18 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from project.core.errors import InputError, out_of_memory
+from project.core.whole_files import NotWholeError, require_whole
 
 # Prefixes that wrappers put before the network's own keys: DataParallel, torch.compile, common
 # LightningModules, and ours (a LightningModule holds `victim`, a victim holds `network`).
 _PREFIXES = ("module.", "_orig_mod.", "victim.", "network.", "encoder.", "model.", "net.")
 _COUNTER = "num_batches_tracked"  # not a weight: BatchNorm's counter, which eval mode ignores
+
+
+_UNREADABLE = (
+    *(NotWholeError, SafetensorError, pickle.UnpicklingError),
+    *(RuntimeError, EOFError, OSError),
+)
 
 
 class WeightsError(InputError):
@@ -97,11 +104,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         WeightsError: if the file is damaged or does not hold weights.
     """
     try:
+        require_whole(path)
         if path.suffix == ".safetensors":
             payload: Any = load_file(path)
         else:
             payload = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+    except _UNREADABLE as error:
         if out_of_memory(error):
             raise WeightsError(
                 f"memory ran out while {str(path)!r} was read ({_first_line(error)}). Free some; "

@@ -3,6 +3,7 @@
 Eleven images in batches of four: neither the batch size nor two processes divide them.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -156,8 +157,15 @@ def visible(store: Path) -> dict[str, bytes]:
 
 def stored_images(store: Path, attack: str, source: str) -> np.ndarray:
     """Return the adversarial images of one pass as files hold them, (N, H, W, 3) uint8."""
-    (folder,) = store.glob(f"{attack}-{source}-*")
+    folder = store / pass_folder(store.parent / "run", attack, source)
     return np.stack([np.asarray(Image.open(path)) for path in sorted(folder.glob("*.png"))])
+
+
+def pass_folder(run_folder: Path, attack: str, source: str) -> str:
+    """Return the name of the folder, in its store, of one pass of a finished run."""
+    told = json.loads((run_folder / "adversarial.json").read_text())["passes"]
+    (found,) = (one for one in told if (one["attack"], one["source"]) == (attack, source))
+    return Path(found["folder"]).name
 
 
 def _pooled(seed: int) -> nn.Module:

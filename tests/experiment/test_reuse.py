@@ -11,6 +11,7 @@ from tests.experiment.scene import (
     BATCHES,
     IMAGES,
     attacks,
+    pass_folder,
     results,
     run,
     shapes,
@@ -63,8 +64,8 @@ def test_log_says_how_many_images_come_from_the_store(tmp_path, monkeypatch):
     run(tmp_path, victims=victims(), attacks=attacks(), sources=["a"])
     assert f"pgd on a: 0 of {IMAGES} images come from the store" in said
     said.clear()
-    (folder,) = (tmp_path / "store").glob("pgd-a-*")
-    (folder / "00000005.png").unlink()
+    folder = pass_folder(tmp_path / "run", "pgd", "a")
+    (tmp_path / "store" / folder / "00000005.png").unlink()
     run(tmp_path, victims=victims(), attacks=attacks(), sources=["a", "b"])
     assert said == [
         f"pgd on a: {IMAGES - 1} of {IMAGES} images come from the store",

@@ -1,6 +1,7 @@
 """One sample's story: made again to the bit, and told as it was."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,6 @@ import pytest
 import timm
 import torch
 import yaml
-from PIL import Image, PngImagePlugin
 
 from project.attacks import Attack
 from project.cli import attack_main
@@ -19,9 +19,11 @@ from project.explain import Again, Difference, FinishedRun
 from project.explain.__main__ import main
 from project.explain.story import sparkline
 from project.explain.views import view
+from project.storage.checksums import forget
 from project.storage.rows import read_rows
-from project.storage.store import StoredSample
+from project.storage.store import Store, StoredSample
 from project.victims import SegmentationVictim
+from tests.experiment.scene import pass_folder
 
 # Lightning's own use of jsonargparse
 pytestmark = pytest.mark.filterwarnings(
@@ -80,6 +82,7 @@ def own(finished, tmp_path) -> Path:
     shutil.copytree(finished, folder)
     path = folder / "run" / "config.yaml"
     path.write_text(path.read_text().replace(str(finished / "store"), str(folder / "store")))
+    forget(folder / "run", "config.yaml")  # as whoever edits it is told to
     return folder
 
 
@@ -132,8 +135,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 
 def image_of(folder: Path, attack: str, source: str, index: int) -> Path:
-    (store,) = (folder / "store").glob(f"{attack}-{source}-*")
-    return store / f"{index:08d}.png"
+    return folder / "store" / pass_folder(folder / "run", attack, source) / f"{index:08d}.png"
 
 
 @pytest.mark.parametrize(("attack", "source"), [("pgd", "a"), ("pgd", "b"), ("ssta", "b")])
@@ -177,13 +179,11 @@ def test_the_story_is_that_of_the_rows(finished, capsys):
 
 
 def test_an_image_that_is_not_the_stored_one_is_told_by_how_much(own, capsys):
-    path = image_of(own, "pgd", "a", 2)
-    with Image.open(path) as file:
-        pixels, facts = np.array(file), file.text["mirage"]
+    store = Store.reopened(image_of(own, "pgd", "a", 2).parent)
+    (sample,) = store.load([2])
+    pixels = sample.image.copy()
     pixels[5, 7, 1] ^= 2
-    text = PngImagePlugin.PngInfo()
-    text.add_text("mirage", facts.replace('"steps": 2', '"steps": 3'))
-    Image.fromarray(pixels).save(path, pnginfo=text)
+    store.save([2], [replace(sample, image=pixels, facts=sample.facts | {"steps": 3})])
     assert main([str(own / "run"), "2", "--batch"]) == 1
     told = capsys.readouterr().out
     assert "1 of 1,024 pixels are other than the store's, by at most 2 of 255 grey levels" in told
@@ -200,7 +200,7 @@ def test_an_image_that_is_not_the_stored_one_is_told_by_how_much(own, capsys):
         (["2", "--attack", "apgd"], "attack 'apgd' is not among the run's: pgd, ssta"),
         (["2", "--source", "c"], "source 'c' is not among the run's: a, b"),
         (["10", "--data.num_test=3"], "has no sample 10 now: it serves 3"),
-        (["2", "--data.size=48"], "of sample 2: pgd-a-[0-9a-f]+ is of another data"),
+        (["2", "--data.size=48"], "of sample 2: PGD-TimmVictim-[0-9a-f]+ is of another data"),
     ],
 )
 def test_what_is_not_there_is_named(finished, arguments, message):
@@ -217,16 +217,14 @@ def test_a_run_without_a_config_is_refused(own):
 def test_a_store_that_has_moved_is_compared_with_and_not_taken_from(own, tmp_path, capsys):
     (own / "store").rename(tmp_path / "moved")
     moved = ["--attack.store", str(tmp_path / "moved")]
-    path = next((tmp_path / "moved").glob("pgd-a-*/00000002.png"))
-    with Image.open(path) as file:
-        text = PngImagePlugin.PngInfo()
-        text.add_text("mirage", file.text["mirage"])
-        pixels = np.array(file)
+    store = Store.reopened(tmp_path / "moved" / pass_folder(own / "run", "pgd", "a"))
+    (sample,) = store.load([2])
     before = contents(tmp_path / "moved")
     assert main([str(own / "run"), "2", "--batch", *moved]) == 0
     assert contents(tmp_path / "moved") == before
+    pixels = sample.image.copy()
     pixels[5, 7, 1] ^= 2
-    Image.fromarray(pixels).save(path, pnginfo=text)
+    store.save([2], [replace(sample, image=pixels)])
     assert main([str(own / "run"), "2", "--batch", *moved]) == 1
     assert "1 of 1,024 pixels are other" in capsys.readouterr().out
     with pytest.raises(InputError, match=f"{tmp_path}/gone.* was emptied or moved"):

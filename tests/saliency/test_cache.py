@@ -18,10 +18,14 @@ class Counting(Saliency):
 
     def __init__(self, power: float = 2.0) -> None:
         self.power = power
-        self.made = 0
+        self._made = 0
+
+    @property
+    def made(self) -> int:
+        return self._made
 
     def __call__(self, images):
-        self.made += len(images)
+        self._made += len(images)
         return images.mean(1, keepdim=True) ** self.power
 
 

@@ -109,4 +109,4 @@ def test_no_other_file_of_the_package_writes_tables():
         for path in root.rglob("*.py")
         if with_csv.search(path.read_text(encoding="utf-8"))
     }
-    assert found == {"storage/csv_file.py", "data/image_list.py"}  # the other reads tables of users
+    assert found == {"storage/csv_file.py", "data/lists.py"}  # the other reads tables of users

@@ -64,4 +64,4 @@ def test_the_content_is_on_the_disk_before_its_name_is(written, monkeypatch):
         work = getattr(os, name)
         monkeypatch.setattr(os, name, lambda *a, n=name, w=work: (steps.append(n), w(*a)))
     replace_file(written, b"new")
-    assert steps == ["fsync", "replace"]
+    assert steps == ["fsync", "replace", "fsync"]  # of the file, and of the folder with its name

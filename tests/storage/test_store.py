@@ -3,13 +3,14 @@
 import errno
 import os
 import time
+import warnings
 
 import numpy as np
 import pytest
-from PIL import Image, PngImagePlugin
 
 from project.storage.files import WriteError
 from project.storage.store import Store, StoredSample, StoreError
+from tests.storage.damage import flipped
 
 DESCRIPTION = {"attack": {"class": "PGD", "eps": 8 / 255}, "source": "abc", "data": "def"}
 
@@ -49,15 +50,6 @@ def test_what_comes_back_is_what_went_in(tmp_path, with_flow):
         np.testing.assert_array_equal(found.traces[name], values)
 
 
-def test_samples_stored_before_there_were_traces_are_read_without_them(tmp_path):
-    store, kept = open_store(tmp_path), sample(1)
-    store.save([1], [kept])
-    np.savez_compressed(store.folder / "00000001.npz", flow=kept.flow, mask=kept.mask)
-    (found,) = open_store(tmp_path).load([1])
-    np.testing.assert_array_equal(found.flow, kept.flow)
-    assert found.traces == {}
-
-
 def test_batch_is_loaded_whole_or_not_at_all(tmp_path):
     store = open_store(tmp_path)
     store.save([1, 2], [sample(1), sample(2)])
@@ -90,7 +82,8 @@ def test_what_was_made_from_something_else_is_attacked_again_with_a_warning(tmp_
     with pytest.warns(UserWarning, match=r"00000002\.png was made from another .*its batch"):
         assert store.load([1, 2], ["one", "other"]) is None
     store.save([3], [sample(3)])  # which does not say
-    assert store.load([3], ["three"]) is not None
+    with pytest.warns(UserWarning, match="another"):
+        assert store.load([3], ["three"]) is None
 
 
 def test_arrays_that_have_gone_are_missed(tmp_path):
@@ -102,32 +95,63 @@ def test_arrays_that_have_gone_are_missed(tmp_path):
     assert store.load([2]) is not None
 
 
-def test_images_stored_before_their_origin_was_are_taken(tmp_path):
-    store = open_store(tmp_path)
-    store.save([1], [sample(1, with_flow=False)], ["one"])
-    path = store.folder / "00000001.png"
-    with Image.open(path) as file:
-        text = PngImagePlugin.PngInfo()
-        text.add_text("mirage", file.text["mirage"])
-        file.save(path, pnginfo=text)
-    assert store.load([1], ["other"]) is not None
-
-
-def test_store_of_another_experiment_is_refused(tmp_path):
+def test_store_of_another_experiment_is_refused(tmp_path, monkeypatch):
     store = open_store(tmp_path)
     store.save([1], [sample(1)])
-    manifest = store.folder / "manifest.json"
-    manifest.write_text(manifest.read_text().replace("abc", "another victim"))
+    other = DESCRIPTION | {"source": "another victim"}
+    key = store.key[:16] + 48 * "0"  # one that begins alike
+    monkeypatch.setattr("project.storage.store.digest", lambda d: key if d == other else store.key)
     with pytest.raises(StoreError, match="store of another experiment"):
-        open_store(tmp_path)
+        Store(tmp_path, "pgd-resnet", other)
 
 
-def test_images_without_manifest_are_refused(tmp_path):
+@pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
+def test_a_damaged_manifest_is_written_anew(tmp_path, damage):
     store = open_store(tmp_path)
     store.save([1], [sample(1)])
-    (store.folder / "manifest.json").unlink()
-    with pytest.raises(StoreError, match=r"no manifest\.json"):
+    path = store.folder / "manifest.json"
+    whole = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
         open_store(tmp_path)
+    else:
+        path.write_bytes(whole[:40] if damage == "cut" else whole.replace(b"abc", b"abb"))
+        with pytest.warns(UserWarning, match=r"manifest\.json was damaged"):
+            open_store(tmp_path)
+    assert path.read_bytes() == whole
+    assert open_store(tmp_path).load([1]) is not None
+
+
+def test_a_right_file_under_another_name_or_key_is_attacked_again(tmp_path):
+    store = open_store(tmp_path)
+    other = Store(tmp_path, "pgd-resnet", DESCRIPTION | {"source": "other"})
+    for one, seed in ((store, 0), (other, 9)):
+        one.save([1, 2], [sample(seed), sample(seed)], ["same", "same"])  # of equal content
+    for suffix in (".png", ".npz"):
+        swapped = open_store(tmp_path)
+        path = swapped.folder / f"00000001{suffix}"
+        whole = path.read_bytes()
+        for wrong in (swapped.folder / f"00000002{suffix}", other.folder / path.name):
+            path.write_bytes(wrong.read_bytes())
+            with pytest.warns(UserWarning, match=rf"00000001\{suffix}: its checksum"):
+                assert swapped.load([1], ["same"]) is None
+        path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("name", ["00000001.npz", "00000001.png"])
+def test_every_flipped_bit_is_noticed(tmp_path, name):
+    store = open_store(tmp_path)
+    store.save([1], [sample(1)], ["origin"])
+    path = store.folder / name
+    whole = path.read_bytes()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for bit in np.random.default_rng(0).integers(0, 8 * len(whole), 500):
+            path.write_bytes(flipped(whole, int(bit)))
+            assert store.load([1]) is None, f"bit {bit}"
+    assert store.damage(1)
+    path.write_bytes(whole)
+    assert store.damage(1) is None
 
 
 def test_full_disk_keeps_what_is_stored_and_says_what_to_do(tmp_path, monkeypatch):

@@ -18,6 +18,7 @@ from project.callbacks.experiment.fast_sources import FastSources
 from project.callbacks.experiment.images_of_a_pass import PassImages, stacked_images
 from project.core.errors import InputError
 from project.core.identity import IDENTITY_VERSION, describe
+from project.core.numerics import numerics
 from project.core.yaml_keys import require_text_keys
 from project.data.datamodule import AttackDataModule
 from project.data.loader import first_images
@@ -100,7 +101,7 @@ class AttackCallback(L.Callback):
         for attack in self.attacks.values():
             attack.attach(data.samples)
         self.stores = {
-            step: self._open(step, data.samples.fingerprint(), str(trainer.precision))
+            step: self._open(step, data.samples.fingerprint(), trainer)
             for step in self._plan
             if not step.clean
         }
@@ -159,17 +160,22 @@ class AttackCallback(L.Callback):
         batch["crafted"] = crafted
         batch["adversarial"] = stacked_images(crafted).to(batch["image"])
 
-    def _open(self, step: Pass, data: str, precision: str) -> Store:
+    def _open(self, step: Pass, data: str, trainer: L.Trainer) -> Store:
+        """Open a pass's store, whose key says all that its images are made from, and no name."""
+        attack, source = self.attacks[step.attack], self._victims[step.source]
         description = {
             "version": ATTACKS_VERSION,
             "identity": IDENTITY_VERSION,
-            "attack": describe(self.attacks[step.attack]),
-            "source": describe(self._victims[step.source]),
+            "attack": describe(attack),
+            "source": describe(source),
             "acceleration": describe(self.acceleration),
             "data": data,
-            "precision": precision,
+            "precision": str(trainer.precision),
+            "numerics": numerics(trainer.strategy.root_device),
         }
-        return Store(Path(self.store), f"{step.attack}-{step.source}", description)
+        # Of the classes, since names that a user may change must not decide what is found.
+        label = f"{type(attack).__name__}-{type(source).__name__}"
+        return Store(Path(self.store), label, description)
 
     def _look_up(self, indices: list[int]) -> None:
         """Report how many images the store holds, and note the sources of which it lacks some."""

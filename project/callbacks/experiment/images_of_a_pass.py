@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from project.attacks import Attack, AttackResult
+from project.core.identity import describe, digest
 from project.storage.store import Store, StoredSample
 
 
@@ -94,14 +94,9 @@ def stacked_images(crafted: list[StoredSample]) -> Tensor:
 
 
 def _origins(images: Tensor, target: Tensor) -> list[str]:
-    """Return a hash of each clean image, rounded to 8 bits, and its label."""
-    pairs = zip(_to_uint8(images), target.cpu().numpy(), strict=True)
-    return [
-        hashlib.blake2b(
-            repr(image.shape).encode() + image.tobytes() + label.tobytes(), digest_size=8
-        ).hexdigest()
-        for image, label in pairs
-    ]
+    """Return a hash of each clean image, to the last bit, and its label."""
+    pairs = zip(images.cpu(), target.cpu(), strict=True)
+    return [digest([describe(image), describe(label)]) for image, label in pairs]
 
 
 def _facts(result: AttackResult) -> dict[str, list[float]]:

@@ -12,10 +12,11 @@ import lightning as L
 from torch import Tensor
 
 from project.attacks.core.attack import Traits
-from project.callbacks.common import callbacks_of, require_folder, versions
+from project.callbacks.common import callbacks_of, lock_for_all, require_folder, versions
 from project.callbacks.experiment.adversarial_set import write_adversarial_set
 from project.callbacks.experiment.attack import AttackCallback
 from project.callbacks.experiment.console import summary_table
+from project.callbacks.experiment.cost_estimate import CostEstimate
 from project.core.portable import portable, portable_command
 from project.evaluation import CLEAN, TransferEvaluation, victims_sharing_networks
 from project.report import build_report
@@ -25,14 +26,19 @@ from project.report.pictures import Bytes
 from project.report.run import Run
 from project.report.unanswered import unanswered_sentences
 from project.storage import layout
+from project.storage.checksums import list_checksums
 from project.storage.files import replace_file
+from project.storage.folder_lock import unlock
 from project.storage.rows import remove_path, write_measures, write_rows
 from project.storage.store import StoredSample
 from project.storage.traces import write_traces
 from project.tracking import refuse_victims, track_run
 from project.victims.check import VictimCheckError
 
-_RESULTS = (*layout.RECORDS, *layout.SUMMARIES, layout.GALLERY, layout.ADVERSARIAL_SET)
+_RESULTS = (
+    layout.CHECKSUMS,  # first, so that a crash calls no file damaged
+    *(*layout.RECORDS, *layout.SUMMARIES, layout.GALLERY, layout.ADVERSARIAL_SET),
+)
 _PACKAGES = (
     *("mirage-attacks", "torch", "torchvision", "lightning", "torchmetrics", "timm"),
     *("segmentation-models-pytorch", "lpips", "numpy", "pillow"),
@@ -60,6 +66,19 @@ class RunFolder(L.Callback):
         self.title = title
         self.gallery = gallery
         self._shown: set[int] = set()
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Lock the folder, unless the run ends with an estimate and writes nothing.
+
+        Raises:
+            LockedError: on every rank, if another run writes into it.
+        """
+        if not any(found.only for found in callbacks_of(trainer, CostEstimate)):
+            lock_for_all(trainer, Path(self.folder))
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Give the folder back."""
+        unlock(Path(self.folder))
 
     def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Choose the gallery's images, and clear the results of an earlier run.
@@ -119,6 +138,7 @@ class RunFolder(L.Callback):
         stores = {step: store for one in attacking for step, store in one.stores.items()}
         indices = trainer.datamodule.samples.indices  # type: ignore[attr-defined]
         write_adversarial_set(folder / layout.ADVERSARIAL_SET, stores, indices)
+        list_checksums(folder)
         print("\n" + summary_table(pl_module.measures, facts["task"]))
         for sentence in unanswered_sentences(Run.read(folder)):
             print(f"warning: {sentence}")
@@ -134,7 +154,8 @@ class RunFolder(L.Callback):
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Log the refusal, if the check of the victims has refused some."""
+        """Give the folder back, and log the refusal if the check of the victims refused some."""
+        self.teardown(trainer, pl_module, "test")  # Lightning skips teardown after an error
         if isinstance(exception, VictimCheckError):
             refuse_victims(trainer.loggers, str(exception))
 

@@ -12,10 +12,9 @@ import lightning as L
 import torch
 import wandb
 from lightning.pytorch.loggers import Logger
-from PIL import Image
 from torch import Tensor, nn
 
-from project.callbacks.common import versions
+from project.callbacks.common import lock_for_all, versions
 from project.callbacks.training.history_logger import HistoryLogger
 from project.callbacks.training.training_scene import training_scene
 from project.core.answers import predicted_classes
@@ -24,10 +23,13 @@ from project.core.portable import portable, portable_command
 from project.core.yaml_files import parse_yaml
 from project.data.loader import Batch
 from project.report.gallery import Sample
-from project.report.pictures import strip
+from project.report.gallery.writer import write_png
+from project.report.pictures import Bytes, strip
 from project.report.training import TrainingRun, build_training_report
 from project.storage import layout
+from project.storage.checksums import forget, listing
 from project.storage.files import replace_file
+from project.storage.folder_lock import unlock
 from project.storage.history import History, Point
 from project.storage.rows import remove_path
 from project.tracking.experiments import experiments, log_files
@@ -75,9 +77,14 @@ class TrainingFolder(L.Callback):
         self._resumed = False
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Choose the samples, and add the logger that records the history."""
+        """Lock the folder, choose the samples, and add the logger that records the history.
+
+        Raises:
+            LockedError: on every rank, if another run writes into the folder.
+        """
         if stage != "fit":
             return
+        lock_for_all(trainer, Path(self.folder))
         _, data = training_scene(self, trainer, pl_module)
         if self._logger not in trainer.loggers:
             trainer.loggers = [*trainer.loggers, self._logger]
@@ -86,6 +93,16 @@ class TrainingFolder(L.Callback):
         count = min(self.samples, len(data.samples))
         indices = data.samples.indices
         self._shown = {indices[place * len(indices) // count] for place in range(count)}
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Give the folder back."""
+        unlock(Path(self.folder))
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Give the folder back."""
+        unlock(Path(self.folder))  # Lightning skips teardown after an error
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Continue a resumed run's history from its checkpoint, or begin with an empty folder."""
@@ -100,6 +117,7 @@ class TrainingFolder(L.Callback):
             for epoch, path in layout.epochs_of(Path(self.folder) / name).items():
                 if epoch >= first:
                     remove_path(path)
+        forget(Path(self.folder))  # what was removed
         self._write(trainer)
         track_config(trainer.loggers, Path(self.folder))
 
@@ -116,6 +134,12 @@ class TrainingFolder(L.Callback):
         """
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         pl_module.log("train/learning_rate", rate, batch_size=len(batch["image"]))
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Drop the checksums of this epoch's files, which a second validation writes again."""
+        if trainer.is_global_zero and self._keeps(trainer):
+            name = layout.epoch_name(trainer.current_epoch)
+            forget(Path(self.folder), *(f"{kind}/{name}*" for kind in _BY_EPOCH))
 
     def on_validation_batch_end(
         self,
@@ -176,9 +200,10 @@ class TrainingFolder(L.Callback):
     def _write(self, trainer: L.Trainer) -> Path:
         """Write history, facts and the report so far."""
         folder = Path(self.folder)
-        self._logger.history.write(folder / layout.HISTORY)
-        replace_file(folder / layout.FACTS, json.dumps(self._facts(trainer), indent=1).encode())
-        return build_training_report(folder)
+        with listing(folder, (layout.HISTORY, layout.FACTS, layout.REPORT)):
+            self._logger.history.write(folder / layout.HISTORY)
+            replace_file(folder / layout.FACTS, json.dumps(self._facts(trainer), indent=1).encode())
+            return build_training_report(folder)
 
     def _facts(self, trainer: L.Trainer) -> dict[str, Any]:
         data, module = trainer.datamodule, trainer.lightning_module  # type: ignore[attr-defined]
@@ -227,9 +252,8 @@ class SampleFolder:
         predictions = predicted_classes(logits).long().chunk(2)  # -1, void as a byte: none
         for row, place in enumerate(places):
             folder = self.folder / layout.sample_name(index[place])
-            folder.mkdir(parents=True, exist_ok=True)
-            _picture(clean[row]).save(folder / layout.picture_name("clean"))
-            _picture(adversarial[row]).save(folder / layout.ADVERSARIAL_IMAGE)
+            write_png(folder / layout.picture_name("clean"), _picture(clean[row]))
+            write_png(folder / layout.ADVERSARIAL_IMAGE, _picture(adversarial[row]))
             _verdict(folder, target[row], predictions[0][row], predictions[1][row])
 
 
@@ -238,15 +262,15 @@ def _verdict(folder: Path, target: Tensor, clean: Tensor, adversarial: Tensor) -
     found = {"target": target, "prediction_clean": clean, "prediction_adversarial": adversarial}
     if target.ndim:
         for name, classes in found.items():
-            Image.fromarray(classes.byte().cpu().numpy()).save(folder / layout.picture_name(name))
+            write_png(folder / layout.picture_name(name), classes.byte().cpu().numpy())
         return
     told: dict[str, Any] = {name: int(label) for name, label in found.items()}
-    (folder / layout.VERDICT).write_text(json.dumps(told))
+    replace_file(folder / layout.VERDICT, json.dumps(told).encode())
 
 
-def _picture(image: Tensor) -> Image.Image:
-    pixels = image.mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
-    return Image.fromarray(pixels)
+def _picture(image: Tensor) -> Bytes:
+    pixels: Bytes = image.mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+    return pixels
 
 
 @never_fatal()

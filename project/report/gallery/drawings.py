@@ -20,6 +20,7 @@ from project.report.gallery.sample import LABELS, Sample
 from project.report.pictures import VOID, Bytes, palette
 from project.report.reading import read_whole
 from project.storage import layout
+from project.storage.checksums import read_checked
 from project.storage.files import replace_file
 
 THUMBNAIL = 160  # pixels at most; a card of the page is as wide
@@ -53,23 +54,23 @@ def class_layer(labels: Bytes) -> Image.Image:
 
 
 def _thumbnail(path: Path) -> bytes:
-    with Image.open(path) as image:
+    with Image.open(io.BytesIO(read_checked(path))) as image:
         image.thumbnail((THUMBNAIL, THUMBNAIL))
         return _webp(image, lossless=False)
 
 
 def _classes(path: Path) -> bytes:
-    with Image.open(path) as image:
+    with Image.open(io.BytesIO(read_checked(path))) as image:
         return _webp(class_layer(np.asarray(image.convert("L"))), lossless=True)
 
 
 def _mask(path: Path) -> bytes:
-    with Image.open(path) as image:
+    with Image.open(io.BytesIO(read_checked(path))) as image:
         return outline(np.asarray(image.convert("L"))).encode()
 
 
 def _flow(path: Path) -> bytes:
-    return arrows(np.load(path)).encode()
+    return arrows(np.load(io.BytesIO(read_checked(path)))).encode()
 
 
 def _webp(image: Image.Image, lossless: bool) -> bytes:

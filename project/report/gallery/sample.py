@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from project.report.gallery.names import name_of, names_by_folder
 from project.report.pictures import Bytes, difference, flow_colours, overlay, spotlight
 from project.report.reading import whole
 from project.storage import layout
+from project.storage.checksums import read_checked
 
 LABELS = {
     "target": "ground truth",
@@ -77,7 +79,7 @@ class Sample:
         image, factor = difference(clean, adversarial)
         yield Picture("difference", f"difference ×{factor}", image)
         if path := self.path("flow"):
-            image, largest = flow_colours(np.load(path))
+            image, largest = flow_colours(np.load(io.BytesIO(read_checked(path))))
             yield Picture("flow", f"flow, at most {largest:.2f} px", image)
         if self.path("mask"):
             mask = self.read("mask", "L")
@@ -103,7 +105,7 @@ class Sample:
             raise FileNotFoundError(
                 f"{self.folder} has no {layout.picture_name(kind)}, and neither have originals."
             )
-        with whole(path), Image.open(path) as image:
+        with whole(path), Image.open(io.BytesIO(read_checked(path))) as image:
             return np.asarray(image.convert(mode))
 
 

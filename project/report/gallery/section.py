@@ -17,6 +17,7 @@ from project.report.gallery.sample import Sample
 from project.report.run import Run
 from project.report.templates import LARGEST_SIDE, data_uri
 from project.storage import layout
+from project.storage.checksums import read_checked
 
 SCRIPTS = tuple(
     f"gallery/{name}.js"
@@ -104,11 +105,12 @@ class EmbeddedGallery:
         return sum(map(len, self.pictures.values()))
 
     def _uri(self, path: Path) -> str:
+        content = read_checked(path)
         if path.suffix == ".svg":
-            return data_uri(path.read_bytes(), "svg+xml")
-        with Image.open(path) as image:
+            return data_uri(content, "svg+xml")
+        with Image.open(io.BytesIO(content)) as image:
             if max(image.size) <= LARGEST_SIDE:
-                return data_uri(path.read_bytes(), path.suffix[1:])
+                return data_uri(content, path.suffix[1:])
             self.reduced = True
             # Other than photos, only layers of classes are so large, and class colours must not
             # blend.

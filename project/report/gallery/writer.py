@@ -63,21 +63,21 @@ class GalleryKeeper:
             predictions: likewise, by the name of the source.
         """
         folder = self.run / layout.GALLERY / layout.ORIGINALS / layout.sample_name(index)
-        _save(folder / layout.picture_name("clean"), image)
+        write_png(folder / layout.picture_name("clean"), image)
         if target is not None:
-            _save(folder / layout.picture_name("target"), target)
+            write_png(folder / layout.picture_name("target"), target)
         for source, classes in (predictions or {}).items():
-            _save(folder / layout.PREDICTIONS / f"{folder_name(source)}.png", classes)
+            write_png(folder / layout.PREDICTIONS / f"{folder_name(source)}.png", classes)
 
     def keep(self, attack: str, source: str, index: int, attacked: Attacked) -> None:
         """Write an image attacked, and draw what a browser shows; the clean one is there."""
         names = folder_name(attack), folder_name(source), layout.sample_name(index)
         folder = self.run.joinpath(layout.GALLERY, *names)
-        _save(folder / layout.ADVERSARIAL_IMAGE, attacked.image)
+        write_png(folder / layout.ADVERSARIAL_IMAGE, attacked.image)
         if attacked.mask is not None:
-            _save(folder / layout.picture_name("mask"), attacked.mask)
+            write_png(folder / layout.picture_name("mask"), attacked.mask)
         if attacked.prediction is not None:
-            _save(folder / layout.picture_name("prediction_adversarial"), attacked.prediction)
+            write_png(folder / layout.picture_name("prediction_adversarial"), attacked.prediction)
         if attacked.flow is not None:
             packed = io.BytesIO()
             np.save(packed, attacked.flow)
@@ -85,7 +85,13 @@ class GalleryKeeper:
         draw(Sample(attack, source, index, folder))
 
 
-def _save(path: Path, pixels: Bytes) -> None:
+def write_png(path: Path, pixels: Bytes) -> None:
+    """Write pixels as PNG; the file is replaced atomically.
+
+    Args:
+        path: the file.
+        pixels: (H, W, 3) RGB, or (H, W) grey levels or classes.
+    """
     encoded = io.BytesIO()
     Image.fromarray(pixels).save(encoded, "PNG")
     replace_file(path, encoded.getvalue())

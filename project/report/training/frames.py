@@ -13,6 +13,7 @@ from project.report.reading import read_whole
 from project.report.templates import EmbeddedPicture, shown
 from project.report.training.run import TrainingRun
 from project.storage import layout
+from project.storage.checksums import read_checked
 
 MOST_EPOCHS = 8  # side by side
 LARGEST_SIDE = 256  # pixels; there are many of them
@@ -107,5 +108,5 @@ def _verdict(sample: Sample) -> dict[str, int]:
 
 def _told(path: Path) -> dict[str, int]:
     names = ("target", "prediction_clean", "prediction_adversarial")
-    told = json.loads(path.read_text(encoding="utf-8"))
+    told = json.loads(read_checked(path))
     return {name: int(told[name]) for name in names}

@@ -15,6 +15,7 @@ from PIL import Image
 from project.report.reading import whole
 from project.report.templates import image_uri
 from project.report.training.run import TrainingRun
+from project.storage.checksums import read_checked
 
 Plane = NDArray[np.float64]
 MOST_EPOCHS = 12
@@ -70,7 +71,7 @@ def slices(run: TrainingRun) -> Slices | None:
 
 
 def _read(path: Path) -> tuple[Plane, int, float]:
-    with whole(path), np.load(path) as file:
+    with whole(path), np.load(io.BytesIO(read_checked(path))) as file:
         loss = file["loss"].astype(np.float64)
         return loss.mean(0), len(loss), float(file["eps"])
 

@@ -1,6 +1,6 @@
 """Input transform Admix: a little of another image mixed into each copy."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,14 +9,13 @@ from torch import Tensor
 
 from project.attacks.gradient.transforms.transform import InputTransform, View, still
 from project.core.errors import InputError
-from project.core.identity import digest
 from project.core.randomness import Draws
-from project.core.samples import Samples
+from project.core.samples import KnowsSamples, Samples
 from project.images.eight_bit import from_levels_
 
 
 @dataclass(frozen=True)
-class Admix(InputTransform):
+class Admix(InputTransform, KnowsSamples):
     r"""Show copies with a little of another image in each: $$x + \eta x'$$.
 
     Followed by :class:`~project.attacks.ScaleInvariant` it is the paper's attack. The other images
@@ -45,6 +44,7 @@ class Admix(InputTransform):
 
     def attach(self, samples: Samples) -> None:
         """Take the other images from a data set."""
+        self.remember(samples)
         vars(self)["_others"] = Partners(samples, self.pool)
 
     @property
@@ -53,9 +53,9 @@ class Admix(InputTransform):
         known: Partners | None = vars(self).get("_others")
         return known
 
-    def fingerprint(self) -> str:
-        """Return a hash of the pool's sample ids."""
-        return digest(self._others.indices if self._others else [])
+    def drawn_samples(self) -> Sequence[int]:
+        """Return the pool: its photos belong to what every image is made from."""
+        return self._others.indices if self._others else ()
 
     def views(self, draws: Draws) -> Iterator[View]:
         """Yield the mixed copies."""

@@ -1,0 +1,60 @@
+"""Checking the files of a run's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from project.core.errors import InputError
+from project.storage import layout
+from project.storage.checksums import damages, read_checksums, unlisted
+from project.storage.history import History
+from project.storage.rows import read_measures, read_rows
+from project.storage.seal import DamagedError
+from project.storage.traces import read_traces
+
+_READERS = {
+    layout.ROWS: read_rows,
+    layout.MEASURES: read_measures,
+    layout.TRACES: read_traces,
+    layout.HISTORY: History.read,
+}
+
+
+def check_run(folder: Path) -> tuple[int, list[str]]:
+    """Compare a run's files with their checksums, and read its tables.
+
+    Args:
+        folder: the folder of an experiment, a training or a grid.
+
+    Returns:
+        The number of files compared, and a line for each damage.
+
+    Raises:
+        InputError: if there is no such folder.
+    """
+    if not folder.is_dir():
+        raise InputError(f"RUN must be the folder of a run, got {folder}, which is none.")
+    try:
+        files = len(read_checksums(folder))
+        faults = damages(folder)
+    except DamagedError as error:
+        return 0, [str(error)]
+    if not files:
+        return 0, [
+            f"{folder} has no {layout.CHECKSUMS}: its run has not ended, or an older version made "
+            "it. Run its command again."
+        ]
+    faults += [f"{path} is not in {layout.CHECKSUMS}" for path in unlisted(folder)]
+    return files, faults + [line for name in _READERS if (line := _unreadable(folder / name))]
+
+
+def _unreadable(path: Path) -> str | None:
+    """Return why a table that has the right checksum cannot be read, None if it can."""
+    try:
+        if path.is_file():
+            _READERS[path.name](path)
+    except DamagedError:
+        return None  # told already
+    except (InputError, OSError, ValueError) as error:
+        return str(error)
+    return None

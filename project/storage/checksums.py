@@ -1,0 +1,186 @@
+"""The checksums of a run's files: ``SHA256SUMS`` in its folder, as ``sha256sum`` writes and checks.
+
+Whoever reads one of the files compares it first, so that a damaged one is named and not believed.
+Files that are not listed, such as one's own, are read as they are. ``cd RUN; sha256sum -c
+SHA256SUMS`` checks all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from project.storage import layout
+from project.storage.files import replace_file
+from project.storage.seal import DamagedError
+
+_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
+_DEPTH = 5  # folders from a run's down to its pictures
+
+Stamp = tuple[int, int, int]
+
+
+def read_checked(path: Path) -> bytes:
+    """Return a file's content after comparing it with its folder's checksums, if it is listed.
+
+    Raises:
+        DamagedError: if it is not what was written, or the list cannot be read.
+    """
+    content = path.read_bytes()
+    for folder in list(path.absolute().parents)[:_DEPTH]:
+        if (folder / layout.CHECKSUMS).is_file():
+            name = path.absolute().relative_to(folder).as_posix()
+            wanted = read_checksums(folder).get(name)
+            if wanted not in (None, _sha256(content)):
+                raise DamagedError(_damaged(path))
+            break
+    return content
+
+
+def read_json(path: Path) -> Any:
+    """Return what a JSON file says; see :func:`read_checked`."""
+    try:
+        return json.loads(read_checked(path))
+    except ValueError as error:
+        raise DamagedError(_damaged(path)) from error
+
+
+def read_parquet(path: Path) -> pa.Table:
+    """Return the table of a Parquet file, whose pages have checksums too; see :func:`read_checked`.
+
+    Those serve a file that was taken out of its folder.
+    """
+    content = read_checked(path)
+    try:
+        table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
+        table.validate(full=True)
+    except (pa.ArrowException, OSError) as error:
+        raise DamagedError(_damaged(path)) from error
+    return table
+
+
+def read_checksums(folder: Path) -> Mapping[str, str]:
+    """Return the SHA-256 of a run's files by their names; empty where there is no list.
+
+    Raises:
+        DamagedError: if the list cannot be read.
+    """
+    path = folder / layout.CHECKSUMS
+    try:
+        return _parsed(path, _stamp(path))
+    except FileNotFoundError:
+        return {}
+
+
+@lru_cache(8)
+def _parsed(path: Path, stamp: Stamp) -> Mapping[str, str]:
+    lines = path.read_bytes().decode(errors="replace").split("\n")
+    found = [_LINE.fullmatch(line) for line in lines[:-1]]
+    if lines[-1] or not all(found):
+        raise DamagedError(
+            f"{path} is damaged, so nothing tells whether the other files are. Run the command of "
+            f"{layout.FACTS} again."
+        )
+    return {match[2]: match[1] for match in found if match}
+
+
+def list_checksums(folder: Path) -> None:
+    """List the checksums of all files of a run that has just ended."""
+    _write(folder, {}, _stamps(folder))
+
+
+def forget(folder: Path, *patterns: str) -> None:
+    """Drop the lines of files that are about to be written outside of a :func:`listing`, or gone.
+
+    Args:
+        folder: the run's folder.
+        patterns: of the names, such as ``samples/*``.
+    """
+    known = read_checksums(folder)
+    kept = {
+        name: known[name]
+        for name in known
+        if (folder / name).is_file() and not any(fnmatch(name, one) for one in patterns)
+    }
+    if kept != known:
+        _write(folder, kept, ())
+
+
+@contextmanager
+def listing(folder: Path, written: Collection[str]) -> Iterator[None]:
+    """List the checksums of the files that are written into a folder within the block, or were new.
+
+    Files that are not written keep their lines, by which they are read within the block too: what
+    was damaged before is not called whole after.
+
+    Args:
+        folder: the run's folder.
+        written: names of the files that may be written anew. They have no lines until the block
+            ends, so that a crash within it calls none of them damaged.
+    """
+    before, known = _stamps(folder), read_checksums(folder)
+    if known:
+        _write(folder, {name: known[name] for name in known if name not in written}, ())
+    try:
+        yield
+    finally:
+        after = _stamps(folder)
+        kept = {name: known[name] for name in known if before.get(name) == after.get(name)}
+        _write(folder, kept, after.keys() - kept.keys())
+
+
+def _write(folder: Path, kept: Mapping[str, str], changed: Iterable[str]) -> None:
+    fresh = {name: _sha256((folder / name).read_bytes()) for name in changed}
+    lines = [f"{checksum}  {name}\n" for name, checksum in sorted({**kept, **fresh}.items())]
+    replace_file(folder / layout.CHECKSUMS, "".join(lines).encode())
+
+
+def unlisted(folder: Path) -> list[Path]:
+    """Return the files of a run that its list lacks."""
+    known = read_checksums(folder)
+    return [folder / name for name in _stamps(folder) if name not in known]
+
+
+def damages(folder: Path) -> list[str]:
+    """Return the listed files of a folder that are missing or damaged, a line for each."""
+    found = []
+    for name, wanted in read_checksums(folder).items():
+        path = folder / name
+        if not path.is_file():
+            found.append(f"{path} is missing")
+        elif _sha256(path.read_bytes()) != wanted:
+            found.append(f"{path} is damaged: it is not what was written")
+    return found
+
+
+def _damaged(path: Path) -> str:
+    return (
+        f"{path} is damaged: it is not what the run wrote. Run the command of {layout.FACTS} "
+        "again, which takes the images from the store; if you have changed the file yourself, "
+        f"delete its line in {layout.CHECKSUMS}."
+    )
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _stamps(folder: Path) -> dict[str, Stamp]:
+    """Return what tells of each of a run's files whether it was written since."""
+    found = {path for pattern in layout.LISTED for path in folder.glob(pattern) if path.is_file()}
+    return {path.relative_to(folder).as_posix(): _stamp(path) for path in sorted(found)}
+
+
+def _stamp(path: Path) -> Stamp:
+    state = path.stat()
+    return state.st_ino, state.st_mtime_ns, state.st_size
