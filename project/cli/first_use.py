@@ -40,7 +40,7 @@ def train_together(configs: Mapping[str, str]) -> None:
             left alone.
 
     Raises:
-        RuntimeError: if a training fails, with the end of what it said.
+        InputError: if a training fails, with the end of what it said.
     """
     missing = {}
     for made, config in configs.items():
@@ -53,7 +53,7 @@ def train_together(configs: Mapping[str, str]) -> None:
     for checkpoint, process in running.items():
         said, _ = process.communicate()
         if process.returncode:
-            raise RuntimeError(f"training {checkpoint} failed:\n{said[-2000:]}")
+            raise InputError(f"training {checkpoint} failed:\n{said[-2000:]}")
 
 
 def make(checkpoint: Path, config: str) -> None:

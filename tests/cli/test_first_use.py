@@ -10,6 +10,7 @@ import yaml
 
 from project.cli import first_use, train_main
 from project.cli.first_use import make, train_together
+from project.core.errors import InputError
 from project.training.finished import recipe_of, why_unfinished
 from tests.campaign.doomed import Steps, forked
 
@@ -135,7 +136,7 @@ def test_failing_training_ends_the_experiment_with_what_it_said(tmp_path):
     config = tmp_path / "broken.yaml"
     config.write_text("model: {class_path: NoSuchTraining}\n")
     made = tmp_path / "made.ckpt"
-    with pytest.raises(RuntimeError, match=r"(?s)training .*made\.ckpt failed:.*NoSuchTraining"):
+    with pytest.raises(InputError, match=r"(?s)training .*made\.ckpt failed:.*NoSuchTraining"):
         train_together({str(made): str(config)})
 
 

@@ -15,7 +15,7 @@ import yaml
 from project.cli.attack import attack_main
 from tests.experiment.scene import BATCH, IMAGES, results, stored, visible
 from tests.ports import free_port
-from tests.processes import PATIENCE, ROOT, script, start, status
+from tests.processes import PATIENCE, ROOT, ranks, script, start, status
 
 JOB = "4242"
 _SCRIPT = """
@@ -94,6 +94,24 @@ def test_no_process_outlives_another_that_was_killed(folder, rank):
         assert connection.wait([pipe], 0), "a process hangs"
     assert status(process) != 0
     assert_a_rerun_makes_the_files_of_an_unbroken_run(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_no_process_outlives_another_where_nobody_watches(folder, rank):
+    """Each of the two was started by itself, as by a shell on each machine."""
+    said = folder / "said.txt"
+    devices = ["--trainer.devices=2", "--trainer.strategy=ddp", "--ranks.lost_after=3"]
+    running = ranks(script, "attack.py", *COMMAND, *devices, said=said)
+    wait_until(
+        lambda: list(folder.glob("store/*/00000003.png")),
+        lambda: all(one.is_alive() for one in running),
+    )
+    time.sleep(3)  # both are stuck in their next batch, and have been heard of
+    began = time.monotonic()
+    os.kill(running[rank].pid, signal.SIGKILL)
+    assert status(running[1 - rank]) == 1
+    assert time.monotonic() - began < 60, said.read_text()  # on a machine with other work
 
 
 def command(path: Path, lines: str) -> None:

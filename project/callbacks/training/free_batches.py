@@ -63,7 +63,7 @@ class FreeAdversarialBatches(L.Callback):
         self._threat = Linf(eps)
         self._judge = AdversarialBatches(validation)
         self._shown: tuple[int, list[int]] | None = None
-        self._restored: dict[tuple[int, tuple[int, ...]], Tensor] = {}
+        self._restored: list[tuple[int, list[int], Tensor]] = []
         self._images = torch.empty(0)
         self._perturbation = torch.empty(0)
 
@@ -88,15 +88,12 @@ class FreeAdversarialBatches(L.Callback):
         shown = (trainer.current_epoch, index.tolist())  # the same in all replays of a batch
         if shown != self._shown:
             self._shown = shown
-            restored = self._restored.get((shown[0], tuple(shown[1])))
-            self._restored = {}
-            self._perturbation = (
-                self._threat.random(
-                    images, index, self.seed, type(self).__name__, trainer.current_epoch
-                )
-                if restored is None
-                else restored
+            noise = self._threat.random(
+                images, index, self.seed, type(self).__name__, trainer.current_epoch
             )
+            known = (kept for epoch, ids, kept in self._restored if (epoch, ids) == shown)
+            self._perturbation = next(known, noise)
+            self._restored = []
         self._images = images
         self._perturbation = self._perturbation.to(images).detach().requires_grad_()
         batch["adversarial"] = self._threat.apply(images, self._perturbation)
@@ -131,12 +128,10 @@ class FreeAdversarialBatches(L.Callback):
         A collective: every rank must call it, as all do where a checkpoint is saved, though only
         the first rank writes it.
         """
-        return {"batches": all_gather((self._shown, self._perturbation.detach().cpu()))}
+        if self._shown is None:  # resumed, and no batch since
+            return {"batches": self._restored}
+        return {"batches": all_gather((*self._shown, self._perturbation.detach().cpu()))}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the perturbations: each rank takes that of its own batch."""
-        self._restored = {
-            (shown[0], tuple(shown[1])): perturbation
-            for shown, perturbation in state_dict["batches"]
-            if shown is not None
-        }
+        self._restored = state_dict["batches"]

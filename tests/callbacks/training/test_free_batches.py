@@ -231,13 +231,14 @@ def test_a_checkpoint_holds_the_perturbations_of_all_processes_and_each_takes_it
     for rank, callback in enumerate(ranks):
         callback._shown = (3, [10 * rank, 10 * rank + 1])
         callback._perturbation = torch.full((2, 3, 4, 4), rank + 1.0)
-    told = [(one._shown, one._perturbation) for one in ranks]
+    told = [(*one._shown, one._perturbation) for one in ranks]
     monkeypatch.setattr("project.callbacks.training.free_batches.all_gather", lambda own: told)
     state = ranks[0].state_dict()
     for rank in range(2):
         resumed = free(replays=REPLAYS)
         resumed.load_state_dict(state)
+        assert resumed.state_dict() == state  # until a batch has come
         images = torch.zeros(2, 3, 4, 4)
         batch = {"image": images, "index": torch.tensor([10 * rank, 10 * rank + 1])}
         resumed.on_train_batch_start(SimpleNamespace(current_epoch=3), None, batch, 1)
-        assert torch.equal(resumed._perturbation, told[rank][1])
+        assert torch.equal(resumed._perturbation, told[rank][2])
