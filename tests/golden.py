@@ -92,10 +92,12 @@ def dealt() -> Golden:
                 "--trainer.devices=2",
             )
             yield from _results(f"two processes, {task}", folder / "run")
-            for path in sorted((folder / "store").rglob("*.png")):
-                made = path.parent.name.rpartition("-")[0]  # without the key
-                pixels = np.asarray(Image.open(path)).tobytes()
-                yield f"stored {task} {made} {path.name}", hashlib.sha256(pixels).hexdigest()
+            told = json.loads((folder / "run/adversarial.json").read_text())["passes"]
+            for one in told:
+                store = folder / "store" / Path(one["folder"]).name
+                for path in sorted(store.glob("*.png")):
+                    pixels = hashlib.sha256(np.asarray(Image.open(path)).tobytes()).hexdigest()
+                    yield f"stored {task} {one['attack']}-{one['source']} {path.name}", pixels
 
 
 def embedded() -> Golden:

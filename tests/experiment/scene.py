@@ -161,6 +161,11 @@ def stored_images(store: Path, attack: str, source: str) -> np.ndarray:
     return np.stack([np.asarray(Image.open(path)) for path in sorted(folder.glob("*.png"))])
 
 
+def stored_image(folder: Path, attack: str, source: str, index: int) -> Path:
+    """Return the file of an image of a finished run in ``folder``, in its own store."""
+    return folder / "store" / pass_folder(folder / "run", attack, source) / f"{index:08d}.png"
+
+
 def pass_folder(run_folder: Path, attack: str, source: str) -> str:
     """Return the name of the folder, in its store, of one pass of a finished run."""
     told = json.loads((run_folder / "adversarial.json").read_text())["passes"]

@@ -11,7 +11,6 @@ import pytest
 
 from project.data import ShapesData
 from project.storage.files import WriteError
-from project.storage.store import StoreError
 from tests.experiment.doomed import experiment, stuck_at
 from tests.experiment.scene import (
     BATCH,
@@ -20,6 +19,7 @@ from tests.experiment.scene import (
     results,
     run,
     stored,
+    stored_image,
     victims,
     visible,
 )
@@ -116,7 +116,7 @@ def test_full_disk_at_the_results_keeps_all_images(tmp_path, unbroken, attacked,
 def test_truncated_stored_image_is_made_again(tmp_path, unbroken, attacked):
     experiment(tmp_path)
     attacked.clear()
-    (path,) = (tmp_path / "store").glob("fgsm-b-*/00000009.png")
+    path = stored_image(tmp_path, "fgsm", "b", 9)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.warns(UserWarning, match="its batch is attacked again"):
         experiment(tmp_path)
@@ -152,13 +152,13 @@ def test_data_that_has_changed_under_the_same_names_is_attacked_anew(
     assert sorted(attacked) == [("FGSM", [8, 9, 10])] * 2 + [("PGD", [8, 9, 10])] * 2
 
 
-def test_store_of_another_experiment_is_refused(tmp_path, attacked):
+def test_a_damaged_manifest_is_written_anew_and_nothing_is_attacked_again(tmp_path, attacked):
     experiment(tmp_path)
     attacked.clear()
-    (path,) = (tmp_path / "store").glob("pgd-b-*/manifest.json")
-    path.write_text(path.read_text().replace("ClassificationVictim", "SomethingElse"))
     before = stored(tmp_path / "store"), results(tmp_path)
-    with pytest.raises(StoreError, match=r"store of another experiment.*Move it away"):
+    path = stored_image(tmp_path, "pgd", "b", 0).with_name("manifest.json")
+    path.write_text(path.read_text().replace("FittedClassifier", "SomethingElse"))
+    with pytest.warns(UserWarning, match=r"manifest\.json was damaged, and is written anew"):
         experiment(tmp_path)
     assert attacked == []
     assert (stored(tmp_path / "store"), results(tmp_path)) == before

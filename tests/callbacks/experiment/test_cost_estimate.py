@@ -7,7 +7,17 @@ from project.callbacks import CostEstimate
 from project.callbacks.experiment.cost_estimate import Cost, estimate_table
 from project.cli.attack import attack_main
 from project.evaluation import Pass
-from tests.experiment.scene import BATCH, BATCHES, IMAGES, attacks, results, run, stored, victims
+from tests.experiment.scene import (
+    BATCH,
+    BATCHES,
+    IMAGES,
+    attacks,
+    results,
+    run,
+    stored,
+    stored_image,
+    victims,
+)
 from tests.experiment.test_processes import config
 from tests.processes import together
 
@@ -49,9 +59,8 @@ def test_mere_estimate_attacks_one_batch_of_each_pass_and_leaves_results(tmp_pat
 
 def test_estimate_attacks_the_first_batch_that_the_store_lacks(tmp_path, attacked, capsys):
     estimated(tmp_path)
-    for attack_and_source in ("pgd-b", "fgsm-a"):
-        (path,) = (tmp_path / "store").glob(f"{attack_and_source}-*/00000009.png")
-        path.unlink()
+    for attack, source in (("pgd", "b"), ("fgsm", "a")):
+        stored_image(tmp_path, attack, source, 9).unlink()
     attacked.clear()
     capsys.readouterr()
     estimated(tmp_path, only=True)
