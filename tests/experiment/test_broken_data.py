@@ -87,7 +87,7 @@ def lacking(kept: dict[str, bytes]) -> list[tuple[str, list[int]]]:
         (attack.upper(), batch)
         for attack in attacks()
         for batch in batches
-        if not images.issuperset((attack, index) for index in batch)
+        if not images.issuperset((attack.upper(), index) for index in batch)
     ]
 
 

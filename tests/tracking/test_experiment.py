@@ -42,7 +42,7 @@ def test_the_manifest_tells_what_sha256sum_tells_of_the_store(tmp_path):
     manifest = json.loads((tmp_path / "run/adversarial.json").read_text())
     assert [one["attack"] for one in manifest["passes"]] == ["pgd", "fgsm"]
     for one in manifest["passes"]:
-        (folder,) = (tmp_path / "store").glob(f"{one['attack']}-a-*")
+        (folder,) = (tmp_path / "store").glob(f"{one['attack'].upper()}-*")
         assert not Path(one["folder"]).is_absolute()
         assert Path(one["folder"]).resolve() == folder.resolve()
         assert one["key"].startswith(folder.name.rsplit("-", 1)[1])
