@@ -27,7 +27,7 @@ from tests.campaign.folders import content, differences
 from tests.campaign.makers import Maker, makers, prepare_process
 from tests.ports import free_port
 
-_IN_A_ROW = 4  # kills at most in one folder, before it is left to end
+_IN_A_ROW = 8  # kills at most in one folder, before it is left to end
 _PATIENCE = 600.0  # seconds after which a process hangs
 
 

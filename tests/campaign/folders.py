@@ -6,9 +6,10 @@ writer may leave behind. Nothing else is let off but:
     *.sqlite         compared by its content, as SQL: a file's pages lie as they were filled
     lightning_logs/, runs/train/   Lightning's CSV logs, a folder for each start
     *.ckpt           compared value by value, but for what Lightning counts of a run that was
-                     begun several times (its loops' counters, the last score in memory), and for
-                     the epoch and the history in it: Lightning writes a last.ckpt once more, with
-                     the same weights, where a run goes on whose last step was done
+                     begun several times: its loops' counters, the last score in memory
+    last.ckpt        is a place to go on from; Lightning writes it once more, after the validation,
+                     where a run goes on whose last step was done. So only weights, optimiser,
+                     schedule and place in the data are compared
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ import torch
 from torch import Tensor
 
 _LET_OFF = ("lightning_logs", "runs/train")
-_COUNTS = ("loops", "current_score", "epoch", "mirage_history")
+_COUNTS = ("loops", "current_score")
+_OF_ITS_TIME = ("callbacks", "epoch", "mirage_history")  # in last.ckpt
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -53,7 +55,10 @@ def _content(path: Path) -> bytes:
         with closing(sqlite3.connect(path)) as connection:
             return "\n".join(connection.iterdump()).encode()
     if path.suffix == ".ckpt":
-        return pickle.dumps(_plain(torch.load(path, weights_only=True)))
+        found = torch.load(path, weights_only=True)
+        for key in _OF_ITS_TIME if path.name == "last.ckpt" else ():
+            found.pop(key, None)
+        return pickle.dumps(_plain(found))
     return path.read_bytes()
 
 
