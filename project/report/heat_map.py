@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from project.report.figures import CHARACTER, QUIET, STYLE, picture
+from project.report.numbers import shortened
 from project.report.run import Run
 from project.storage import layout
 from project.storage.files import replace_file
@@ -98,7 +99,7 @@ def write_heat_map(figure: Figure, folder: Path) -> bytes:
 
 def _size(panels: Sequence[HeatMapPanel]) -> tuple[float, float]:
     """Return a panel's width and height in inches, so that no name runs into the next."""
-    longest = max(len(name) for one in panels for name in (*one.sources, *one.victims))
+    longest = max(len(shortened(name)) for one in panels for name in (*one.sources, *one.victims))
     cell = max(_CELL[0], CHARACTER * (longest + 1))
     width = max(1.25, CHARACTER * longest) + cell * len(panels[0].victims)
     return width, _HEAD + _CELL[1] * (1 + max(len(one.sources) for one in panels))
@@ -111,7 +112,11 @@ def _key(run: Run) -> str:
 
 
 def _percent(measures: list[list[Measure | None]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return 100 * np.array([[math.nan if m is None else m.value for m in row] for row in measures])
+    return 100 * np.array([[_shown(measure) for measure in row] for row in measures])
+
+
+def _shown(measure: Measure | None) -> float:
+    return measure.value if measure and math.isfinite(measure.value) else math.nan
 
 
 def _draw(axes: Axes, one: HeatMapPanel, top: float, task: str) -> None:
@@ -126,7 +131,7 @@ def _draw(axes: Axes, one: HeatMapPanel, top: float, task: str) -> None:
     clean = "clean mIoU" if task == "segmentation" else "clean accuracy"
     axes.set_xlim(0, columns)
     axes.set_ylim(rows, 0)
-    axes.set_title(one.attack, parse_math=False, loc="left")
+    axes.set_title(shortened(one.attack), parse_math=False, loc="left")
     _name(axes, one, clean)
 
 
@@ -148,6 +153,6 @@ def _name(axes: Axes, one: HeatMapPanel, clean: str) -> None:
     axes.set_yticks(np.arange(len(one.sources) + 1) + 0.5)
     names = [(axes.set_xticklabels, one.victims), (axes.set_yticklabels, [*one.sources, clean])]
     for write, labels in names:
-        write(labels, parse_math=False)
+        write(map(shortened, labels), parse_math=False)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)

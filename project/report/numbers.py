@@ -3,8 +3,25 @@
 from __future__ import annotations
 
 import math
+import re
 
 from project.storage.rows import Measure
+
+_TURNING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    """Return a text with the characters that turn the order of others written as escapes.
+
+    In a name they would turn what stands beside it, numbers among that.
+    """
+    return _TURNING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def shortened(name: str, most: int = 40) -> str:
+    """Return a name as a figure has room for it, with its beginning and its end."""
+    told = " ".join(visible(name).split())
+    return told if len(told) <= most else f"{told[: most - 13]}…{told[-12:]}"
 
 
 def number(value: float | None, digits: int = 2) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from project.report.contrast import Winner
-from project.report.numbers import number
+from project.report.numbers import number, visible
 from project.storage.csv_file import write_csv
 from project.storage.files import replace_file
 
@@ -87,7 +87,7 @@ def _row(cells: list[str]) -> str:
 def _escaped(text: str) -> str:
     """Return a text that Markdown shows as it is, in one line, whatever names it holds."""
     # A bar would end the cell, HTML is passed through, and a picture's address is asked for.
-    shown = _BREAKS.sub(" ", text).replace("&", "&amp;").replace("<", "&lt;")
+    shown = _BREAKS.sub(" ", visible(text)).replace("&", "&amp;").replace("<", "&lt;")
     return _SPECIAL.sub(r"\\\g<0>", shown)
 
 

@@ -8,12 +8,14 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
 from project.report.gallery import Picture
+from project.report.numbers import visible
 
 _HERE = Path(__file__).parent
 TOLD = ("command", "seeds", "data", "versions", "weights", "copies", "config")
@@ -34,7 +36,14 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_visible,
     )
+
+
+def _visible(value: Any) -> Any:
+    """Return what a page shows of a value; texts are :func:`project.report.numbers.visible`."""
+    # Markup is the package's own, or JSON, whose texts are put into elements of their own.
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def embedded(styles: Sequence[str], scripts: Sequence[str]) -> dict[str, Markup | str]:

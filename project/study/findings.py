@@ -70,9 +70,10 @@ def _seen(found: Findings) -> Table:
     accepted = sum(one.accepted for one in found.raters)
     note = (
         f"“{design.question}” Share of judgements in which the image was {how}. "
-        f"{accepted} raters, {found.settings.seconds} s a page, adversarial images made on "
-        f"{found.settings.source}. 95 % intervals: Wilson's takes judgements for independent; the "
-        f"other draws raters whole, {RESAMPLES} times."
+        f"{accepted} rater{'s' * (accepted != 1)}, {found.settings.seconds} s a page, adversarial "
+        f"images made on {found.settings.source}. 95 % intervals: Wilson's takes judgements for "
+        f"independent; the other draws raters whole, {RESAMPLES} times, and is not there (–) where "
+        "all raters have the same share: take Wilson's."
     )
     columns = ["judged unmodified", "over raters", "of images that fool", "d'"]
     return Table(
@@ -111,8 +112,9 @@ def _between(estimate: Estimate, written: Callable[[float], str]) -> str:
 
 def _measured(found: Findings) -> Table:
     note = (
-        "Means over the images judged, and Spearman's rank correlation of the metric with the "
-        "share of raters who judged a picture modified, over all pictures (attack × image)."
+        "Means over the images judged, where the metric is finite, and Spearman's rank correlation "
+        "of the metric with the share of raters who judged a picture modified, over all pictures "
+        "(attack × image)."
     )
     attacks = [one for one in found.shares if one.means]
     rhos = {one.metric: f"{one.rho:+.2f} ({one.pictures})" for one in found.correlations}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,11 +30,12 @@ class AttackJudgements:
         unmodified: judgements that took it for unmodified; in a forced choice, chose the other.
         total: judgements.
         by_wilson: interval of the share, as if judgements were independent.
-        by_raters: the share with its interval over raters, who are drawn whole.
+        by_raters: the share with its interval over raters, who are drawn whole; NaN where all have
+            the same share, since that interval would be a point.
         dprime: likewise of d'.
         fooling: judgements of images that fool the source, None where the run does not tell.
         fooling_unmodified: those of them that took it for unmodified.
-        means: of the run's metrics, over the images judged.
+        means: of the run's metrics, over the images judged, where they are finite.
     """
 
     name: str
@@ -90,7 +92,21 @@ def _estimates(
         return np.hstack([share, dprime])
 
     found = bootstrap(sums.reshape(len(raters), -1), statistic)
-    return list(zip(found[: len(targets)], found[len(targets) :], strict=True))
+    shares = [
+        estimate if _differ(sums[:, :, place]) else Estimate(estimate.value, math.nan, math.nan)
+        for place, estimate in enumerate(found[: len(targets)])
+    ]
+    return list(zip(shares, found[len(targets) :], strict=True))
+
+
+def _differ(sums: Floats) -> bool:
+    """Return whether raters differ in their share; else drawing them anew shows no uncertainty.
+
+    Args:
+        sums: (raters, 2), judged modified and judged at all.
+    """
+    modified, total = sums[sums[:, 1] > 0].T
+    return len(np.unique(modified / total)) > 1
 
 
 def _share(
@@ -115,8 +131,13 @@ def _share(
         fooling=len(fooling) if told else None,
         fooling_unmodified=sum(not one.modified for one in fooling) if told else None,
         means={
-            name: float(np.mean([row[name] for row in shown if row.get(name) is not None]))
+            name: float(np.mean(values))
             for name in LEADING_FLOATS
-            if any(row.get(name) is not None for row in shown)
+            # An image that did not change has an infinite PSNR, which would be the mean.
+            if (values := [row[name] for row in shown if _finite(row.get(name))])
         },
     )
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)

@@ -4,13 +4,14 @@ from pathlib import Path
 import pytest
 
 from project.metrics import wilson_interval
+from project.report import build_report
 from project.report.headline import headlines
 from project.report.matrix import matrix
-from project.report.numbers import interval, number, percent, tick_text
+from project.report.numbers import interval, number, percent, shortened, tick_text, visible
 from project.report.run import Run
 from project.report.visibility import both_rates, set_distances, visibility
 from project.statistics.wilson import wilson
-from project.storage.rows import Measure
+from project.storage.rows import Measure, write_measures, write_rows
 
 
 def run_of(rows=(), measures=(), **facts):
@@ -202,3 +203,21 @@ def test_a_papers_rate_over_no_image_is_told_with_what_it_skips():
     [rates] = both_rates(run_of(rows, [asr("a", "a", 2, 4), nothing, small]))
     assert rates.papers == "– (0 of 0)"
     assert rates.skipped == "4 small mask, 1 wrong when clean"
+
+
+def test_no_name_turns_what_stands_beside_it(tmp_path):
+    name = "\u202egdp\u2066"
+    write_measures(
+        tmp_path / "metrics.csv", [Measure(name, "a", "a", "asr", 0.125, None, None, 1, 8)]
+    )
+    write_rows(tmp_path / "rows.parquet", [])
+    (tmp_path / "run.json").write_text("{}")
+    page = build_report(tmp_path).read_text(encoding="utf-8")
+    assert "\u202e" not in page
+    assert "\\u202egdp\\u2066" in page
+    assert visible(name) == "\\u202egdp\\u2066"
+
+
+def test_a_long_name_keeps_both_ends_in_a_figure():
+    assert shortened("pgd") == "pgd"
+    assert shortened("a" * 30 + "b" * 30) == "a" * 27 + "…" + "b" * 12

@@ -77,9 +77,28 @@ def test_the_interval_over_raters_is_wider_where_raters_differ():
     apart = [a for r in range(12) for a in good(f"{r}", *[(PGD, k, r % 2 == 0) for k in range(8)])]
     (same,), (differ,) = (analysed(settings(), found, {}).shares for found in (alike, apart))
     assert same.by_wilson == differ.by_wilson
-    assert same.by_raters == pytest.approx((0.5, 0.5, 0.5))
+    assert same.by_raters.value == 0.5
+    assert np.isnan(same.by_raters[1:]).all()  # a point would look like certainty
     low, high = differ.by_wilson
     assert differ.by_raters.high - differ.by_raters.low > 1.5 * (high - low)
+
+
+@pytest.mark.parametrize("modified", [True, False])
+def test_raters_who_all_agree_have_no_interval_of_a_single_point(tmp_path, modified):
+    found = [a for r in range(4) for a in good(f"{r}", (PGD, 0, modified), (CLEAN, 1, False))]
+    told = analysed(settings(), found, {})
+    assert all(np.isnan(share.by_raters[1:]).all() for share in told.shares)
+    assert all(low < high for low, high in (share.by_wilson for share in told.shares))
+    _, path = write_findings(tmp_path / "study", told)
+    text = path.read_text()
+    assert "nan" not in text.lower()
+    assert "take Wilson's" in text
+
+
+def test_an_infinite_psnr_is_not_averaged():
+    facts = {("pgd", 0): {"psnr": math.inf}, ("pgd", 1): {"psnr": 40.0}}
+    (share,) = analysed(settings(), good("a", (PGD, 0, True), (PGD, 1, True)), facts).shares
+    assert share.means == {"psnr": 40.0}
 
 
 def test_wilsons_interval_is_that_of_statsmodels():

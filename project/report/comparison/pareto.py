@@ -15,6 +15,7 @@ from project.report.columns import DISTANCES
 from project.report.comparison.quality import cluster_means, columns_of
 from project.report.comparison.success import successes
 from project.report.comparison.white_box import WhiteBox, family
+from project.report.numbers import shortened
 from project.statistics.bootstrap import Estimate, Floats
 
 
@@ -78,7 +79,7 @@ def pareto(data: WhiteBox) -> Pareto | None:
         name, budget = family(attack)
         groups.setdefault((name, budget is not None), []).append(attack)
     families = [
-        _family(data, metric, f"{name}, best budget" if budgets else name, by_budget(attacks))
+        _family(data, metric, shortened(name) + ", best budget" * budgets, by_budget(attacks))
         for (name, budgets), attacks in groups.items()
     ]
     return Pareto(metric, families) if any(found.shown for found in families) else None

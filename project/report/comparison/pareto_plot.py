@@ -20,7 +20,7 @@ from project.report.columns import column
 from project.report.comparison.labels import label_points
 from project.report.comparison.pareto import Pareto, ParetoFamily, ParetoPoint
 from project.report.figures import CHARACTER, INK, QUIET, RULE, STYLE
-from project.report.numbers import tick_text
+from project.report.numbers import shortened, tick_text
 from project.statistics.bootstrap import Floats
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a7a7a")
@@ -184,7 +184,7 @@ def _named(families: Sequence[ParetoFamily], low: float) -> tuple[Floats, list[s
         (
             max(point.distance.value, low),
             point.success.value,
-            point.attack if point is found.shown[-1] else point.budget,
+            shortened(point.attack) if point is found.shown[-1] else point.budget,
         )
         for found in families
         for point in found.shown
