@@ -99,7 +99,7 @@ def test_a_run_killed_in_mid_epoch_and_run_again_ends_as_the_unbroken_one(
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"batch_size": 3}, "batch size 4; got batch size 3. Give what it was"),
+        ({"batch_size": 5}, "batch size 4; got batch size 5. Give what it was"),
         ({"seed": 1}, "seed 0; got seed 1"),
         ({"num_train": 14}, "training samples 13; got training samples 14"),
     ],
@@ -111,7 +111,11 @@ def test_other_batches_than_those_it_began_with_are_refused_in_mid_epoch(
     keeping = checkpoints(tmp_path / "b")
     with pytest.raises(ValueError, match=message):
         trainer(keeping).fit(training(), data(**changed), ckpt_path=tmp_path / "a" / "2.ckpt")
-    trainer(keeping).fit(training(), data(**changed), ckpt_path=tmp_path / "a" / "3.ckpt")
+    # A step's checkpoint is in mid-epoch even after the last step: a validation is due.
+    once = trainer(max_epochs=1)
+    once.fit(training(), data())
+    once.save_checkpoint(tmp_path / "end.ckpt")
+    trainer(keeping).fit(training(), data(**changed), ckpt_path=tmp_path / "end.ckpt")
 
 
 def test_a_second_training_with_the_same_data_begins_at_the_beginning(tmp_path: Path):

@@ -213,31 +213,36 @@ def test_masks_are_compared_by_identity_and_others_by_value():
     assert Masked(Linf(0.1), mask) != Masked(Linf(0.1), mask)
 
 
+class Undecorated(PGD):
+    eps: float = 1 / 255
+
+
+class Constructed(PGD):
+    def __init__(self, extra: int = 1) -> None:
+        super().__init__(eps=1 / 255)
+
+
+@dataclass
+class Thawed(GradientRecipe):
+    eps: float = 1 / 255
+    norm: str = "linf"
+    seed: int = 0
+
+    def built(self):
+        return self.with_parts(CrossEntropy(), step_size=self.eps, steps=1)
+
+
+@dataclass(frozen=True)
+class Mine(PGD):
+    extra: float = 0.5
+
+
+class Renamed(PGD):
+    def built(self):
+        return super().built()
+
+
 def test_subclasses_whose_fields_python_would_overlook_are_refused():
-    class Undecorated(PGD):
-        eps: float = 1 / 255
-
-    class Constructed(PGD):
-        def __init__(self, extra: int = 1) -> None:
-            super().__init__(eps=1 / 255)
-
-    @dataclass
-    class Thawed(GradientRecipe):
-        eps: float = 1 / 255
-        norm: str = "linf"
-        seed: int = 0
-
-        def built(self):
-            return self.with_parts(CrossEntropy(), step_size=self.eps, steps=1)
-
-    @dataclass(frozen=True)
-    class Mine(PGD):
-        extra: float = 0.5
-
-    class Renamed(PGD):
-        def built(self):
-            return super().built()
-
     scene = CurvedClassifier(), eight_bit_images(1), torch.zeros(1, dtype=torch.int64)
     for wrong in (Undecorated(), Constructed(), Thawed()):
         with pytest.raises(InputError, match=f"but {wrong.name} has a constructor or fields"):

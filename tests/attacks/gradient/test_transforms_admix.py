@@ -29,6 +29,9 @@ class FakeSamples:
     def label(self, index: int) -> int | None:
         return index % self.classes if self.classes else None
 
+    def salient_mask(self, index: int) -> None:
+        return None
+
 
 def draws(index: list[int]) -> Draws:
     return Draws(torch.tensor(index), "test")
