@@ -30,6 +30,7 @@ except ImportError:  # Windows has another way; there, two runs are not kept apa
 
 _TAKEN = (errno.EACCES, errno.EAGAIN)  # systems differ in which it is
 _HELD: dict[Path, int] = {}  # open files of the folders that this process has locked
+_MADE: set[Path] = set()  # those whose folder was made for the lock
 
 
 class LockedError(InputError):
@@ -49,6 +50,8 @@ def lock(folder: Path) -> bool:
     path = folder.resolve() / layout.LOCK
     if path in _HELD:
         return False
+    if not path.parent.exists():
+        _MADE.add(path)
     while True:
         descriptor = _opened(path)
         if not _locked(descriptor, path):
@@ -65,12 +68,18 @@ def lock(folder: Path) -> bool:
 
 
 def unlock(folder: Path) -> None:
-    """Give back the lock of a folder, if this process has it."""
+    """Give back the lock of a folder, if this process has it.
+
+    A folder that was made for the lock and is empty, as after a refusal, goes with it.
+    """
     path = folder.resolve() / layout.LOCK
     descriptor = _HELD.pop(path, None)
     if descriptor is not None:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)  # while it is still held, so that it is nobody else's
+            if path in _MADE:
+                path.parent.rmdir()  # an error unless it is empty
+        _MADE.discard(path)
         os.close(descriptor)
 
 
@@ -87,8 +96,10 @@ def locked(folder: Path) -> Iterator[None]:
 
 def _opened(path: Path) -> int:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        while True:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # its maker has just removed it
+                return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise WriteError(
             f"could not write into {path.parent}: {error.strerror}. Make the folder writable, or "
