@@ -109,6 +109,7 @@ def test_with_weights_in_place_it_is_in_the_panel(layers, tmp_path, monkeypatch)
     folder = tmp_path / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     (folder / "vgg16-397923af.pth").write_bytes(b"read by torchvision, which this test replaces")
+    monkeypatch.setattr(fetching, "_is_named", lambda path, sha256: True)
     [metric], notices = perceptual_panel(["dists"])
     assert (metric.name, notices) == ("dists", [])
     assert not any(parameter.requires_grad for parameter in metric.network.parameters())
