@@ -23,7 +23,7 @@ for task in ("classification", "segmentation"):
     attack_main([f"--config={task}.yaml", f"--attack.store={folder}/{task}/store",
                  f"--run.folder={folder}/{task}/run", "--trainer.strategy=ddp", *arguments])
 if folder == "lightning":  # cannot be dealt to two processes
-    attack_main(["--config=classification.yaml", "--data.num_test=2", "--attack.store=few",
+    attack_main(["--config=classification.yaml", "--data.num_test=1", "--attack.store=few",
                  "--trainer.strategy=ddp", *arguments])
 """
 TASKS = ("classification", "segmentation")
@@ -164,7 +164,7 @@ def test_many_processes_make_the_files_of_one(folder, one_process, launched):
 def test_fewer_batches_than_processes_is_an_error_and_no_hang(folder, launched):
     _, status, said = launched
     assert status != 0
-    assert "every rank needs at least one batch, got 1 batches (2 samples, batch size 2)" in said
+    assert "every rank needs at least one batch, got 1 batches (1 samples, batch size 1)" in said
     assert "Use fewer devices or a smaller batch_size." in said
     assert not (folder / "few").exists()
 
