@@ -8,11 +8,17 @@ python attack.py --grid configs/grids/shapes.yaml           attacks Ã— budgets Ã
 
 import sys
 
-from project.cli import attack_main
 from project.core.errors import plain_errors
-from project.grid import grid_main
+
+KEPT = "What was attacked is in the store (--attack.store): the same command goes on from there."
 
 if __name__ == "__main__":
-    with plain_errors():
-        by_grid = any(argument.split("=")[0] == "--grid" for argument in sys.argv[1:])
-        grid_main() if by_grid else attack_main()
+    with plain_errors(KEPT):  # around the imports, too, which take seconds
+        if any(argument.split("=")[0] == "--grid" for argument in sys.argv[1:]):
+            from project.grid import grid_main
+
+            grid_main()
+        else:
+            from project.cli import attack_main
+
+            attack_main()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import yaml
 
 from project.core.errors import InputError
+
+LONGEST_NAME = 100
+"""Bytes of an attack's or a victim's name; a file's name may have 255."""
 
 _MERGE = "tag:yaml.org,2002:merge"
 
@@ -27,14 +30,26 @@ def refuse_repeated_keys(loader: Any) -> None:
     loader.construct_document = construct_document
 
 
-def require_text_keys(where: str, content: Mapping[Any, Any]) -> None:
-    """Refuse names that are empty or not text; YAML reads 1 and yes as other types."""
-    wrong = [name for name in content if not (isinstance(name, str) and name)]
+def require_text_keys(where: str, content: Iterable[Any]) -> None:
+    """Refuse names that cannot be names of files and columns.
+
+    They must be text, which YAML does not read 1 and yes as, not empty, short enough that a file
+    can be named after two of them, and without control characters such as NUL.
+    """
+    names = list(content)
+    wrong = [name for name in names if not (isinstance(name, str) and name)]
     if wrong:
         raise InputError(
             f"the names in {where} must be text, got {', '.join(map(repr, wrong))}. Put them in "
             "quotes, such as '1'."
         )
+    for name in names:
+        if len(name.encode("utf-8", "replace")) > LONGEST_NAME or not name.isprintable():
+            raise InputError(
+                f"a name in {where} must have at most {LONGEST_NAME} bytes and no control "
+                f"characters, since files are named after it, got {name[:40]!r} of "
+                f"{len(name.encode('utf-8', 'replace'))} bytes. Choose another."
+            )
 
 
 def _require_single_keys(node: yaml.Node, seen: set[int]) -> None:

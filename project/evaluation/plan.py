@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from project.core.errors import InputError
+from project.core.yaml_keys import require_text_keys
 
 
 class Pass(NamedTuple):
@@ -42,8 +43,10 @@ def plan_passes(
         sources: names of the victims to attack; None is every one.
 
     Raises:
-        ValueError: if a source is no victim or given twice, or the list is empty.
+        ValueError: if a source is no victim or given twice, the list is empty, or a victim's name
+            is none.
     """
+    require_text_keys("victims", victims)
     unknown = [source for source in sources or () if source not in victims]
     if unknown:
         raise InputError(

@@ -51,5 +51,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    with plain_errors():
+    with plain_errors("Nothing was written: the same command begins anew."):
         sys.exit(main())

@@ -193,5 +193,5 @@ def _print_fittings(args: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    with plain_errors():
+    with plain_errors("Nothing was written: the same command begins anew."):
         main()

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from project.core.errors import plain_errors
 from project.report.page import build_report
 from project.report.training.page import build_training_report
 from project.report.training.run import is_training
@@ -34,4 +35,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with plain_errors("The same command writes the page anew."):
+        main()

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Do what the command line says."""
     given = vars(_parser().parse_args(arguments))
     command: Callable[..., None] = given.pop("command")
-    with plain_errors():
+    with plain_errors("Every answer is kept: the same command goes on."):
         command(**given)
 
 

@@ -22,9 +22,11 @@ _SCRIPT = """
 import os, sys
 from pathlib import Path
 from project.cli.attack import attack_main
+from project.core.errors import plain_errors
 if __name__ == "__main__":
     Path("rank" + os.environ.get("LOCAL_RANK", "0")).write_text(str(os.getpid()))
-    attack_main(sys.argv[1:])
+    with plain_errors("The store is kept."):
+        attack_main(sys.argv[1:])
 """
 # Tasks that end with a status of their own when they are told to end.
 _BUSY = "trap 'exit {status}' TERM; touch begun; while true; do sleep 0.1; done"
@@ -112,6 +114,24 @@ def test_no_process_outlives_another_where_nobody_watches(folder, rank):
     os.kill(running[rank].pid, signal.SIGKILL)
     assert status(running[1 - rank]) == 1
     assert time.monotonic() - began < 60, said.read_text()  # on a machine with other work
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning")
+def test_ctrl_c_is_status_130_and_one_line_and_the_same_command_goes_on(folder, devices):
+    more = ["--trainer.devices=2", "--trainer.strategy=ddp"] if devices == 2 else []
+    said, meeting = folder / "said", {"MASTER_PORT": str(free_port())}
+    process = start(script, "attack.py", *COMMAND, *more, environment=meeting, said=said)
+    wait_until(lambda: list(folder.glob("store/*/00000003.png")), process.is_alive)
+    ranks = [int((folder / f"rank{rank}").read_text()) for rank in range(devices)]
+    for rank in ranks:  # as a terminal does
+        os.kill(rank, signal.SIGINT)
+    assert status(process) == 128 + signal.SIGINT
+    told = said.read_text()
+    assert told.count("stopped by Ctrl-C. The store is kept.") == 1
+    assert "Traceback" not in told
+    assert_a_rerun_makes_the_files_of_an_unbroken_run(folder)
 
 
 def command(path: Path, lines: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import threading
 import time
@@ -31,8 +32,9 @@ class EndingAtOnce(L.Callback):
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Watch the parent process, if it is a rank of this run."""
         parent = os.getppid()
-        # A launcher such as torchrun or SLURM ends its ranks itself; a rank as parent does not.
-        if parent in all_gather(os.getpid()):
+        # A launcher such as torchrun or SLURM ends its ranks itself; a rank as parent does not. A
+        # number names a process on its machine, and in its container, only.
+        if (_machine(), parent) in all_gather((_machine(), os.getpid())):
             threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -41,6 +43,15 @@ class EndingAtOnce(L.Callback):
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGUSR1):
                 signal.signal(number, signal.SIG_DFL)
+
+
+def _machine() -> str:
+    """Return what tells this machine and container from others that take part."""
+    try:
+        container = os.readlink("/proc/self/ns/pid")
+    except OSError:  # no Linux
+        container = ""
+    return f"{platform.node()} {container}"
 
 
 def _end_with(parent: int) -> None:
