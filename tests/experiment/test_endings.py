@@ -124,9 +124,9 @@ def test_ctrl_c_is_status_130_and_one_line_and_the_same_command_goes_on(folder, 
     said, meeting = folder / "said", {"MASTER_PORT": str(free_port())}
     process = start(script, "attack.py", *COMMAND, *more, environment=meeting, said=said)
     wait_until(lambda: list(folder.glob("store/*/00000003.png")), process.is_alive)
-    ranks = [int((folder / f"rank{rank}").read_text()) for rank in range(devices)]
-    for rank in ranks:  # as a terminal does
-        os.kill(rank, signal.SIGINT)
+    pids = [int((folder / f"rank{rank}").read_text()) for rank in range(devices)]
+    for pid in pids:  # as a terminal does
+        os.kill(pid, signal.SIGINT)
     assert status(process) == 128 + signal.SIGINT
     told = said.read_text()
     assert told.count("stopped by Ctrl-C. The store is kept.") == 1
