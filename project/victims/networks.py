@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import timm
 from torch import nn
 
 from project.core.errors import InputError, let_memory_errors_pass
+from project.victims.downloads import without_waiting
 from project.victims.weights import WeightsError, load_weights
 
 
@@ -51,7 +53,8 @@ def build(
         WeightsError: if the weights cannot be fetched.
     """
     try:
-        return make()
+        with without_waiting() if downloads else nullcontext():
+            return make()
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         let_memory_errors_pass(error)
         if not isinstance(error, OSError) and name not in (known := names()):
