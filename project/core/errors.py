@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -58,6 +59,7 @@ _REMEDIES = {
     errno.ENAMETOOLONG: "Shorten the name",
     errno.EIO: "The disk or its connection fails: see to it",
     errno.ESTALE: "The disk or its connection fails: see to it",
+    errno.EEXIST: "Remove what stands there, such as a link that leads nowhere, or name another",
     errno.ENOTDIR: "Name a folder",
     errno.EISDIR: "Name a file",
 }
@@ -84,7 +86,17 @@ def plain_errors(kept: str = "Nothing is lost: run the same command again.") -> 
         told = _told(error)
         if told is None:
             raise
+        _let_go(error)
         sys.exit(f"error: {told}")
+
+
+def _let_go(error: Exception) -> None:
+    """Drop what an error holds, whose destructors may fail of the same fault, without a word."""
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        traceback.clear_frames(error.__traceback__)
+    finally:
+        sys.unraisablehook = hook
 
 
 def _of_the_machine(error: OSError) -> str | None:

@@ -55,6 +55,20 @@ def test_faults_that_libraries_tell_in_words_are_told():
     assert "memory ran out" in told(MemoryError())
 
 
+def test_what_fails_to_be_dropped_after_a_fault_says_nothing_more(capsys):
+    class Half:
+        def __del__(self) -> None:
+            raise AttributeError("never finished")
+
+    def work() -> None:
+        half = Half()
+        raise OSError(errno.EMFILE, f"Too many open files by {type(half).__name__}")
+
+    with pytest.raises(SystemExit, match="Too many open files"), plain_errors():
+        work()
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("error", [ValueError("ours"), KeyError("ours"), OSError("ours")])
 def test_error_that_may_be_our_own_keeps_its_traceback(error):
     with pytest.raises(type(error), match="ours"), plain_errors():
