@@ -3,6 +3,7 @@
 import gc
 import os
 from collections.abc import Iterator
+from unittest import mock
 
 os.environ.setdefault("WANDB_MODE", "disabled")
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -17,6 +18,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that hold slow tests, lest one process end long after the others."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(autouse=True)
+def environment_ends_here() -> Iterator[None]:
+    """Take back what a command sets for its process, such as torch's refusal of all pickles."""
+    with mock.patch.dict(os.environ):
+        yield
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ from torch import nn
 
 from project.core.contents import content_hash, named_file
 from project.core.layer_kinds import layer_kind, scripted_hash
-from project.core.source_code import PACKAGE, UndescribableError, code_of
+from project.core.source_code import PACKAGE, UndescribableError, code_of, library_of
 
 IDENTITY_VERSION = 3
 """Part of every store key: raised whenever the description of an unchanged object changes."""
@@ -253,7 +253,15 @@ def _layer(module: nn.Module) -> list[Any]:
         for name, value in vars(module).items()
         if name not in _OF_EVERY_MODULE and not _is_cached(type(module), name)
     }
-    return [*told, _description(values)]
+    chosen = {name: value.__name__ for name, value in values.items() if _is_of(module, value)}
+    rest = {name: value for name, value in values.items() if name not in chosen}
+    return [*told, _description(rest), *([chosen] if chosen else [])]
+
+
+def _is_of(module: nn.Module, value: Any) -> bool:
+    """Tell whether it is a method of the layer itself, such as the ``forward`` it chose."""
+    own = isinstance(value, MethodType) and value.__self__ is module
+    return own and getattr(type(module), value.__name__, None) is value.__func__
 
 
 def _layer_name(module: nn.Module) -> str:
@@ -269,12 +277,15 @@ def _object(thing: Any) -> dict[str, Any]:
     kind = type(thing)
     description: dict[str, Any] = _class(kind)
     names = _argument_names(kind)
-    for name in names:
-        if not hasattr(thing, name):
+    lost = next((name for name in names if not hasattr(thing, name)), None)
+    if lost is not None:
+        if isinstance(thing, nn.Module) or not _is_plain_of_library(kind):
             raise UndescribableError(
-                f"{public_name(kind)} must keep its constructor argument {name!r} as an "
+                f"{public_name(kind)} must keep its constructor argument {lost!r} as an "
                 "attribute of that name, so that it can be described. Store it in __init__."
             )
+        names = []  # a library's object can't be asked to; whatever it holds tells it
+    for name in names:
         description[name] = _argument(kind, name, getattr(thing, name))
     if not _is_own(kind) and not isinstance(thing, nn.Module):
         for name, value in _state(thing, private=not names).items():
@@ -317,6 +328,13 @@ def _slots(kind: type) -> tuple[str, ...]:
 
 def _is_own(kind: type) -> bool:
     return kind.__module__.partition(".")[0] == PACKAGE
+
+
+def _is_plain_of_library(kind: type) -> bool:
+    """Tell whether a library's class is written in Python, so that its attributes are its state."""
+    library = None if _is_own(kind) else library_of(kind.__module__)
+    constructor: Any = kind.__new__
+    return library is not None and constructor is object.__new__
 
 
 def _is_stateless(thing: Any) -> bool:

@@ -56,21 +56,21 @@ def code_of(thing: Any) -> str:
     return "; ".join(filter(None, told))
 
 
+def library_of(module: str) -> str | None:
+    """Return name and checksum of the installed library of a module, None of anybody's own code."""
+    return _library_at(module, _file_of(module))
+
+
 def _code_of_one(thing: Any) -> str:
     home = thing.__module__ or "builtins"
     if home.partition(".")[0] == PACKAGE:
         return ""
-    library = _library(home)
+    library = library_of(home)
     if library is not None:
         return library
     if _file_of(home) is None:
         return _hashed(_typed(thing))
     return _hashed({name: content_hash(path) for name, path in _own_files(home).items()})
-
-
-def _library(module: str) -> str | None:
-    """Return name and checksum of the installed library of a module, None of anybody's own code."""
-    return _library_at(module, _file_of(module))
 
 
 @cache
@@ -129,7 +129,7 @@ def _own_files(module: str) -> dict[str, Path]:
     while waiting:
         name = waiting.pop()
         top = name.partition(".")[0]
-        if name in found or top == PACKAGE or _library(top) is not None:
+        if name in found or top == PACKAGE or library_of(top) is not None:
             continue
         path = _file_of(name)
         if path is not None and _library_at(name, path) is None:
