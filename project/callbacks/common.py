@@ -11,7 +11,7 @@ import lightning as L
 
 from project.core.errors import InputError
 from project.evaluation.distributed import all_gather
-from project.storage.folder_lock import lock
+from project.storage.lock import lock
 
 Found = TypeVar("Found", bound=L.Callback)
 

@@ -9,18 +9,17 @@ checkpoint one trains, and the others wait; the system frees the lock of a proce
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from project.cli.base import MirageCLI
 from project.core.errors import InputError, plain_errors
+from project.storage.lock import alone
 from project.storage.rows import remove_path
 from project.training import Training
 from project.training.finished import mark_finished, recipe_of, why_unfinished
@@ -64,7 +63,7 @@ def make(checkpoint: Path, config: str) -> None:
     Raises:
         InputError: if the config's training writes another file.
     """
-    with _alone(checkpoint):
+    with alone(checkpoint.with_name(f".{checkpoint.name}.lock"), None):  # the other may make it
         recipe = _recipe(config)
         if not why_unfinished(checkpoint, recipe):
             return
@@ -120,16 +119,6 @@ def _started(checkpoint: str, config: str, threads: str) -> subprocess.Popen[str
         stderr=subprocess.STDOUT,
         text=True,
     )
-
-
-@contextlib.contextmanager
-def _alone(checkpoint: Path) -> Iterator[None]:
-    """Wait until no other process makes a checkpoint."""
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    with checkpoint.with_name(f".{checkpoint.name}.lock").open("a") as file:
-        with contextlib.suppress(OSError):  # a disk without locks: two may train, the last counts
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _remove_abandoned(checkpoint: Path) -> None:

@@ -18,6 +18,7 @@ import json
 import math
 import re
 import sys
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
@@ -399,6 +400,7 @@ _OF_KINDS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     ((set, frozenset), _set),
     ((list, tuple), _sequence),
     (partial, _partial),
+    (weakref.ReferenceType, lambda thing: {"weak": _description(thing())}),
     (MethodType, _method),
     (BuiltinFunctionType, _builtin),
     ((MethodDescriptorType, WrapperDescriptorType), _unbound),

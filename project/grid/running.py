@@ -16,7 +16,7 @@ from project.core.errors import InputError
 from project.grid.description import read_grid
 from project.grid.overview import remove_overview, write_overview
 from project.grid.planning import PlannedRun, planned
-from project.storage.folder_lock import locked
+from project.storage.lock import locked
 
 
 def grid_main(args: list[str] | None = None) -> None:

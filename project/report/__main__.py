@@ -9,7 +9,7 @@ from project.report.training.page import build_training_report
 from project.report.training.run import is_training
 from project.storage import layout
 from project.storage.checksums import listing
-from project.storage.folder_lock import locked
+from project.storage.lock import locked
 
 
 def main() -> None:

@@ -45,8 +45,10 @@ def serve(
         # Two servers would each keep a time and answers of their own.
         alone(
             path.with_name(f".{path.stem}.lock"),
-            f"a study is served by one server, another has {path} open. End that one first, or "
-            "give a new study another name with --study.",
+            lambda holder: (
+                f"a study is served by one server, and {holder} has {path} open. End that one "
+                "first, or give a new study another name with --study."
+            ),
         ),
     ):
         database = open_or_make(run, study, design)

@@ -219,7 +219,7 @@ def test_what_is_no_run_is_said_in_a_line(tmp_path):
 def test_a_second_run_in_one_folder_is_refused_and_changes_nothing(own):
     """Row 20: the rows of one stood beside the config of the other."""
     before = {path: path.read_bytes() for path in (own / "run").rglob("*") if path.is_file()}
-    holder = "import sys; from pathlib import Path; from project.storage.folder_lock import lock;"
+    holder = "import sys; from pathlib import Path; from project.storage.lock import lock;"
     holder += "lock(Path(sys.argv[1])); print(1, flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", holder, str(own / "run")]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}

@@ -5,6 +5,7 @@ import math
 import operator
 import random
 import threading
+import weakref
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -130,6 +131,8 @@ DIFFERENT = {
     "keywords of a partial": (partial(things.plain, a=1), partial(things.plain, a=2)),
     "functions of a partial": (partial(things.plain), partial(things.decorated)),
     "objects of a method": (things.Maker(1).made, things.Maker(2).made),
+    "layers with memory": (nn.LSTM(2, 3), nn.LSTM(2, 3, bidirectional=True)),
+    "weak references": (weakref.ref(things.Level), weakref.ref(things.Maker)),
     "methods of an object": (things.Maker(1).made, things.Maker(1).other),
     "builtins": (torch.relu, torch.sigmoid),
     "builtins of two modules": (math.exp, np.exp.__class__.__call__),

@@ -9,12 +9,12 @@ from contextlib import closing
 import pytest
 
 from project.core.errors import InputError
-from project.storage.lock import alone
 from project.study import database as database_module
 from project.study.__main__ import main
 from project.study.answers import answers, measured
 from project.study.database import Database, StudyFileError
 from project.study.judging import Judging
+from tests.storage.locks import held_by_another
 from tests.study.studies import Clock, agreed, form_for, judge_all, make_run, make_study, rows
 
 
@@ -126,25 +126,13 @@ def test_a_study_that_may_not_be_written_is_told(study, capsys):
     assert "make the file and its folder writable" in told(capsys, "invite", str(study.path.parent))
 
 
-def test_the_lock_of_a_process_that_ended_is_free(tmp_path):
-    path = tmp_path / "lock"
-    child = os.fork()
-    if child == 0:
-        alone(path, "").__enter__()
-        os._exit(9)
-    os.waitpid(child, 0)
-    with alone(path, "held"), pytest.raises(InputError, match="held"), alone(path, "held"):
-        pass
-    with alone(path, "held"):
-        pass
-
-
 def test_a_second_server_of_a_study_is_refused(tmp_path, capsys):
     pytest.importorskip("uvicorn", reason="the study's server is not installed")
     run = make_run(tmp_path)
-    with alone(run / ".study.lock", ""):
+    with held_by_another(run / ".study.lock") as holder:
         message = told(capsys, "serve", str(run), "--port", "0")
     assert "is served by one server" in message
+    assert f"process {holder} " in message
     assert not (run / "study.sqlite").exists()
 
 

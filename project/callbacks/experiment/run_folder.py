@@ -28,7 +28,7 @@ from project.report.unanswered import unanswered_sentences
 from project.storage import layout
 from project.storage.checksums import list_checksums
 from project.storage.files import replace_file
-from project.storage.folder_lock import unlock
+from project.storage.lock import unlock
 from project.storage.rows import remove_path, write_measures, write_rows
 from project.storage.store import StoredSample
 from project.storage.traces import write_traces

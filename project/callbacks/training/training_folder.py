@@ -29,8 +29,8 @@ from project.report.training import TrainingRun, build_training_report
 from project.storage import layout
 from project.storage.checksums import forget, listing
 from project.storage.files import replace_file
-from project.storage.folder_lock import unlock
 from project.storage.history import History, Point
+from project.storage.lock import unlock
 from project.storage.rows import remove_path
 from project.tracking.experiments import experiments, log_files
 from project.tracking.never_fatal import never_fatal

@@ -4,16 +4,18 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from project.storage.folder_lock import LockedError, lock, locked, unlock
+from project.storage.lock import LockedError, alone, lock, locked, unlock
+from tests.storage.locks import held_by_another
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from project.storage.folder_lock import lock
+from project.storage.lock import lock
 lock(Path(sys.argv[1]))
 print("held", flush=True)
 time.sleep(600)
@@ -86,3 +88,12 @@ def test_a_file_that_was_removed_while_it_was_opened_is_no_lock(tmp_path, monkey
     with locked(tmp_path):
         assert (tmp_path / ".run.lock").read_text()
     assert slow.late
+
+
+def test_who_waits_goes_on_when_the_other_has_ended(tmp_path):
+    with held_by_another(tmp_path / "lock", seconds=0.5):
+        begun = time.monotonic()
+        with alone(tmp_path / "lock", None):
+            assert time.monotonic() - begun > 0.3
+            assert str(os.getpid()) in (tmp_path / "lock").read_text()
+    assert not (tmp_path / "lock").exists()
