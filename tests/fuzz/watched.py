@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import os
 import pickle
 import random
@@ -71,12 +72,15 @@ def _in_child(work: Any) -> None:
     """Call in a process of its own: what computes in the parent would hinder its forks."""
     pid = os.fork()
     if pid == 0:
-        code = 1
+        code, said = 1, io.StringIO()
+        logging.disable(logging.WARNING)  # Lightning's stream is the one that it began with
         try:
             torch.set_num_threads(1)
-            work()
+            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+                work()
             code = 0
         except BaseException:
+            print(said.getvalue())
             traceback.print_exc()
         finally:
             os._exit(code)
@@ -135,6 +139,7 @@ def _work(ground: Ground, cases: list[int], seed: int, folder: Path, write: int)
     os.setpgid(0, 0)
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
     with contextlib.suppress(OSError):
         sys.stdin.close()
     own = Path(tempfile.mkdtemp(prefix="case-", dir=folder))
