@@ -33,8 +33,13 @@ EMBEDDED: dict[Task, dict[str, str]] = {
         "attacks": "attacks/segmentation",
     },
 }
+TRAININGS: dict[Task, str] = {
+    "classification": "train/shapes_resnet10t",
+    "segmentation": "train/shapes_fpn",
+}
 _EMBEDDED_DATA = "ShapesData"
 _LIMIT = "--data.limit=24"
+_NAMING = {"config", "c", "data", "model", "help", "h", "print_config"}
 
 # Made for victims with a class for each pixel, though a classifier's single answer suits them too.
 _OF_PIXELS = {
@@ -140,6 +145,24 @@ def completed(args: Sequence[str]) -> list[list[str]]:
         f"{' and '.join(missing)} not named, so the embedded default for {task}: {told}", flush=True
     )
     return [[*(f"--config={CONFIGS / name}.yaml" for name in chosen.values()), *limit, *given]]
+
+
+def completed_training(args: Sequence[str]) -> list[str]:
+    """Return the command line of a training, which is an embedded one where nothing is named.
+
+    One that names its data but no model, or the other way about, is left for the parser to refuse:
+    nothing embedded could stand in for either.
+    """
+    options = dict(_options(args))
+    naming = {key.partition(".")[0] for key in options if key != "data.task"}
+    task = _task(options.get("data.task", "classification"))
+    if list(args[:1]) != ["fit"] or naming & _NAMING or task is None:
+        return list(args)
+    rank_zero_only(print)(
+        f"nothing to train is named, so the embedded default: configs/{TRAININGS[task]}.yaml",
+        flush=True,
+    )
+    return ["fit", f"--config={CONFIGS / TRAININGS[task]}.yaml", *args[1:]]
 
 
 def _whole(task: Task) -> list[str]:

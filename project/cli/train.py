@@ -12,6 +12,7 @@ from lightning.pytorch.trainer.states import TrainerFn, TrainerStatus
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from project.cli.base import MirageCLI
+from project.cli.defaults import completed_training
 from project.training import Training
 from project.training.finished import mark_finished, recipe_of
 
@@ -21,7 +22,7 @@ def train_main(args: list[str] | None = None) -> Trainer:
 
     Args:
         args: command line, for example ``["fit", "--config", "configs/train/shapes_unet.yaml"]``;
-            None is ``sys.argv``.
+            None is ``sys.argv``. Where it names nothing to train, it is the embedded shapes.
 
     Returns:
         The trainer after the run, for its metrics and checkpoints.
@@ -29,6 +30,7 @@ def train_main(args: list[str] | None = None) -> Trainer:
     Raises:
         SystemExit: with status 143 if SIGTERM has ended the run.
     """
+    args = completed_training(sys.argv[1:] if args is None else args)
     try:
         cli = MirageCLI(
             Training,
@@ -40,7 +42,7 @@ def train_main(args: list[str] | None = None) -> Trainer:
         )
     except SIGTERMException:  # its own status is 0, as if all were done
         sys.exit(128 + signal.SIGTERM)
-    _mark_finished(cli.trainer, sys.argv[1:] if args is None else args)
+    _mark_finished(cli.trainer, args)
     return cli.trainer
 
 

@@ -135,5 +135,5 @@ def epoch_name(epoch: int) -> str:
 
 def epochs_of(folder: Path) -> dict[int, Path]:
     """Return the files and folders named by :func:`epoch_name`, with any suffix, by epoch."""
-    found = sorted(folder.glob(f"{_EPOCH}*"))
-    return {int(path.stem.removeprefix(_EPOCH)): path for path in found}
+    found = [(path.stem.removeprefix(_EPOCH), path) for path in sorted(folder.glob(f"{_EPOCH}*"))]
+    return {int(number): path for number, path in found if number.isdecimal()}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from project.cli.defaults import completed
+from project.cli.defaults import completed, completed_training
 from project.core.errors import InputError
 from tests.processes import ROOT
 
@@ -110,3 +110,34 @@ def test_help_and_files_that_are_not_there_are_left_to_the_parser(tmp_path: Path
     assert completed(["--help"]) == [["--help"]]
     assert completed(["--data.help=ShapesData"]) == [["--data.help=ShapesData"]]
     assert len(completed([f"--config={tmp_path / 'none.yaml'}"])) == 2
+
+
+@pytest.mark.parametrize(
+    ("args", "name"),
+    [
+        (["fit"], "train/shapes_resnet10t"),
+        (["fit", "--trainer.max_epochs=1"], "train/shapes_resnet10t"),
+        (["fit", "--data.task=segmentation"], "train/shapes_fpn"),
+        (["fit", "--data.task", "segmentation", "--seed_everything=1"], "train/shapes_fpn"),
+    ],
+)
+def test_a_training_that_names_nothing_is_an_embedded_one(args, name, capsys):
+    assert completed_training(args) == ["fit", config(name), *args[1:]]
+    assert f"configs/{name}.yaml" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        [],
+        ["fit", "--help"],
+        ["fit", "--config", "mine.yaml"],
+        ["fit", "--model=ClassifierTraining"],
+        ["fit", "--data.root=photos"],
+        ["fit", "--data.task=detection"],
+        ["test", "--ckpt_path=a.ckpt"],
+    ],
+)
+def test_other_trainings_are_left_as_they_are(args, capsys):
+    assert completed_training(args) == args
+    assert not capsys.readouterr().out

@@ -96,6 +96,8 @@ def test_epochs_are_found_by_the_names_that_they_were_given(tmp_path):
     for epoch in (12, 3):
         (tmp_path / layout.epoch_name(epoch)).mkdir()
     (tmp_path / f"{layout.epoch_name(7)}.npz").touch()
+    (tmp_path / f"{layout.epoch_name(1)} (copy)").mkdir()
+    (tmp_path / "epoch_x").mkdir()
     assert list(layout.epochs_of(tmp_path)) == [3, 7, 12]
     assert layout.epochs_of(tmp_path / "none") == {}
 

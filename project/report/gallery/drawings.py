@@ -54,18 +54,18 @@ def class_layer(labels: Bytes) -> Image.Image:
 
 
 def _thumbnail(path: Path) -> bytes:
-    with Image.open(io.BytesIO(read_checked(path))) as image:
+    with Image.open(io.BytesIO(read_checked(path)), formats=["PNG"]) as image:
         image.thumbnail((THUMBNAIL, THUMBNAIL))
         return _webp(image, lossless=False)
 
 
 def _classes(path: Path) -> bytes:
-    with Image.open(io.BytesIO(read_checked(path))) as image:
+    with Image.open(io.BytesIO(read_checked(path)), formats=["PNG"]) as image:
         return _webp(class_layer(np.asarray(image.convert("L"))), lossless=True)
 
 
 def _mask(path: Path) -> bytes:
-    with Image.open(io.BytesIO(read_checked(path))) as image:
+    with Image.open(io.BytesIO(read_checked(path)), formats=["PNG"]) as image:
         return outline(np.asarray(image.convert("L"))).encode()
 
 

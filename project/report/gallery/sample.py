@@ -105,7 +105,7 @@ class Sample:
             raise FileNotFoundError(
                 f"{self.folder} has no {layout.picture_name(kind)}, and neither have originals."
             )
-        with whole(path), Image.open(io.BytesIO(read_checked(path))) as image:
+        with whole(path), Image.open(io.BytesIO(read_checked(path)), formats=["PNG"]) as image:
             return np.asarray(image.convert(mode))
 
 

@@ -96,5 +96,5 @@ def _drawn(plane: Plane, low: float, high: float) -> str:
     axes.plot(0, 0, "o", color="#1c1d21", markersize=3)
     content = io.BytesIO()
     figure.savefig(content, format="png")
-    with Image.open(content) as picture:
+    with Image.open(content, formats=["PNG"]) as picture:
         return image_uri(picture.convert("RGB"), exact=False)
