@@ -17,7 +17,6 @@ import inspect
 import json
 import math
 import re
-import sys
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta, tzinfo
@@ -41,7 +40,14 @@ from torch import nn
 
 from project.core.contents import content_hash, named_file
 from project.core.layer_kinds import layer_kind, scripted_hash
-from project.core.source_code import PACKAGE, UndescribableError, code_of, library_of
+from project.core.source_code import (
+    PACKAGE,
+    UndescribableError,
+    code_of,
+    library_of,
+    nameless,
+    require_findable,
+)
 
 IDENTITY_VERSION = 3
 """Part of every store key: raised whenever the description of an unchanged object changes."""
@@ -191,7 +197,7 @@ def _method(thing: MethodType) -> dict[str, Any]:
     owner = thing.__self__
     known = inspect.getattr_static(owner, thing.__name__, None)
     if getattr(known, "__func__", known) is not thing.__func__:
-        raise _nameless(thing)
+        raise nameless(thing)
     return {"method": thing.__name__, "of": _description(owner)}
 
 
@@ -216,13 +222,13 @@ def _plain_repr(thing: Any) -> str:
 
 def _function(thing: Any) -> Any:
     """Tell a function or class by its name, and by its code where it is nobody's library."""
-    _require_findable(thing)
+    require_findable(thing)
     code = code_of(thing)
     return {"name": public_name(thing), "code": code} if code else public_name(thing)
 
 
 def _class(kind: type) -> dict[str, str]:
-    _require_findable(kind)
+    require_findable(kind)
     code = code_of(kind)
     return {"class": public_name(kind)} | ({"code": code} if code else {})
 
@@ -359,28 +365,6 @@ def _argument_names(kind: type) -> list[str]:
             "for it. Give plain arguments and make it of them, or wrap it in a class of your own "
             "with a fingerprint()."
         ) from error
-
-
-def _require_findable(thing: Any) -> None:
-    """Refuse what its name does not lead to: lambdas, inner functions and classes, wrapped ones."""
-    home = thing.__module__ or ""
-    found: Any = sys.modules.get(home)
-    inside = "<" in thing.__qualname__
-    # The package's own are told by public names, which a test sees to be unique.
-    if not inside and home.partition(".")[0] != PACKAGE:
-        for part in thing.__qualname__.split("."):
-            found = getattr(found, part, None)
-        inside = found is not thing
-    if inside:
-        raise _nameless(thing)
-
-
-def _nameless(thing: Any) -> UndescribableError:
-    return UndescribableError(
-        f"{thing.__qualname__} must be defined at module level, under its own name, so that its "
-        "name says what it is: all lambdas and inner functions look alike, and so do inner "
-        "classes and wrapped functions."
-    )
 
 
 def _kind(thing: Any) -> str:

@@ -61,6 +61,36 @@ def library_of(module: str) -> str | None:
     return _library_at(module, _file_of(module))
 
 
+def require_findable(thing: Any) -> None:
+    """Refuse what its name does not lead to: lambdas, inner functions and classes, wrapped ones.
+
+    Args:
+        thing: a class or a function.
+
+    Raises:
+        UndescribableError: naming it.
+    """
+    home = thing.__module__ or ""
+    found: Any = sys.modules.get(home)
+    inside = "<" in thing.__qualname__
+    # The package's own are told by public names, which a test sees to be unique.
+    if not inside and home.partition(".")[0] != PACKAGE:
+        for part in thing.__qualname__.split("."):
+            found = getattr(found, part, None)
+        inside = found is not thing
+    if inside:
+        raise nameless(thing)
+
+
+def nameless(thing: Any) -> UndescribableError:
+    """Return the error of what its name does not lead to."""
+    return UndescribableError(
+        f"{thing.__qualname__} must be defined at module level, under its own name, so that its "
+        "name says what it is: all lambdas and inner functions look alike, and so do inner "
+        "classes and wrapped functions."
+    )
+
+
 def _code_of_one(thing: Any) -> str:
     home = thing.__module__ or "builtins"
     if home.partition(".")[0] == PACKAGE:

@@ -1,6 +1,8 @@
 """States of two processes add up to those of one."""
 
 import os
+import pickle
+from pathlib import Path
 
 import pytest
 import torch
@@ -47,7 +49,7 @@ def worker(folder):
     for name, batches in DEALS.items():
         mine = metrics()
         dealt(mine, batches[rank::WORLD])
-        torch.save(computed(mine), f"{folder}/{name} {rank}.pt")
+        Path(folder, f"{name} {rank}").write_bytes(pickle.dumps(computed(mine)))
     dist.destroy_process_group()
 
 
@@ -59,4 +61,4 @@ def test_two_processes_compute_what_one_computes_even_if_one_is_idle(tmp_path):
         dealt(alone, batches)
         expected = computed(alone)
         for rank in range(WORLD):
-            assert torch.load(tmp_path / f"{name} {rank}.pt", weights_only=False) == expected
+            assert pickle.loads((tmp_path / f"{name} {rank}").read_bytes()) == expected
