@@ -1,5 +1,6 @@
 # make demo    set up, then attack the embedded victims on the embedded data
-# make test    set up, then run the tests
+# make test    set up, then run the quick tests
+# make slow    set up, then run the tests that kill processes, train, or work a browser
 # make check   set up, then lint and check types
 # make docs    set up, then write pages from the docstrings into build/docs
 # make picture take the README's picture of a report, after make demo; needs Chromium
@@ -8,14 +9,18 @@ PYTHON ?= python3
 VENV ?= .venv
 CHROMIUM ?= chromium
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test check docs picture install
+.PHONY: demo test slow check docs picture install
 
 demo: install
 	$(BIN)/python attack.py
 
 test: install
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not slow"
+
+slow: install
+	$(PYTEST) -m slow
 
 check: install
 	$(BIN)/ruff check .

@@ -132,6 +132,7 @@ def test_a_config_that_makes_another_file_says_so(folder, monkeypatch):
         made()
 
 
+@pytest.mark.slow
 def test_failing_training_ends_the_experiment_with_what_it_said(tmp_path):
     config = tmp_path / "broken.yaml"
     config.write_text("model: {class_path: NoSuchTraining}\n")

@@ -200,6 +200,7 @@ def test_all_that_is_wrong_is_told_before_anything_runs(folder, attacked):
     assert sorted(path.suffix for path in folder.iterdir()) == [".yaml"] * 3
 
 
+@pytest.mark.slow
 def test_grid_runs_every_budget_on_every_data_set(folder, attacked, capsys):
     path = written(folder, grid())
     grid_main([f"--grid={path}"])

@@ -164,6 +164,7 @@ def killed_after(steps, work):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
 
 
+@pytest.mark.slow
 def test_a_study_killed_while_it_is_made_is_there_whole_or_not_at_all(tmp_path):
     make_study(tmp_path, images=1, attacks=("pgd",))
     whole = seen(tmp_path / "study.sqlite")
