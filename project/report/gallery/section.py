@@ -108,7 +108,7 @@ class EmbeddedGallery:
         content = read_checked(path)
         if path.suffix == ".svg":
             return data_uri(content, "svg+xml")
-        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+        with Image.open(io.BytesIO(content), formats=["PNG", "WEBP"]) as image:
             if max(image.size) <= LARGEST_SIDE:
                 return data_uri(content, path.suffix[1:])
             self.reduced = True
