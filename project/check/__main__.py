@@ -27,7 +27,7 @@ def main(args: list[str] | None = None) -> int:
         print(line)
     print(f"{files} files of {given.run}, {images.checked} of {images.wanted} images in the store")
     damage = len(faults) + len(more)
-    print(f"{damage} faults" if damage else "all is as it was written")
+    print(f"faults: {damage}" if damage else "all is as it was written")
     return 1 if damage else 0
 
 

@@ -164,7 +164,7 @@ def test_the_check_counts_and_names_each_damage(own, capsys):
     (own / "run/report.html").unlink()
     assert main([str(own / "run")]) == 1
     *lines, count, verdict = capsys.readouterr().out.splitlines()
-    assert verdict == "4 faults"
+    assert verdict == "faults: 4"
     assert len(lines) == 4
     for path in (*paths, own / "run/report.html"):
         assert sum(str(path) in line for line in lines) == 1, path

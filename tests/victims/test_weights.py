@@ -106,7 +106,11 @@ def test_an_environment_variable_in_the_path_is_expanded_or_asked_for(
 
 
 @pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors", "weights.ckpt"])
-@pytest.mark.parametrize("content", [b"", b"not weights at all"])
+@pytest.mark.parametrize(
+    "content",
+    # The last two are pickles: of text that is none, and of a tuple of more than there is.
+    [b"", b"not weights at all", b"\x80\x02X\x02\x00\x00\x00\xff\xfe.", b"\x80\x02\x87."],
+)
 def test_a_damaged_file_is_called_unreadable(tmp_path: Path, name: str, content: bytes):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(WeightsError, match=rf"{name}' is not a readable weight file"):
