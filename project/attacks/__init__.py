@@ -15,6 +15,7 @@ from project.attacks.core.attack import Attack
 from project.attacks.core.result import AttackResult, Perturbed
 from project.attacks.flow.attack import FlowAttack
 from project.attacks.flow.chroma_shift import ChromaShift
+from project.attacks.flow.flow_pgd import FlowPGD
 from project.attacks.flow.ssta import SSTA
 from project.attacks.flow.stadv import StAdv
 from project.attacks.gradient.attack import GradientAttack, GradientRecipe
@@ -105,6 +106,7 @@ __all__ = [
     "FeatureSimilarity",
     "FixedClass",
     "FlowAttack",
+    "FlowPGD",
     "GradientAttack",
     "GradientRecipe",
     "GradientRule",

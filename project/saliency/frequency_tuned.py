@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from project.core.precision import without_autocast
-from project.saliency.blur import gaussian_blur
+from project.images.blur import gaussian_blur
 from project.saliency.provider import Saliency, normalised
 
 # Linear sRGB to XYZ (D65), each row divided by the white point, as in IEC 61966-2-1.

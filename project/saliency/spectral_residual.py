@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from project.core.errors import InputError
-from project.saliency.blur import gaussian_blur
+from project.images.blur import gaussian_blur
 from project.saliency.provider import Saliency, normalised
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601

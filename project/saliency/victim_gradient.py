@@ -7,7 +7,7 @@ from torch import Tensor
 
 from project.core.logits import logits_of
 from project.core.losses import cross_entropy, mean_over_valid, valid_elements
-from project.saliency.blur import gaussian_blur
+from project.images.blur import gaussian_blur
 from project.saliency.provider import Scene, SceneSaliency, normalised
 
 

@@ -9,8 +9,8 @@ from skimage.filters import gaussian
 from torch import nn
 
 from project.attacks import SSTA
+from project.images.blur import gaussian_blur
 from project.saliency import DataMasks, FrequencyTuned, MaskFiles, VictimGradient
-from project.saliency.blur import gaussian_blur
 from project.saliency.frequency_tuned import rgb_to_lab
 from project.saliency.provider import Scene, normalised, saliency_maps
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
-from project.attacks.core.attack import Attack, Traits
+from project.attacks.core.attack import Attack, Kind, Traits
 from project.attacks.core.result import Perturbed
 from project.attacks.gradient.landscape import Landscape, nonfinite_facts
 from project.attacks.gradient.loop import (
@@ -162,7 +162,7 @@ class GradientAttack(Attack):
 class GradientRecipe(Attack):
     """Base class of named gradient attacks, which choose the parts of a :class:`GradientAttack`."""
 
-    kind = "gradient"
+    kind: ClassVar[Kind] = "gradient"
     budget_fields: ClassVar[tuple[str, ...]] = ("eps", "step_size")
     eps: float
     norm: Norm

@@ -15,8 +15,9 @@ from project.attacks import (
     TwoStage,
 )
 from project.attacks.flow.active_set import ActiveSet
+from project.attacks.flow.masks import lifted, softened
 from project.attacks.flow.solvers.lbfgs import LBFGS
-from project.attacks.flow.ssta import PROFILES, lifted, softened
+from project.attacks.flow.ssta import PROFILES
 from project.attacks.gradient.objectives.objective import Step
 from project.images.warping import smoothness, warp
 from project.metrics.flows import flow_facts

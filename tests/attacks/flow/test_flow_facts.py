@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from project.attacks import PGD, SSTA, StAdv
-from project.attacks.flow.ssta import PROFILES, lifted
+from project.attacks.flow.masks import lifted
+from project.attacks.flow.ssta import PROFILES
 from project.images.warping import smoothness
 from tests.models import CurvedClassifier, eight_bit_images, predicted
 
