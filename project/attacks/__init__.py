@@ -16,6 +16,7 @@ from project.attacks.core.result import AttackResult, Perturbed
 from project.attacks.flow.attack import FlowAttack
 from project.attacks.flow.chroma_shift import ChromaShift
 from project.attacks.flow.flow_pgd import FlowPGD
+from project.attacks.flow.random_flow import RandomFlow
 from project.attacks.flow.ssta import SSTA
 from project.attacks.flow.stadv import StAdv
 from project.attacks.gradient.attack import GradientAttack, GradientRecipe
@@ -122,6 +123,7 @@ __all__ = [
     "Objective",
     "Perturbed",
     "RandomAffine",
+    "RandomFlow",
     "Refined",
     "ScaleInvariant",
     "SegPGD",

@@ -108,18 +108,39 @@ class FlowPGD(GradientRecipe):
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
     ) -> Perturbed:
         """Run all steps, and measure the flows."""
-        attack, mask = self._attack, None
-        if self.saliency is not None:
-            maps = saliency_maps(self.saliency, images, Scene(victim, target, index))
-            space = self._inside(lifted(maps, self.min_area))
-            attack, mask = replace(attack, threat_model=space), space.mask
+        if self.saliency is None:
+            return self._measured(self._attack, victim, images, target, index)
+        maps = saliency_maps(self.saliency, images, Scene(victim, target, index))
+        return self.perturb_inside(lifted(maps, self.min_area), victim, images, target, index)
+
+    def perturb_inside(
+        self, maps: Tensor, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
+    ) -> Perturbed:
+        """Run all steps inside the growing mask of saliency maps (N, 1, H, W) in [0, 1]."""
+        space = self._inside(maps)
+        inside = replace(self._attack, threat_model=space)
+        found = self._measured(inside, victim, images, target, index, space.mask)
+        area = space.mask.double().mean((1, 2, 3))
+        return replace(
+            found,
+            facts=found.facts | {"mask_area": area},
+            mask=space.mask,
+            threat_model=Masked(self.carrier, space.mask),
+        )
+
+    def _measured(
+        self,
+        attack: GradientAttack,
+        victim: nn.Module,
+        images: Tensor,
+        target: Tensor,
+        index: Tensor,
+        mask: Tensor | None = None,
+    ) -> Perturbed:
+        """Run all steps, and measure the flows inside a mask."""
         found = attack.climb(victim, images, target, Draws(index, self.seed, self.name))
         flow = found.perturbation if mask is None else found.perturbation * mask
-        facts = found.facts | flow_facts(flow)
-        if mask is not None:
-            facts["mask_area"] = mask.double().mean((1, 2, 3))
-            found = replace(found, threat_model=Masked(self.carrier, mask), mask=mask)
-        return replace(found, facts=facts)
+        return replace(found, facts=found.facts | flow_facts(flow))
 
     def _inside(self, maps: Tensor) -> Growing:
         """Return the threat model inside the growing mask of some maps."""

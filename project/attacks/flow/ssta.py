@@ -1,17 +1,20 @@
 """SSTA: a flow attack inside a salient region that grows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from project.attacks.core.result import Perturbed
 from project.attacks.flow.active_set import ActiveSet
 from project.attacks.flow.attack import Best, FlowAttack, FlowIterate, FlowSearch, FlowVerdict
+from project.attacks.flow.flow_pgd import FlowPGD
 from project.attacks.flow.masks import lifted, softened
 from project.attacks.flow.solvers.solver import Adam, Solver
 from project.attacks.gradient.objectives import Objective
 from project.attacks.gradient.objectives.objective import Step
+from project.attacks.gradient.transforms import BlockShuffle
 from project.core.choices import choose
 from project.core.errors import InputError
 from project.core.samples import Samples
@@ -30,7 +33,7 @@ of another size the same share [ours]."""
 
 @dataclass(frozen=True)
 class Profile:
-    """The schedule of SSTA's mask and budget, and its optimiser.
+    """The schedule of SSTA's mask and budget, and its search.
 
     Attributes:
         decoupled: AdamW instead of Adam for the flow.
@@ -40,6 +43,10 @@ class Profile:
         bound_growth: increase of ξ every 20 steps, in pixels.
         last_bound: largest ξ, in pixels.
         verbatim: whether to do whatever the released code does; see :class:`SSTA`.
+        steps: the largest number of updates of an image, unless it is given.
+        step_size: in pixels, unless it is given.
+        views: whether to spend all steps in a gradient loop that shows the victim views, instead of
+            descending the margin until the image fools; mask and budget then grow over all steps.
     """
 
     decoupled: bool
@@ -49,6 +56,9 @@ class Profile:
     bound_growth: float
     last_bound: float
     verbatim: bool = False
+    steps: int = 250
+    step_size: float = 0.01
+    views: bool = False
 
     def threshold(self, step: int) -> float:
         """Return τ after ``step`` updates, in 8-bit units."""
@@ -67,6 +77,7 @@ PROFILES = {
         False, 180, 0, first_bound=1.0, bound_growth=0.0, last_bound=1.0, verbatim=True
     ),
     "repaired": Profile(False, 170, 10, first_bound=1.0, bound_growth=0.0, last_bound=1.0),
+    "transfer": Profile(*(True, 250, 10, 0.25, 0.0625, 1.0), steps=10, step_size=0.25, views=True),
 }
 
 
@@ -80,7 +91,12 @@ class SSTA(FlowAttack):
 
     Source: Liu et al., "SSTA: Salient Spatially Transformed Attack", ICASSP 2024, eq. (5)
     [paper]; the growth of ξ in profile ``paper`` [ours]; profile ``released`` [code]; profile
-    ``repaired``, the code's schedule and optimiser in the loop of ``paper`` [ours].
+    ``repaired``, the code's schedule and optimiser in the loop of ``paper`` [ours]; profile
+    ``transfer`` [ours].
+
+    The profile ``transfer`` is :class:`~project.attacks.FlowPGD` inside the mask, with momentum and
+    :class:`~project.attacks.BlockShuffle`: it spends all its steps, since an image that only just
+    fools the network that it was made on fools hardly another one.
 
     The profile ``released`` does what the authors' code does [code]. It descends half the squared
     margin, whose gradient is the margin times its own. Its mask stays the one at τ = 180. It warps
@@ -100,21 +116,26 @@ class SSTA(FlowAttack):
     saliency: Saliency | SaliencyFunction | None = None
     """Saliency provider, or any callable from images (N, 3, H, W) to maps (N, 1, H, W) in [0, 1];
     None is frequency-tuned contrast."""
-    profile: Literal["paper", "released", "repaired"] = "paper"
-    """Profile of mask and budget: ``paper``; ``released``, exactly the authors' code; or
-    ``repaired``, its schedule without its faults."""
-    steps: int = 250
-    """Largest number of updates of an image."""
-    step_size: float = 0.01
-    """Learning rate of the profile's Adam, in pixels."""
+    profile: Literal["paper", "released", "repaired", "transfer"] = "paper"
+    """Profile of mask and budget: ``paper``; ``released``, exactly the authors' code; ``repaired``,
+    its schedule without its faults; or ``transfer``, for images that fool other networks too."""
+    steps: int | None = None
+    """Largest number of updates of an image; None is the profile's, 250 (``transfer``: 10)."""
+    step_size: float | None = None
+    """Learning rate of the profile's Adam, in pixels (``transfer``: step size); None is the
+    profile's, 0.01 (0.25)."""
+    max_shift: float | None = None
+    """Budget ξ in the end, in pixels, to which its schedule is scaled; None is the profile's, 2 px
+    (``transfer``, ``released`` and ``repaired``: 1)."""
     smoothness: float = 0.0
     """Weight of stAdv's flow loss; 0 as in the paper, others [ours]."""
     edge: float = 0.0
     """Width σ in pixels of a soft edge, which fades the flow out towards the mask's border, so that
     no seam shows there: the flow is then f · M with M in [0, 1]; 0 is the paper's hard edge, others
     [ours]."""
-    early_stop: bool = True
-    """Whether to stop each image at its first success, as the paper does."""
+    early_stop: bool | None = None
+    """Whether to stop each image at its first success; None is the profile's, as the paper does
+    (``transfer``: not)."""
     min_area: float = PAPER_AREA
     """Least share of the image in the mask, in [0, 1]; 2500 of 224² pixels is where the paper's
     code drops an image."""
@@ -129,10 +150,17 @@ class SSTA(FlowAttack):
     def __post_init__(self) -> None:
         if not 0 <= self.min_area <= 1:
             raise InputError(f"min_area must lie in [0, 1], got {self.min_area}.")
-        if not self.edge >= 0 or not self.step_size > 0:
+        if not self.edge >= 0 or not self.schedule.step_size > 0:
             raise InputError(
                 "edge must be at least 0 and step_size greater than 0, got "
                 f"{self.edge}, {self.step_size}."
+            )
+        if not self.schedule.last_bound > 0:
+            raise InputError(f"max_shift must be greater than 0, got {self.max_shift}.")
+        if self.schedule.views and (self.edge or self.smoothness):
+            raise InputError(
+                "profile 'transfer' spends its whole budget in a hard mask, without edge or "
+                "smoothness, got one of them. Take profile 'paper' with it."
             )
         if self.schedule.verbatim and (self.edge or self.smoothness or self.objective is not None):
             raise InputError(
@@ -143,14 +171,32 @@ class SSTA(FlowAttack):
 
     @property
     def schedule(self) -> Profile:
-        """The profile of that name."""
-        return choose("profile", PROFILES, self.profile)
+        """The profile of that name, overridden by the fields that are not None."""
+        profile = choose("profile", PROFILES, self.profile)
+        share = 1.0 if self.max_shift is None else self.max_shift / profile.last_bound
+        return replace(
+            profile,
+            first_bound=share * profile.first_bound,
+            bound_growth=share * profile.bound_growth,
+            last_bound=share * profile.last_bound,
+            steps=profile.steps if self.steps is None else self.steps,
+            step_size=self._step_size(profile, share),
+        )
+
+    def _step_size(self, profile: Profile, share: float) -> float:
+        if self.step_size is not None:
+            return self.step_size
+        if not profile.views or self.steps is None or self.steps < 1:
+            return profile.step_size * (share if profile.views else 1.0)
+        return profile.step_size * share * profile.steps / self.steps
 
     @property
     def search(self) -> FlowSearch:
         """The search's settings: the largest budget, and the fields of the same names."""
-        carrier = Flow(self.schedule.last_bound)
-        return FlowSearch(carrier, self.steps, self.smoothness, self.early_stop, self.objective)
+        profile = self.schedule
+        stop = not profile.views if self.early_stop is None else self.early_stop
+        carrier = Flow(profile.last_bound)
+        return FlowSearch(carrier, profile.steps, self.smoothness, stop, self.objective)
 
     @property
     def provider(self) -> Saliency | SaliencyFunction:
@@ -159,11 +205,39 @@ class SSTA(FlowAttack):
 
     def derived(self) -> Any:
         """Return the settings that follow from the fields; see :class:`~project.attacks.Attack`."""
-        return [self.search, self.schedule, self.provider]
+        return [self.search, self.schedule, self.provider, self._climber]
+
+    @property
+    def _climber(self) -> FlowPGD | None:
+        """The gradient loop of a profile with views."""
+        profile = self.schedule
+        if not profile.views:
+            return None
+        return FlowPGD(
+            profile.last_bound,
+            profile.step_size,
+            profile.steps,
+            objective=self.objective,
+            transforms=(BlockShuffle(rotation=24.0),),
+            targeted=self.targeted,
+            seed=self.seed,
+            early_stop=self.search.early_stop,
+        )
+
+    def perturb(
+        self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
+    ) -> Perturbed:
+        """Search as the profile says."""
+        if self._climber is None:
+            return super().perturb(victim, images, target, index)
+        maps, facts = self.prepare(images, Scene(victim, target, index))
+        assert maps is not None
+        found = self._climber.perturb_inside(maps, victim, images, target, index)
+        return replace(found, facts=found.facts | facts)
 
     def solver_from(self, start: Tensor) -> Solver:
         """Return the profile's Adam."""
-        return Adam(start, self.step_size, self.schedule.decoupled)
+        return Adam(start, self.schedule.step_size, self.schedule.decoupled)
 
     def attach(self, samples: Samples) -> None:
         """Give the saliency provider access to the samples."""

@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from project.attacks import FlowPGD, Momentum
+from project.attacks import SSTA, BlockShuffle, FlowPGD, Momentum
 from project.attacks.flow.growing import Growing
-from project.attacks.flow.ssta import PROFILES
+from project.attacks.flow.ssta import PAPER_AREA, PROFILES
 from project.core.errors import InputError
 from project.core.randomness import Draws
 from project.images.warping import smoothness
@@ -165,3 +165,31 @@ def test_bad_settings_are_refused():
 def test_scaled_attack_has_the_smaller_budget():
     shorter = FlowPGD(0.5, step_size=0.1, rules=[Momentum(0.5)]).scaled(0.5)
     assert (shorter.max_shift, shorter.step_size) == (0.25, 0.05)
+
+
+def test_ssta_that_transfers_is_flow_pgd_with_views_in_its_mask():
+    victim, images = CurvedClassifier().eval(), eight_bit_images(3)
+    target = predicted(victim, images)
+    found = SSTA(stripes, profile="transfer", max_shift=0.5).run(victim, images, target)
+    views = [BlockShuffle(rotation=24.0)]
+    same = FlowPGD(0.5, saliency=stripes, min_area=PAPER_AREA, transforms=views)
+    assert torch.equal(found.images, same(victim, images, target))
+    assert found.facts["flow_max"].amax() == 0.5
+    assert set(found.steps.tolist()) == {10}
+    assert "salient_area_180" in found.facts  # by which the paper's success rate is told
+    assert SSTA(profile="transfer", steps=20).traits()["steps"] == 20
+
+
+@pytest.mark.parametrize("more", [{"edge": 1.0}, {"smoothness": 0.1}])
+def test_ssta_that_transfers_has_a_hard_mask_and_no_smoothness(more):
+    with pytest.raises(InputError, match="hard mask, without edge or smoothness"):
+        SSTA(profile="transfer", **more)
+
+
+def test_a_given_budget_scales_the_whole_schedule_of_ssta():
+    schedule, paper = SSTA(max_shift=0.5).schedule, PROFILES["paper"]
+    for step in (0, 20, 100, 249):
+        assert schedule.bound(step) == pytest.approx(paper.bound(step) / 4)
+        assert schedule.threshold(step) == paper.threshold(step)
+    with pytest.raises(InputError, match="max_shift must be greater than 0"):
+        SSTA(max_shift=0.0)
