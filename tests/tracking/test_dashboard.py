@@ -148,18 +148,21 @@ def test_a_training_dashboard_has_an_axis_for_all_that_the_shipped_sweep_varies(
     assert sweep["parameters"].keys() <= shown
 
 
-@pytest.mark.parametrize("net", ["alex", "squeeze", "vgg"])
-def test_every_lpips_is_on_the_dashboard(run, net):
-    own = ("pgd", "a", "a", f"lpips_{net}")
+LPIPS = ["lpips_alex", "lpips_squeeze", "lpips_vgg", "stlpips_alex", "stlpips_vgg"]
+
+
+@pytest.mark.parametrize("metric", LPIPS)
+def test_every_lpips_is_on_the_dashboard(run, metric):
+    own = ("pgd", "a", "a", metric)
     seen = [Measure(*own, 0.1), Measure(*own[:3], "ssim", 0.9)]
     write_measures(run / "metrics.csv", [*MEASURES, *seen])
     config = {"attack": {"attacks": {"pgd": {"init_args": {"eps": 0.03}}}}}
     (run / "run.json").write_text(json.dumps({"config": json.dumps(config)}))
     made = workspace(run, "team", "mirage")
     shown = {section.name: section.panels for section in made.sections}
-    assert f"lpips_{net}" in [panel.title for panel in shown["Visibility"]]
+    assert metric in [panel.title for panel in shown["Visibility"]]
     *_, outcome = shown["Sweeps"][0].columns
-    assert outcome.metric.name == f"pgd/a/a/lpips_{net}"
+    assert outcome.metric.name == f"pgd/a/a/{metric}"
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from project.storage.rows import Measure
 from project.tracking.dashboard.heat_map import CHART, TABLE
 from project.tracking.dashboard.sweeps import attack_settings, parallel
 
-_LPIPS = ("lpips_alex", "lpips_vgg", "lpips_squeeze")
-_PERCEPTUAL = (*_LPIPS, "ssim", "psnr", "linf", "flow_max")
+_LPIPS = ("lpips_alex", "lpips_vgg", "lpips_squeeze", "stlpips_alex", "stlpips_vgg")
+_PERCEPTUAL = (*_LPIPS, "ciede2000", "ssim", "psnr", "linf", "flow_max")
 _VISIBLE = (*(f"{name}_fooled" for name in _PERCEPTUAL), *_PERCEPTUAL)
 
 
