@@ -251,7 +251,7 @@ def _passes(run: Run, attack: str, rows: Sequence[Row]) -> float:
     known = [row["steps"] for row in rows if row["steps"] is not None]
     if not known or told.get("kind") not in ("gradient", "flow"):
         return float("nan")
-    return float(np.mean(known)) * told.get("passes_per_step", 1)
+    return float(np.mean(known) * told.get("passes_per_step", 1))
 
 
 def _divided(above: Floats, below: Floats) -> Floats:

@@ -42,7 +42,8 @@ def frontier_plot(found: FrontierResults) -> Figure:
         for row, rate in zip(grid, data.rates, strict=True):
             points = _points(found, rate)
             for axes, metric in zip(row, metrics, strict=True):
-                _draw(axes, points, metric, rate, styles)
+                _draw(axes, points, metric, styles)
+            row[0].set_ylabel(RATES[rate], color=QUIET)
         draw_legend(figure, titles, list(styles.values()), columns)
     return figure
 
@@ -70,7 +71,6 @@ def _draw(
     axes: Axes,
     points: dict[str, list[FrontierPoint]],
     metric: str,
-    rate: str,
     styles: dict[str, dict[str, Any]],
 ) -> None:
     """Draw the points of all families with their intervals, and the levels that are compared."""
@@ -89,5 +89,4 @@ def _draw(
                 axes.plot(ends, [one.reached.value] * 2, gid="interval", **faint)
         axes.plot(x, [one.reached.value for one in members], gid="family", **style)
     title = metric_title(metric).replace(" ↓", "")
-    dress(axes, (low, high), f"{title}", f"mean {title}")
-    axes.set_ylabel(RATES[rate], color=QUIET)
+    dress(axes, (low, high), title, f"mean {title}")

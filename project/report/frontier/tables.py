@@ -61,10 +61,10 @@ def _levels(found: FrontierResults, rate: str) -> Table:
     ]
     columns = [
         "most reached",
-        *(f"{metric_title(m)} at {level:.0%}" for level in LEVELS for m in metrics),
+        *(f"{metric_title(m)} at {_share(level)}" for level in LEVELS for m in metrics),
     ]
     note = (
-        f"Visibility at which a family has {' and '.join(f'{level:.0%}' for level in LEVELS)} "
+        f"Visibility at which a family has {' and '.join(f'{_share(level)}' for level in LEVELS)} "
         f"{RATES[rate]}, {_who(found)}: linear between budgets, from the unchanged image on; a "
         "budget that is more visible than another and reaches less does not count. “Never”: no "
         "budget gets there, and nothing is extrapolated. Bootstrap 95 % intervals: "
@@ -90,7 +90,7 @@ def _against(found: FrontierResults, rate: str) -> Table:
         for name in others
     ]
     columns = [
-        f"{metric_title(m)} {'at equal rates' if level is None else f'at {level:.0%}'}"
+        f"{metric_title(m)} {'at equal rates' if level is None else f'at {_share(level)}'}"
         for level in (*LEVELS, None)
         for m in metrics
     ]
@@ -100,7 +100,7 @@ def _against(found: FrontierResults, rate: str) -> Table:
         "area between both curves over the rates that both reach, as a mean of visibilities, above "
         f"0 {found.reference} is less visible. ✓ {found.reference}, ✗ the other is less visible: "
         "paired bootstrap over images, p below 5 % after Holm's correction for "
-        f"{len(others)} families."
+        f"{len(others)} famil{'y' if len(others) == 1 else 'ies'}."
     )
     return Table(f"Against {found.reference}: {RATES[rate]}", note, "family", columns, rows)
 
@@ -179,13 +179,17 @@ def _contrast(one: FrontierContrast) -> TableCell:
         digits = 4 if told.better == "higher" else told.places(value * told.scale)
         main, span = (
             signed(value * told.scale, digits),
-            _span(one.effect, told.scale, digits, f", up to {one.top:.0%}"),
+            _span(one.effect, told.scale, digits, f", up to {_share(one.top)}"),
         )
     elif math.isinf(value) or value == 0:
         main, span = "never" if math.isinf(value) else "reference never", ()
     else:
         main, span = f"×{number(value)}", _span(one.effect, 1, 2, "")
     return TableCell(main, (*span, p_value(one.corrected)), one.winner)
+
+
+def _share(level: float) -> str:
+    return f"{100 * level:.0f} %"
 
 
 def _span(found: Estimate, scale: float, digits: int, after: str) -> tuple[str, ...]:
