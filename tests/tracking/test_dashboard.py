@@ -1,6 +1,7 @@
 """The saved workspace, built and read without a server."""
 
 import json
+import shutil
 import sys
 import warnings
 from pathlib import Path
@@ -11,11 +12,13 @@ import yaml
 
 from project.evaluation.transfer import measure_name
 from project.report import build_report
+from project.report.frontier import frontier_section, read_frontier
 from project.storage.rows import Measure, read_measures, write_measures
 from project.tracking import MirageWandbLogger, track_run
 from project.tracking.dashboard.__main__ import main
 from project.tracking.dashboard.heat_map import CHART, SPECIFICATION
 from tests.report.conftest import make_run
+from tests.report.test_frontier import drawn
 from tests.report.test_training import make_training
 from tests.tracking.conftest import MEASURES
 from tests.tracking.offline import read
@@ -101,6 +104,25 @@ def test_a_dashboard_shows_what_a_run_has_logged_and_nothing_else(folder, tmp_pa
     assert tables == {"transfer", "gallery", "masking", "measures"}
     assert settings(made) == [f"attack.attacks.pgd.init_args.{x}" for x in ("eps", "steps")]
     assert found.config["attack"]["attacks"]["pgd"]["init_args"].keys() >= {"eps", "steps"}
+
+
+def test_a_frontier_is_logged_as_table_and_picture_and_has_its_place(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "run")
+    frontier_section(drawn()).write(tmp_path / "run", None)
+    logger = MirageWandbLogger(save_dir=str(tmp_path / "save"))
+    track_run([logger], tmp_path / "run")
+    logger.finalize("success")
+    found = read(tmp_path / "save")
+    assert found.history["frontier/_type"] == "table-file"
+    assert found.history["frontier/nrows"] == len(read_frontier(tmp_path / "run"))
+    assert found.history["frontier_plot/_type"] == "image-file"
+    sections = {one.name: one.panels for one in workspace(tmp_path / "run", "team", "m").sections}
+    assert [type(panel) for panel in sections["Frontier"]] == [
+        wr.MediaBrowser,
+        wr.WeavePanelSummaryTable,
+    ]
+    names = {one.name for one in workspace(folder, "team", "m").sections}
+    assert "Frontier" not in names
 
 
 def is_chart(panel):
