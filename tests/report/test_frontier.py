@@ -86,6 +86,21 @@ def test_passes_are_steps_times_what_a_step_asks_and_unknown_where_a_step_is_no_
     assert math.isnan(passes["flow@0.5"])
 
 
+def test_a_flow_attack_has_made_all_its_steps_where_no_image_left_at_its_first_success():
+    told = {"kind": "flow", "method": "SSTA", "steps": 250}
+    run = run_of(
+        letters("ssta@1", "a", "x.", [1.0, 2.0], success=[True, False]),
+        letters("ssta@2", "a", "xx", [1.0, 2.0], success=[True, True]),
+    )
+    facts = {"ssta@1": told, "ssta@2": told | {"early_stop": False}}
+    passes = families(Run(run.folder, run.facts | {"attacks": facts}, *_rest(run))).passes
+    assert passes == {"ssta@1": (10 + 250) / 2, "ssta@2": 250}
+
+
+def _rest(run):
+    return run.rows, run.measures, run.gallery
+
+
 def test_only_images_that_every_victim_gets_right_count_and_no_row_without_an_answer():
     data = families(by_hand())
     assert data.images == 3

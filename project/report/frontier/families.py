@@ -54,8 +54,8 @@ class Families:
         rates: names, see above.
         metrics: of visibility.
         images: how many different ones.
-        passes: by attack, how often an image is shown to its source, forwards and backwards: the
-            mean of its steps, times what a step asks at most; NaN where that is not known.
+        passes: by attack, how often an image is shown to its source, forwards and backwards, at
+            most: the mean of its steps, times what a step asks; NaN where that is not known.
         reached: by attack and target.
     """
 
@@ -243,15 +243,22 @@ def _number(value: float | None) -> float:
 
 
 def _passes(run: Run, attack: str, rows: Sequence[Row]) -> float:
-    """Return an attack's mean number of passes per image.
+    """Return an attack's mean number of passes per image, at most.
 
-    A step of what is no gradient attack and no flow attack is no pass, such as a query of Square.
+    The rows' steps are those that led to the image. A gradient attack has made no others. A flow
+    attack keeps the best of its iterates, and has made all its steps unless the image left at its
+    first success. A step of any other attack is no pass, such as a query of Square.
     """
     told = (run.facts.get("attacks") or {}).get(attack) or {}
-    known = [row["steps"] for row in rows if row["steps"] is not None]
-    if not known or told.get("kind") not in ("gradient", "flow"):
+    kind, most = told.get("kind"), told.get("steps")
+    if kind not in ("gradient", "flow") or (kind == "flow" and most is None):
         return float("nan")
-    return float(np.mean(known) * told.get("passes_per_step", 1))
+    leaves = kind == "gradient" or told.get("early_stop", True)
+    made = [
+        row["steps"] if leaves and (kind == "gradient" or row["success"]) else most for row in rows
+    ]
+    known = [steps for steps in made if steps is not None]
+    return float(np.mean(known) * told.get("passes_per_step", 1)) if known else float("nan")
 
 
 def _divided(above: Floats, below: Floats) -> Floats:

@@ -135,7 +135,7 @@ def _budgets(found: FrontierResults) -> list[Table]:
     note = (
         f"Every budget on {data.images} images, on victims that share no network with the source. "
         "Visibility is a mean over all of these images, fooled or not. Passes: how often the "
-        "attack asks its source, forwards and backwards; “–” where that is not known."
+        "attack asks its source, forwards and backwards, at most; “–” where that is not known."
     )
     return [Table("Budgets", note, "attack", columns, rows)]
 
