@@ -28,12 +28,14 @@ from torchmetrics.functional import image as functional
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
+from project.core.errors import InputError
 from project.evaluation.transfer import DEFAULT_METRICS
 from project.metrics import (
     LPIPS,
     MSSSIM,
     SCC,
     SSIM,
+    STLPIPS,
     UQI,
     PanelComparison,
     PerceptualMetric,
@@ -93,6 +95,14 @@ def lpips_package(net: str, images: Pair) -> Work:
     return lambda: network(*images, normalize=True)
 
 
+def stlpips_package(net: str, images: Pair) -> Work:
+    """Return the package's own distance, where what it imports is installed too."""
+    from stlpips_pytorch import stlpips  # noqa: PLC0415
+
+    network = stlpips.LPIPS(net=net, variant="shift_tolerant", verbose=False)
+    return lambda: network.to(images[0].device)(*images, normalize=True)
+
+
 def kornia_ssim(images: Pair) -> Work:
     """Return kornia's map of SSIM, and its mean."""
     from kornia.metrics import ssim  # noqa: PLC0415
@@ -111,6 +121,7 @@ PEERS: list[tuple[Callable[[], PerceptualMetric[Any]], str, Callable[[Pair], Wor
     (partial(LPIPS, "squeeze"), "lpips", partial(lpips_package, "squeeze")),
     (partial(LPIPS, "alex"), "lpips", partial(lpips_package, "alex")),
     (partial(LPIPS, "vgg"), "lpips", partial(lpips_package, "vgg")),
+    (partial(STLPIPS, "alex"), "stlpips-pytorch", partial(stlpips_package, "alex")),
     (SSIM, "kornia", kornia_ssim),
     (SSIM, "torchmetrics", partial(torchmetrics, "structural_similarity_index_measure")),
     (
@@ -226,7 +237,11 @@ def main() -> None:
     panel(images, options)
     print("\nMetrics")
     for make, package, peer in PEERS:
-        metric = make()
+        try:
+            metric = make()
+        except InputError as error:
+            print(f"{package} is left out: {error}")
+            continue
         against(metric.name, prepared(metric, images), package, partial(peer, images), options)
     print(f"\nThe closing step over {options.features} images")
     both = features(options.features, device)

@@ -28,6 +28,7 @@ OTHERS |= {"auto_attack", "auto_attack_members", "square"}
 FOR_SEGMENTERS = {
     "aimed",
     "cospgd",
+    "frontier_segmentation",
     "masking_segmentation",
     "minimal_norm",
     "robust_segmentation",

@@ -41,6 +41,7 @@ DEFAULT_METRICS: tuple[PerceptualName, ...] = (
     "uqi_sewar",
     "scc",
     "vif_p",
+    "ciede2000",
     "l0",
     "l2",
     "linf",

@@ -7,6 +7,7 @@ Convention
     features   N x D, a row per image; what FID and KID compare
 """
 
+from project.metrics.ciede2000 import CIEDE2000
 from project.metrics.evaluated_once import Ledger, LedgerError
 from project.metrics.features import (
     FeatureExtractor,
@@ -35,6 +36,7 @@ from project.metrics.segmentation import (
     mean_iou,
     pixel_accuracy,
 )
+from project.metrics.shift_tolerant import STLPIPS
 from project.metrics.size_of_change import (
     MSE,
     PSNR,
@@ -53,6 +55,7 @@ L0, L2, Linf = L0Norm, L2Norm, LinfNorm
 
 __all__ = [
     "BIASED_BELOW",
+    "CIEDE2000",
     "DISTS",
     "L0",
     "L2",
@@ -63,6 +66,7 @@ __all__ = [
     "PSNR",
     "SCC",
     "SSIM",
+    "STLPIPS",
     "UQI",
     "Confusion",
     "CountedRate",

@@ -8,6 +8,7 @@ Convention
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 import lpips
@@ -62,17 +63,33 @@ class LPIPS(PerceptualMetric[list[Tensor]]):
         """Return the network's features of clean grey levels, normalised to length 1 per pixel."""
         network = self.network.to(clean.device)
         with torch.autocast(clean.device.type, enabled=False):
-            scaled = network.scaling_layer(_channels_last(clean.float() / 127.5 - 1))
+            scaled = network.scaling_layer(channels_last(clean.float() / 127.5 - 1))
             return [lpips.normalize_tensor(features) for features in network.net(scaled)]
 
     def compare(self, side: list[Tensor], adversarial: Tensor) -> Tensor:
         """Compare grey levels (N, 3, H, W); (N,), at least 0."""
-        pairs = zip(side, self.prepare(adversarial), self.network.lins, strict=True)
-        distances = [
-            ((own - clean).square().mean((2, 3)) * linear.model[-1].weight.flatten()).sum(1)
-            for clean, own, linear in pairs
-        ]
-        return torch.stack(distances).sum(0).double()
+        weights = [linear.model[-1].weight for linear in self.network.lins]
+        return weighted_distance(side, self.prepare(adversarial), weights)
+
+
+def weighted_distance(
+    clean: list[Tensor], adversarial: list[Tensor], weights: Iterable[Tensor]
+) -> Tensor:
+    """Return Σ over layers of the mean over pixels of Σ w (ŷ − x̂)².
+
+    Args:
+        clean: a layer's features, (N, D, H, W), of length 1 at each pixel.
+        adversarial: likewise.
+        weights: a layer's w, of D values.
+
+    Returns:
+        (N,) float64.
+    """
+    distances = [
+        ((own - other).square().mean((2, 3)) * weight.flatten()).sum(1)
+        for other, own, weight in zip(clean, adversarial, weights, strict=True)
+    ]
+    return torch.stack(distances).sum(0).double()
 
 
 class Texture(NamedTuple):
@@ -134,5 +151,6 @@ def _similarity(x: Texture, y: Texture) -> Tensor:
     return torch.stack([texture, structure], 1)
 
 
-def _channels_last(images: Tensor) -> Tensor:
+def channels_last(images: Tensor) -> Tensor:
+    """Return images in the memory layout that convolutions are fastest in."""
     return images.contiguous(memory_format=torch.channels_last)

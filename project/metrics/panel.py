@@ -9,11 +9,13 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from project.core.errors import let_memory_errors_pass
+from project.core.errors import InputError, let_memory_errors_pass
 from project.metrics.cache import Cache
+from project.metrics.ciede2000 import CIEDE2000
 from project.metrics.learned import BACKBONE_URLS, DISTS, LPIPS
 from project.metrics.perceptual_metric import PerceptualMetric
 from project.metrics.scc import SCC
+from project.metrics.shift_tolerant import STLPIPS
 from project.metrics.size_of_change import MSE, PSNR, L0Norm, L2Norm, LinfNorm
 from project.metrics.sliding_windows import checked_pair, eight_bit, in_parts
 from project.metrics.ssim import MSSSIM, SSIM
@@ -33,16 +35,22 @@ PerceptualName = Literal[
     "uqi_sewar",
     "scc",
     "vif_p",
+    "ciede2000",
     "lpips_squeeze",
     "lpips_alex",
     "lpips_vgg",
+    "stlpips_alex",
+    "stlpips_vgg",
     "dists",
 ]
 PERCEPTUAL_NAMES: tuple[str, ...] = get_args(PerceptualName)
 
 _PLAIN: dict[str, Callable[[], PerceptualMetric[Any]]] = {
     metric.name: metric
-    for metric in (L0Norm, L2Norm, LinfNorm, MSE, PSNR, SSIM, MSSSIM, UQI, UQISewar, SCC, VIFp)
+    for metric in (
+        *(L0Norm, L2Norm, LinfNorm, MSE, PSNR, SSIM, MSSSIM, UQI, UQISewar, SCC, VIFp),
+        CIEDE2000,
+    )
 }
 _LEARNED: dict[str, tuple[str, Callable[[], PerceptualMetric[Any]]]] = {
     "lpips_squeeze": (BACKBONE_URLS["squeeze"], partial(LPIPS, "squeeze")),
@@ -51,13 +59,19 @@ _LEARNED: dict[str, tuple[str, Callable[[], PerceptualMetric[Any]]]] = {
     "dists": (BACKBONE_URLS["vgg"], DISTS),
 }
 """The URL of the backbone's weights, and the metric."""
+_PACKAGED: dict[str, Callable[[], PerceptualMetric[Any]]] = {
+    "stlpips_alex": partial(STLPIPS, "alex"),
+    "stlpips_vgg": partial(STLPIPS, "vgg"),
+}
+"""Metrics whose weights come with a package that need not be installed."""
 
 
 def perceptual_panel(names: Sequence[str]) -> tuple[list[PerceptualMetric[Any]], list[str]]:
     """Build the metrics whose weights are available on this machine.
 
     Backbone weights are looked for in torch's cache (``$TORCH_HOME/hub/checkpoints``, by default
-    ``~/.cache/torch/hub/checkpoints``), then fetched with a short time limit.
+    ``~/.cache/torch/hub/checkpoints``), then fetched with a short time limit; those of ST-LPIPS in
+    the installed package ``stlpips-pytorch``.
 
     Args:
         names: names from :data:`PERCEPTUAL_NAMES`, in the order wanted.
@@ -80,6 +94,13 @@ def perceptual_panel(names: Sequence[str]) -> tuple[list[PerceptualMetric[Any]],
     for name in names:
         if name in _PLAIN:
             metrics.append(_PLAIN[name]())
+            continue
+        if name in _PACKAGED:
+            try:
+                metrics.append(_PACKAGED[name]())
+            except InputError as error:
+                let_memory_errors_pass(error)
+                notices.append(f"{name} is left out: {error}")
             continue
         url, learned = _LEARNED[name]
         try:

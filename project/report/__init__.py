@@ -9,6 +9,7 @@ Folder
     comparison.csv, …           likewise, see project.report.comparison
     transfer.csv, …             likewise, see project.report.segmentation
     masking.csv, masking.md     likewise, see project.report.masking
+    frontier.csv, …             likewise, see project.report.frontier
 """
 
 from project.report.page import build_report

@@ -31,6 +31,7 @@ class ColumnFormat:
 
 _COLUMNS = {
     "dists": ColumnFormat("DISTS ↓", "lower", digits=4),
+    "ciede2000": ColumnFormat("ΔE00 ↓ (CIEDE2000)", "lower", digits=4),
     "ssim": ColumnFormat("SSIM ↑", "higher"),
     "ms_ssim": ColumnFormat("MS-SSIM ↑", "higher"),
     "psnr": ColumnFormat("PSNR ↑ (dB)", "higher", digits=2),
@@ -59,18 +60,25 @@ _COLUMNS = {
     "salient_area": ColumnFormat("first mask (%)", scale=100.0, digits=1),
     "salient_area_180": ColumnFormat("mask at τ 180 (%)", scale=100.0, digits=1),
 }
-DISTANCES = ("lpips_alex", "lpips_vgg", "lpips_squeeze", "dists", "mse", "l2")
+_LEARNED = {"lpips_": "LPIPS", "stlpips_": "ST-LPIPS"}
+"""Metrics with a backbone, by the beginning of their names."""
+DISTANCES = (
+    *("lpips_alex", "lpips_vgg", "lpips_squeeze", "stlpips_alex", "stlpips_vgg", "dists"),
+    *("ciede2000", "mse", "l2"),
+)
 """Columns that a plot may have as its measure of visibility, the best first."""
 
 
 def column(name: str) -> ColumnFormat:
     """Return a column's format; one that is not listed is titled by its name."""
-    if name.startswith("lpips_"):
-        return ColumnFormat(f"LPIPS ↓ ({name.removeprefix('lpips_')})", "lower", digits=4)
+    for family, title in _LEARNED.items():
+        if name.startswith(family):
+            return ColumnFormat(f"{title} ↓ ({name.removeprefix(family)})", "lower", digits=4)
     return _COLUMNS.get(name, ColumnFormat(name.replace("_", " ")))
 
 
 def perceptual(names: list[str]) -> list[str]:
-    """Return the columns that measure the distance to the clean image, LPIPS and DISTS first."""
+    """Return the columns that measure the distance to the clean image, the learned ones first."""
     known = [name for name in names if column(name).better]
-    return sorted(known, key=lambda name: (not name.startswith("lpips_"), name != "dists"))
+    first = (*_LEARNED, "dists")
+    return sorted(known, key=lambda name: [not name.startswith(prefix) for prefix in first])

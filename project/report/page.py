@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment
 
 from project.report.comparison import ComparisonSection, comparison_section
+from project.report.frontier import FrontierSection, frontier_section
 from project.report.gallery.section import SCRIPTS, gallery_section
 from project.report.headline import headlines
 from project.report.heat_map import heat_map, write_heat_map
@@ -30,8 +31,9 @@ def build_report(run: Path, reference: str | None = None) -> Path:
     The page needs no network and no other file, but shows all of the gallery only where the
     folder lies beside it. The heat map and, where attacks can be compared,
     the comparison's files are written beside it: see :mod:`project.report.comparison` for
-    classifiers and :mod:`project.report.segmentation` for segmenters; and
-    :mod:`project.report.masking` for what must be checked of both.
+    classifiers, :mod:`project.report.segmentation` for segmenters and
+    :mod:`project.report.frontier` for families of attacks over budgets; and
+    :mod:`project.report.masking` for what must be checked of all.
 
     Args:
         run: the folder, with rows.parquet, metrics.csv, run.json, and perhaps traces.parquet and
@@ -54,11 +56,12 @@ def build_report(run: Path, reference: str | None = None) -> Path:
     else:
         transfer = transfer_section(finished, reference)
     masking = masking_section(finished)
-    for section in (comparison, transfer, masking):
+    frontier = frontier_section(finished, reference)
+    for section in (comparison, transfer, masking, frontier):
         if section:
             section.write(run, finished.facts.get("command"))
     path = run / layout.REPORT
-    page = _render(finished, templates, comparison, transfer, masking)
+    page = _render(finished, templates, comparison, transfer, masking, frontier)
     replace_file(path, page.encode())
     return path
 
@@ -69,6 +72,7 @@ def _render(
     comparison: ComparisonSection | None,
     transfer: TransferSection | None,
     masking: MaskingSection | None,
+    frontier: FrontierSection | None,
 ) -> str:
     gallery = gallery_section(run)
     scripts = ("scripts/copy.js", *(SCRIPTS if gallery else ()))
@@ -89,6 +93,7 @@ def _render(
         comparison=comparison,
         transfer=transfer,
         masking=masking,
+        frontier=frontier,
         traces=attack_traces(run),
         axes=axes,
         notices=run.facts.get("notices") or [],

@@ -18,6 +18,8 @@ An experiment's folder: ``--run.folder`` of attack.py. Where no other is named, 
     comparison.csv, .md    attacks on classifiers, compared            people
     pareto.svg             their success over their visibility         people
     transfer.csv, .md      attacks on segmenters, compared             people
+    frontier.csv, .md      transfer over visibility, by family         people, tracking
+    frontier.svg, .png     its plot                                    people, tracking
     masking.csv, .md       checks for masked gradients                 RunFolder, tracking
     NAME.sqlite            a study's settings and answers; by study    study
 
@@ -67,6 +69,10 @@ COMPARISON_TEXT = "comparison.md"
 PARETO_PLOT = "pareto.svg"
 TRANSFER = "transfer.csv"
 TRANSFER_TEXT = "transfer.md"
+FRONTIER = "frontier.csv"
+FRONTIER_TEXT = "frontier.md"
+FRONTIER_PLOT = "frontier.svg"
+FRONTIER_PNG = "frontier.png"
 MASKING = "masking.csv"
 MASKING_TEXT = "masking.md"
 
@@ -97,6 +103,7 @@ RECORDS = (ROWS, MEASURES, FACTS, TRACES)
 SUMMARIES = (
     *(REPORT, HEAT_MAP, HEAT_MAP_PNG, COMPARISON, COMPARISON_TEXT, PARETO_PLOT),
     *(TRANSFER, TRANSFER_TEXT, MASKING, MASKING_TEXT),
+    *(FRONTIER, FRONTIER_TEXT, FRONTIER_PLOT, FRONTIER_PNG),
 )
 """Files that the report makes of the results."""
 

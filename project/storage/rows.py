@@ -68,7 +68,8 @@ COLUMNS: dict[str, pa.DataType] = {
 
 LEADING_FLOATS = (
     *("ssim", "psnr", "lpips_squeeze", "lpips_alex", "lpips_vgg", "l2", "linf", "mse"),
-    *("dists", "ms_ssim", "uqi", "uqi_sewar", "scc", "vif_p", "l0"),
+    *("dists", "ms_ssim", "uqi", "uqi_sewar", "scc", "vif_p", "l0", "ciede2000"),
+    *("stlpips_alex", "stlpips_vgg"),
 )
 """First among the open-ended float columns; all others follow in alphabetical order."""
 

@@ -9,6 +9,7 @@ from typing import Any
 import wandb
 from lightning.pytorch.loggers import Logger
 
+from project.report.frontier import FrontierRow, read_frontier
 from project.report.masking import Finding, flagged_sentences, read_findings
 from project.report.run import Run
 from project.storage import layout
@@ -35,7 +36,7 @@ def track_run(loggers: Iterable[Logger], folder: Path) -> None:
     if not found:
         return
     run = Run.read(folder)
-    shown = _tables(run) | _heat_map(folder) | contact_sheets(run)
+    shown = _tables(run) | _plots(folder) | contact_sheets(run)
     for experiment in found:
         experiment.config.update({"facts": _facts(run)}, allow_val_change=True)
         experiment.log(shown)
@@ -48,15 +49,18 @@ def _tables(run: Run) -> dict[str, Any]:
     tables = {"transfer": transfer_table(run), "measures": measures_table(run)}
     if checks := read_findings(run.folder):
         tables["masking"] = findings_table(checks)
+    if frontier := read_frontier(run.folder):
+        tables["frontier"] = frontier_table(frontier)
     if gallery := gallery_table(run):
         tables["gallery"] = gallery
     return tables
 
 
-def _heat_map(folder: Path) -> dict[str, wandb.Image]:
-    """Return the picture of the transfer matrices, if the report has drawn one."""
-    path = folder / layout.HEAT_MAP_PNG
-    return {"transfer_heat_map": wandb.Image(str(path))} if path.is_file() else {}
+def _plots(folder: Path) -> dict[str, wandb.Image]:
+    """Return the pictures of the transfer matrices and of the frontier, if there are any."""
+    names = {"transfer_heat_map": layout.HEAT_MAP_PNG, "frontier_plot": layout.FRONTIER_PNG}
+    paths = {key: folder / name for key, name in names.items()}
+    return {key: wandb.Image(str(path)) for key, path in paths.items() if path.is_file()}
 
 
 def _facts(run: Run) -> dict[str, Any]:
@@ -89,6 +93,11 @@ def measures_table(run: Run) -> wandb.Table:
 def findings_table(checks: list[Finding]) -> wandb.Table:
     """Return masking.csv as a table."""
     return wandb.Table(columns=list(Finding._fields), data=[list(one) for one in checks])
+
+
+def frontier_table(rows: list[FrontierRow]) -> wandb.Table:
+    """Return frontier.csv as a table."""
+    return wandb.Table(columns=list(FrontierRow._fields), data=[list(row) for row in rows])
 
 
 def _value(measure: Measure | None) -> float | None:

@@ -3,9 +3,9 @@
 import math
 
 import torch
-from skimage.color import rgb2yuv
+from skimage.color import rgb2lab, rgb2yuv
 
-from project.images.colour import chroma, chroma_to_rgb, colourfulness, luma
+from project.images.colour import chroma, chroma_to_rgb, colourfulness, luma, rgb_to_lab
 from project.threat_models import ChromaFlow
 from tests.models import eight_bit_images
 
@@ -75,3 +75,10 @@ def test_chroma_flow_has_the_budget_of_a_flow():
     flow = torch.full((2, 2, 12, 16), 3.0)
     assert ChromaFlow(0.5).project(images, flow).max() == 0.5
     assert ChromaFlow(0.5).zeros(images).shape == (2, 2, 12, 16)
+
+
+def test_lab_is_that_of_scikit_image():
+    images = eight_bit_images(2).double()
+    expected = torch.from_numpy(rgb2lab(images.permute(0, 2, 3, 1).numpy())).permute(0, 3, 1, 2)
+    torch.testing.assert_close(rgb_to_lab(images), expected, atol=1e-3, rtol=0)
+    torch.testing.assert_close(rgb_to_lab(images.float()).double(), expected, atol=1e-3, rtol=0)

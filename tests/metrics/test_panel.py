@@ -5,7 +5,7 @@ import pytest
 import torch
 from torchvision.models import squeezenet1_1
 
-from project.metrics import perceptual_panel
+from project.metrics import perceptual_panel, shift_tolerant
 from project.metrics import weights as fetching
 
 SQUEEZE = "squeezenet1_1-b8a52dc0.pth"
@@ -99,6 +99,16 @@ def test_a_server_that_never_answers_does_not_hang(checkpoints, monkeypatch):
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/file.pth"
         with pytest.raises(OSError, match=r"timed out|no answer"):
             fetching.fetch(url, checkpoints / "file.pth")
+
+
+@pytest.mark.parametrize("net", ["alex", "vgg"])
+def test_without_its_package_st_lpips_is_left_out_with_the_line_that_installs_it(monkeypatch, net):
+    monkeypatch.setattr(shift_tolerant, "find_spec", lambda name: None)
+    metrics, [notice] = perceptual_panel([f"stlpips_{net}", "l2"])
+    assert [metric.name for metric in metrics] == ["l2"]
+    assert notice.startswith(f"stlpips_{net} is left out: ")
+    assert notice.endswith("Install it: pip install stlpips-pytorch")
+    assert "\n" not in notice
 
 
 def test_an_unknown_metric_is_refused_by_name():

@@ -7,7 +7,7 @@ from project.metrics import LPIPS, PERCEPTUAL_NAMES, PanelComparison, perceptual
 from project.metrics import sliding_windows as module
 from tests.metrics.pairs import pair, scenes
 
-PLAIN = [name for name in PERCEPTUAL_NAMES if not name.startswith(("lpips", "dists"))]
+PLAIN = [name for name in PERCEPTUAL_NAMES if not name.startswith(("lpips", "stlpips", "dists"))]
 ROOM = 2**40
 
 

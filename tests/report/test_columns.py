@@ -11,6 +11,8 @@ from tests.report.rows import rows_of, run_of
     ("name", "title", "better"),
     [
         ("lpips_vgg", "LPIPS ↓ (vgg)", "lower"),
+        ("stlpips_alex", "ST-LPIPS ↓ (alex)", "lower"),
+        ("ciede2000", "ΔE00 ↓ (CIEDE2000)", "lower"),
         ("psnr", "PSNR ↑ (dB)", "higher"),
         ("flow_max", "flow max ↓ (px)", None),
         ("my_number", "my number", None),
@@ -30,9 +32,10 @@ def test_digits_are_the_columns_own_or_follow_the_size():
     assert column("psnr").places(0.5) == 2
 
 
-def test_lpips_and_dists_come_first_and_the_rest_keeps_its_order():
-    names = ["ssim", "mse", "dists", "lpips_vgg", "mask_area", "lpips_alex"]
-    assert perceptual(names) == ["lpips_vgg", "lpips_alex", "dists", "ssim", "mse"]
+def test_learned_metrics_come_first_and_the_rest_keeps_its_order():
+    names = ["ssim", "mse", "dists", "lpips_vgg", "mask_area", "stlpips_alex", "lpips_alex"]
+    learned = ["lpips_vgg", "lpips_alex", "stlpips_alex", "dists"]
+    assert perceptual(names) == [*learned, "ssim", "mse"]
 
 
 def test_every_measure_of_visibility_is_better_when_lower():

@@ -11,16 +11,8 @@ from torch import nn
 from project.attacks import SSTA
 from project.images.blur import gaussian_blur
 from project.saliency import DataMasks, FrequencyTuned, MaskFiles, VictimGradient
-from project.saliency.frequency_tuned import rgb_to_lab
 from project.saliency.provider import Scene, normalised, saliency_maps
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
-
-
-def test_lab_agrees_with_scikit_image():
-    images = torch.rand(1, 3, 6, 7, generator=torch.Generator().manual_seed(0))
-    expected = rgb2lab(images[0].permute(1, 2, 0).double().numpy())
-    found = rgb_to_lab(images.double())[0].permute(1, 2, 0).numpy()
-    np.testing.assert_allclose(found, expected, atol=0.01)
 
 
 def test_blur_agrees_with_scikit_image():

@@ -1,6 +1,7 @@
 """The saved workspace, built and read without a server."""
 
 import json
+import shutil
 import sys
 import warnings
 from pathlib import Path
@@ -11,11 +12,13 @@ import yaml
 
 from project.evaluation.transfer import measure_name
 from project.report import build_report
+from project.report.frontier import frontier_section, read_frontier
 from project.storage.rows import Measure, read_measures, write_measures
 from project.tracking import MirageWandbLogger, track_run
 from project.tracking.dashboard.__main__ import main
 from project.tracking.dashboard.heat_map import CHART, SPECIFICATION
 from tests.report.conftest import make_run
+from tests.report.test_frontier import drawn
 from tests.report.test_training import make_training
 from tests.tracking.conftest import MEASURES
 from tests.tracking.offline import read
@@ -103,6 +106,25 @@ def test_a_dashboard_shows_what_a_run_has_logged_and_nothing_else(folder, tmp_pa
     assert found.config["attack"]["attacks"]["pgd"]["init_args"].keys() >= {"eps", "steps"}
 
 
+def test_a_frontier_is_logged_as_table_and_picture_and_has_its_place(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "run")
+    frontier_section(drawn()).write(tmp_path / "run", None)
+    logger = MirageWandbLogger(save_dir=str(tmp_path / "save"))
+    track_run([logger], tmp_path / "run")
+    logger.finalize("success")
+    found = read(tmp_path / "save")
+    assert found.history["frontier/_type"] == "table-file"
+    assert found.history["frontier/nrows"] == len(read_frontier(tmp_path / "run"))
+    assert found.history["frontier_plot/_type"] == "image-file"
+    sections = {one.name: one.panels for one in workspace(tmp_path / "run", "team", "m").sections}
+    assert [type(panel) for panel in sections["Frontier"]] == [
+        wr.MediaBrowser,
+        wr.WeavePanelSummaryTable,
+    ]
+    names = {one.name for one in workspace(folder, "team", "m").sections}
+    assert "Frontier" not in names
+
+
 def is_chart(panel):
     return isinstance(panel, wr.CustomChart)
 
@@ -148,18 +170,21 @@ def test_a_training_dashboard_has_an_axis_for_all_that_the_shipped_sweep_varies(
     assert sweep["parameters"].keys() <= shown
 
 
-@pytest.mark.parametrize("net", ["alex", "squeeze", "vgg"])
-def test_every_lpips_is_on_the_dashboard(run, net):
-    own = ("pgd", "a", "a", f"lpips_{net}")
+LPIPS = ["lpips_alex", "lpips_squeeze", "lpips_vgg", "stlpips_alex", "stlpips_vgg"]
+
+
+@pytest.mark.parametrize("metric", LPIPS)
+def test_every_lpips_is_on_the_dashboard(run, metric):
+    own = ("pgd", "a", "a", metric)
     seen = [Measure(*own, 0.1), Measure(*own[:3], "ssim", 0.9)]
     write_measures(run / "metrics.csv", [*MEASURES, *seen])
     config = {"attack": {"attacks": {"pgd": {"init_args": {"eps": 0.03}}}}}
     (run / "run.json").write_text(json.dumps({"config": json.dumps(config)}))
     made = workspace(run, "team", "mirage")
     shown = {section.name: section.panels for section in made.sections}
-    assert f"lpips_{net}" in [panel.title for panel in shown["Visibility"]]
+    assert metric in [panel.title for panel in shown["Visibility"]]
     *_, outcome = shown["Sweeps"][0].columns
-    assert outcome.metric.name == f"pgd/a/a/lpips_{net}"
+    assert outcome.metric.name == f"pgd/a/a/{metric}"
 
 
 @pytest.fixture

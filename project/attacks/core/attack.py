@@ -163,7 +163,9 @@ class Attack(CheckedFields, ABC):
 
         Returns:
             ``kind``, ``method`` (the class; for a wrapper with the wrapped method in brackets) and,
-            as far as the attack has them, ``norm`` and ``eps`` of its ball and ``steps``.
+            as far as the attack has them, ``norm`` and ``eps`` of its ball and ``steps``; and
+            ``passes_per_step`` where a step asks its source more than once, and of flow attacks
+            ``early_stop`` where an image does not leave at its first success.
         """
         names = [name for name in ("norm", "eps", "steps") if hasattr(self, name)]
         return {"kind": self.kind, "method": self.name} | {n: getattr(self, n) for n in names}

@@ -119,8 +119,10 @@ class FlowAttack(Attack):
         return self.search
 
     def traits(self) -> Traits:
-        """Describe the attack, with the number of steps of its preset."""
-        return super().traits() | {"steps": self.search.steps}
+        """Describe the attack, with its preset's steps, and whether images make all of them."""
+        search = self.search
+        told: Traits = {} if search.early_stop else {"early_stop": False}
+        return super().traits() | {"steps": search.steps} | told
 
     @abstractmethod
     def solver_from(self, start: Tensor) -> Solver:

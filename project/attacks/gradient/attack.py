@@ -1,5 +1,6 @@
 """Iterative gradient attacks composed of parts, and the base class of named recipes."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -118,7 +119,16 @@ class GradientAttack(Attack):
 
     def traits(self) -> Traits:
         """Describe the attack; norm and eps are the threat model's."""
-        return super().traits() | _ball(self.threat_model)
+        return super().traits() | _ball(self.threat_model) | self.passes()
+
+    def passes(self) -> Traits:
+        """Return how often a step asks its source, as ``passes_per_step``, where more than once.
+
+        It is a bound: some rules ask less often at the first or the last step.
+        """
+        views = math.prod(transform.view_count for transform in self.transforms)
+        count = views * (1 + sum(rule.extra_gradients for rule in self.rules))
+        return {"passes_per_step": count} if count > 1 else {}
 
     def attach(self, samples: Samples) -> None:
         """Give the transforms access to the samples."""
@@ -206,6 +216,10 @@ class GradientRecipe(Attack):
     ) -> Perturbed:
         """Run all steps, with draws keyed by its own name; see :class:`~project.attacks.Attack`."""
         return self._attack.climb(victim, images, target, Draws(index, self.seed, self.name))
+
+    def traits(self) -> Traits:
+        """Describe the attack, with how often a step asks its source."""
+        return super().traits() | self._attack.passes()
 
     def derived(self) -> Any:
         """Return the settings that follow from the fields; see :class:`~project.attacks.Attack`."""

@@ -31,7 +31,7 @@ _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 2)))
 """A colour that comes again has another dash."""
 _TOP = 1.12  # of the axis of shares: points at 100 % and their labels stand clear of the frame
 _SEEN = 1 / 1000  # of an axis; smaller steps of a curve are drawn as one
-_ROWS = 20  # of the legend in one column
+LEGEND_ROWS = 20  # in one column
 _TICKS = (
     (1.0,),
     (1.0, 2.0, 5.0),
@@ -47,8 +47,8 @@ def pareto_plot(plot: Pareto) -> Figure:
     """Draw both panels with one legend, in which the highest curve comes first."""
     name = column(plot.metric).title.replace(" ↓", "")
     families = [found for found in plot.families if found.shown]
-    styles = list(zip(families, _styles(), strict=False))
-    columns = math.ceil(len(families) / _ROWS)
+    styles = list(zip(families, line_styles(), strict=False))
+    columns = math.ceil(len(families) / LEGEND_ROWS)
     longest = max(len(found.title) for found in families)
     with mpl.rc_context(STYLE):
         width = 8.6 + columns * (0.6 + CHARACTER * longest)
@@ -56,7 +56,8 @@ def pareto_plot(plot: Pareto) -> Figure:
         means, shares = figure.subplots(1, 2)
         _draw_means(means, styles, f"mean {name} of fooled images, 95 % intervals")
         _draw_shares(shares, styles, f"{name} of the image, at most")
-        _draw_legend(figure, sorted(styles, key=lambda one: -_fooled(one[0])), columns)
+        order = sorted(styles, key=lambda one: -_fooled(one[0]))
+        draw_legend(figure, [one.title for one, _ in order], [look for _, look in order], columns)
         # The legend takes its room first: labels are placed by where points are on paper.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
@@ -129,7 +130,7 @@ def _draw_means(axes: Axes, styles: Styled, title: str) -> None:
                 ends = np.maximum(point.distance[1:], low)
                 axes.plot(ends, [up, up], gid="interval", **faint)
         axes.plot(x, y, gid="family", **style)
-    _dress(axes, (low, high), "Success against visibility", title)
+    dress(axes, (low, high), "Success against visibility", title)
 
 
 def _draw_shares(axes: Axes, styles: Styled, title: str) -> None:
@@ -138,10 +139,10 @@ def _draw_shares(axes: Axes, styles: Styled, title: str) -> None:
     for found, style in styles:
         line = style | {"marker": None}
         axes.plot(*stairs(found, low, high), gid="family", drawstyle="steps-post", **line)
-    _dress(axes, (low, high), "Images fooled within a limit of visibility", title)
+    dress(axes, (low, high), "Images fooled within a limit of visibility", title)
 
 
-def _dress(axes: Axes, ends: tuple[float, float], title: str, x_title: str) -> None:
+def dress(axes: Axes, ends: tuple[float, float], title: str, x_title: str) -> None:
     """Give a panel its titles, and axes with a logarithm across and shares upwards."""
     axes.set_xscale("log")
     axes.set_xlim(ends)
@@ -158,8 +159,18 @@ def _dress(axes: Axes, ends: tuple[float, float], title: str, x_title: str) -> N
     axes.set_xlabel(x_title, color=QUIET)
 
 
-def _draw_legend(figure: Figure, styles: Styled, columns: int) -> None:
-    handles = [Line2D([], [], **style) for _, style in styles]
+def draw_legend(
+    figure: Figure, titles: Sequence[str], styles: Sequence[dict[str, Any]], columns: int
+) -> None:
+    """Draw a legend beside all panels.
+
+    Args:
+        figure: whose panels share it.
+        titles: as texts, whatever they hold.
+        styles: keywords of their lines.
+        columns: how many.
+    """
+    handles = [Line2D([], [], **style) for style in styles]
     # Texts are set afterwards: matplotlib hides entries whose name begins with an underscore.
     legend = figure.legend(
         handles,
@@ -169,9 +180,9 @@ def _draw_legend(figure: Figure, styles: Styled, columns: int) -> None:
         frameon=False,
         labelcolor=INK,
     )
-    for text, (found, _) in zip(legend.get_texts(), styles, strict=True):
+    for text, title in zip(legend.get_texts(), titles, strict=True):
         text.set_parse_math(False)  # a dollar sign in a name is no formula
-        text.set_text(found.title)
+        text.set_text(title)
 
 
 def _named(families: Sequence[ParetoFamily], low: float) -> tuple[Floats, list[str]]:
@@ -204,7 +215,7 @@ def _fooled(found: ParetoFamily) -> float:
     return len(found.distances) / found.total
 
 
-def _styles() -> Iterator[dict[str, Any]]:
+def line_styles() -> Iterator[dict[str, Any]]:
     """Yield styles of lines without end; no two of the first 35 are the same."""
     k = 0
     while True:

@@ -8,14 +8,15 @@ import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 
 from project.evaluation.transfer import measure_name
+from project.report.frontier import read_frontier
 from project.report.masking import read_findings
 from project.report.run import Run
 from project.storage.rows import Measure
 from project.tracking.dashboard.heat_map import CHART, TABLE
 from project.tracking.dashboard.sweeps import attack_settings, parallel
 
-_LPIPS = ("lpips_alex", "lpips_vgg", "lpips_squeeze")
-_PERCEPTUAL = (*_LPIPS, "ssim", "psnr", "linf", "flow_max")
+_LPIPS = ("lpips_alex", "lpips_vgg", "lpips_squeeze", "stlpips_alex", "stlpips_vgg")
+_PERCEPTUAL = (*_LPIPS, "ciede2000", "ssim", "psnr", "linf", "flow_max")
 _VISIBLE = (*(f"{name}_fooled" for name in _PERCEPTUAL), *_PERCEPTUAL)
 
 
@@ -30,6 +31,7 @@ def attack_sections(run: Run, entity: str) -> list[ws.Section]:
         _section("Transfer", [_matrix(entity), _media("transfer_heat_map"), _table("transfer")]),
         _section("Success", [_bars(attack, _judged(run, attack)) for attack in run.attacks]),
         _section("Visibility", _visibility(run)),
+        _section("Frontier", _frontier(run)),
         _section("Images", _images(run)),
         _section("Checks", [_count("masking/flagged"), *_findings(run)]),
         _section("Sweeps", _sweeps(run)),
@@ -73,6 +75,10 @@ def _images(run: Run) -> list[wr.Panel]:
     pictured = dict.fromkeys(sample.attack for sample in run.gallery)
     sheets = [_media(f"sheets/{attack}") for attack in run.attacks if attack in pictured]
     return [_table("gallery"), *sheets] if pictured else []
+
+
+def _frontier(run: Run) -> list[wr.Panel]:
+    return [_media("frontier_plot"), _table("frontier")] if read_frontier(run.folder) else []
 
 
 def _findings(run: Run) -> list[wr.Panel]:

@@ -54,7 +54,9 @@ def test_traits_tell_what_an_attack_is(attack, traits):
 
 
 def test_what_has_no_ball_tells_none():
-    assert SSTA(steps=5).traits() == {"kind": "flow", "method": "SSTA", "steps": 5}
+    ssta = {"kind": "flow", "method": "SSTA", "steps": 5}
+    assert SSTA(steps=5).traits() == ssta
+    assert SSTA(steps=5, early_stop=False).traits() == ssta | {"early_stop": False}
     moved = GradientAttack(Flow(1.0), CrossEntropy(), 0.1, 3)
     assert moved.traits() == {"kind": "gradient", "method": "GradientAttack", "steps": 3}
     both = BestOf([PGD(EPS), PGD(EPS)])

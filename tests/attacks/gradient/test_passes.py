@@ -103,6 +103,16 @@ def test_attack_asks_as_often_as_its_formula_says(on):
         assert len(victim.backwards) == 2 * looks, name
 
 
+@pytest.mark.parametrize("name", ROWS | ON_PIXELS)
+def test_attack_tells_how_often_a_step_asks_its_source(name):
+    for attack, looks, _ in (rows[name] for rows in (ROWS, ON_PIXELS) if name in rows):
+        told = attack.traits().get("passes_per_step", 1) * attack.traits()["steps"]
+        fewer = sum(rule.extra_gradients for rule in attack._attack.rules)
+        views = attack.traits().get("passes_per_step", 1) // (1 + fewer)
+        # Rules that look at neighbours do without them at one step.
+        assert looks == told - views * fewer
+
+
 @pytest.mark.parametrize(
     ("kind", "passes"), [(EnsembleVictim, T), (MeanLossEnsemble, T), (RandomEnsemble, None)]
 )

@@ -51,6 +51,11 @@ class GradientRule(CheckedFields, ABC):
             context: the state of the attack.
         """
 
+    @property
+    def extra_gradients(self) -> int:
+        """Number of further gradients that a step asks for, at most."""
+        return 0
+
     def ahead(self, perturbation: Tensor, memory: Memory, context: StepContext) -> Tensor:
         """Return the perturbation at which to take the gradient; by default the current one."""
         return perturbation

@@ -36,6 +36,11 @@ class Variance(GradientRule):
                 f"{self.samples}, {self.radius}."
             )
 
+    @property
+    def extra_gradients(self) -> int:
+        """Number of further gradients of a step: those of all neighbours."""
+        return self.samples
+
     def __call__(self, gradient: Tensor, memory: Memory, context: StepContext) -> Tensor:
         """Return the gradient, corrected by the last step's variance."""
         past = memory.get("variance")

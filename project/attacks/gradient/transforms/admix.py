@@ -57,6 +57,11 @@ class Admix(InputTransform, KnowsSamples):
         """Return the pool: its photos belong to what every image is made from."""
         return self._others.indices if self._others else ()
 
+    @property
+    def view_count(self) -> int:
+        """Number of views of a step."""
+        return self.partners
+
     def views(self, draws: Draws) -> Iterator[View]:
         """Yield the mixed copies."""
         if self._others is None:

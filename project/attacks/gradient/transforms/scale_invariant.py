@@ -25,6 +25,11 @@ class ScaleInvariant(InputTransform):
         if self.copies < 1:
             raise InputError(f"copies must be at least 1, got {self.copies}.")
 
+    @property
+    def view_count(self) -> int:
+        """Number of views of a step."""
+        return self.copies
+
     def views(self, draws: Draws) -> Iterator[View]:
         """Yield the copies, the brightest first."""
         for number in range(self.copies):

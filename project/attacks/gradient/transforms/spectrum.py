@@ -41,6 +41,11 @@ class Spectrum(InputTransform):
                 f"{self.copies}, {self.sigma}, {self.spread}."
             )
 
+    @property
+    def view_count(self) -> int:
+        """Number of views of a step."""
+        return self.copies
+
     def views(self, draws: Draws) -> Iterator[View]:
         """Yield the reweighted copies."""
         for number in range(self.copies):

@@ -42,6 +42,11 @@ class InputTransform(CheckedFields, ABC):
             draws: random draws of the samples, for this transform and step.
         """
 
+    @property
+    def view_count(self) -> int:
+        """Number of views of a step, each of which asks the source once."""
+        return 1
+
     def attach(self, samples: Samples) -> None:
         """Give transforms that need other images (Admix) access to the samples."""
 
