@@ -19,7 +19,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPTS = ("peers", "parts", "segmentation_step", "flow_evaluation", "metrics", "victim_options")
+SCRIPTS = (
+    "peers",
+    "parts",
+    "views",
+    "segmentation_step",
+    "flow_evaluation",
+    "metrics",
+    "victim_options",
+)
 
 
 KEPT_MEMORY = {

@@ -44,10 +44,14 @@ from project.attacks.gradient.rules import (
 )
 from project.attacks.gradient.transforms import (
     Admix,
+    BlockShuffle,
+    Deformation,
     Diversity,
     InputTransform,
+    RandomAffine,
     ScaleInvariant,
     Spectrum,
+    StructureInvariant,
 )
 from project.attacks.noise.advdrop import AdvDrop
 from project.attacks.noise.alma_prox import ALMAProx
@@ -89,12 +93,14 @@ __all__ = [
     "AutoAttack",
     "BalancedCrossEntropy",
     "BestOf",
+    "BlockShuffle",
     "Cascade",
     "ChromaShift",
     "CosPGD",
     "CosineWeighted",
     "CrossEntropy",
     "DLRTowards",
+    "Deformation",
     "Diversity",
     "FeatureSimilarity",
     "FixedClass",
@@ -113,6 +119,7 @@ __all__ = [
     "Nesterov",
     "Objective",
     "Perturbed",
+    "RandomAffine",
     "Refined",
     "ScaleInvariant",
     "SegPGD",
@@ -120,6 +127,7 @@ __all__ = [
     "Square",
     "StAdv",
     "Step",
+    "StructureInvariant",
     "TargetMaps",
     "TargetedAPGD",
     "TranSegPGD",

@@ -39,6 +39,9 @@ POSITIONS = {
     "AutoAttack": "eps norm version steps classes queries seed",
     "BalancedCrossEntropy": "class_weights",
     "BestOf": "attacks distance",
+    "BlockShuffle": (
+        "rows columns horizontal_flip vertical_flip rotation zoom edges sampling copies"
+    ),
     "Cascade": "attacks",
     "ChromaShift": "max_shift preset steps step_size smoothness early_stop targeted seed",
     "CosPGD": (
@@ -46,6 +49,7 @@ POSITIONS = {
         "seed early_stop"
     ),
     "DAG": "share step_size steps targeted seed",
+    "Deformation": "mesh strength edges sampling copies",
     "Diversity": "probability scale",
     "DLRTowards": "rank",
     "FAB": "eps steps norm classes seed",
@@ -66,6 +70,9 @@ POSITIONS = {
         "eps step_size steps step_schedule random_start norm objective rules transforms "
         "targeted seed early_stop"
     ),
+    "RandomAffine": (
+        "zoom aspect rotation shift horizontal_flip vertical_flip edges sampling copies"
+    ),
     "Refined": "attack steps rate distance",
     "ScaleInvariant": "copies",
     "SEA": "eps steps norm objectives random_start targeted seed preset track",
@@ -80,6 +87,7 @@ POSITIONS = {
         "targeted seed"
     ),
     "StAdv": "smoothness preset solver steps step_size early_stop targeted seed",
+    "StructureInvariant": "blocks changes noise copies",
     "TargetedAPGD": "eps steps norm classes seed",
     "TargetMaps": "root",
     "TranSegPGD": (

@@ -11,8 +11,10 @@ from project.attacks import (
     Admix,
     AdversarialSplit,
     BalancedCrossEntropy,
+    BlockShuffle,
     CosineWeighted,
     CrossEntropy,
+    Deformation,
     Diversity,
     DLRTowards,
     FeatureSimilarity,
@@ -26,8 +28,10 @@ from project.attacks import (
     Momentum,
     Nesterov,
     Objective,
+    RandomAffine,
     ScaleInvariant,
     Spectrum,
+    StructureInvariant,
     TranslationInvariant,
     TwoStage,
     Variance,
@@ -59,7 +63,16 @@ OBJECTIVES = [
     KullbackLeibler(),
 ]
 RULES = [Momentum(), Nesterov(), Variance(2), TranslationInvariant(5)]
-TRANSFORMS = [Diversity(0.7, 1.4), ScaleInvariant(2), admix(), Spectrum(2)]
+TRANSFORMS = [
+    Diversity(0.7, 1.4),
+    ScaleInvariant(2),
+    admix(),
+    Spectrum(2),
+    BlockShuffle(rotation=24.0, edges="zeros"),
+    RandomAffine(),
+    StructureInvariant(copies=2),
+    Deformation(copies=2),
+]
 PARTS = {type(part).__name__: ([part], []) for part in RULES}
 PARTS |= {type(part).__name__: ([], [part]) for part in TRANSFORMS}
 PARTS["all"] = ([RULES[2], RULES[3], RULES[1]], [*TRANSFORMS[:3]])
