@@ -19,7 +19,6 @@ from project.attacks import (
 from project.attacks.gradient.transforms.block_shuffle import shuffled
 from project.attacks.gradient.transforms.structure_invariant import MOVES
 from project.core.randomness import Draws
-from project.images.sampling import inside
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 
 HEIGHT, WIDTH = 20, 31
@@ -376,15 +375,6 @@ def test_a_right_segmenter_stays_right_about_every_view(name: str):
     attack = TranSegPGD(1e-4, 1e-6, 4, stage_switch=1.0, transforms=[MOVING[name]])
     result = attack.run(PlaceTeller(), shown, blocks.contiguous())
     assert result.traces["resisting"].min() > 0.75  # between pixels values blend
-
-
-def test_mirrored_places_are_folded_back_however_far_they_are():
-    places = torch.linspace(-40, 40, 401, dtype=torch.float64)
-    for length in (1, 2, 7):
-        found, beyond = inside(places.clone(), torch.tensor(length), "mirrored")
-        assert beyond is None
-        expected = [folded(place - 0.5, length) + 0.5 for place in places.tolist()]
-        torch.testing.assert_close(found, torch.tensor(expected).double())
 
 
 @pytest.mark.parametrize(

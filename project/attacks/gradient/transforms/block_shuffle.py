@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from project.attacks.gradient.transforms.moved import (
-    Frame,
+    Canvas,
     Origins,
     Strips,
     at_strips,
@@ -90,22 +90,22 @@ class BlockShuffle(InputTransform):
             else:
                 yield resampled(partial(self._origins, chances), self.sampling)
 
-    def _place(self, chances: _Chances, frame: Frame) -> Tensor:
-        rows, columns, blocks = chances.on(frame.device)
-        down, across = shuffled(rows, frame.height), shuffled(columns, frame.width)
+    def _place(self, chances: _Chances, canvas: Canvas) -> Tensor:
+        rows, columns, blocks = chances.on(canvas.device)
+        down, across = shuffled(rows, canvas.height), shuffled(columns, canvas.width)
         leftwards = (blocks[:, 0] < self.horizontal_flip).gather(-1, across.slot)
         row, column = down.sources(), torch.where(leftwards, across.mirrored(), across.sources())
         place = at_strips(column, down.slot)
         if self.vertical_flip == 0:
-            return place.add_(row[:, :, None] * frame.width)
+            return place.add_(row[:, :, None] * canvas.width)
         upwards = (blocks[:, 1] < self.vertical_flip).gather(-1, across.slot)
         row, turned = row[:, :, None], down.mirrored()[:, :, None]
         row = torch.where(at_strips(upwards, down.slot), turned, row)
-        return place.add_(row.mul_(frame.width))
+        return place.add_(row.mul_(canvas.width))
 
-    def _origins(self, chances: _Chances, frame: Frame) -> Origins:
-        rows, columns, blocks = chances.on(frame.device)
-        down, across = shuffled(rows, frame.height), shuffled(columns, frame.width)
+    def _origins(self, chances: _Chances, canvas: Canvas) -> Origins:
+        rows, columns, blocks = chances.on(canvas.device)
+        down, across = shuffled(rows, canvas.height), shuffled(columns, canvas.width)
         leftwards, upwards, turn, size = blocks.gather(
             -1, across.slot[:, None].expand(-1, 4, -1, -1)
         ).unbind(1)
@@ -120,11 +120,11 @@ class BlockShuffle(InputTransform):
         half_width = across.length / 2
         by_strip = (up * cosine, up * sine * u, -side * sine, side * cosine * u + half_width)
         a, b, c, d, left, width = (
-            at_strips(each.to(frame.dtype), down.slot)
+            at_strips(each.to(canvas.dtype), down.slot)
             for each in (*by_strip, across.source, across.length)
         )
         by_row = (down.from_middle(), down.source, down.length)
-        v, top, height = (each[:, :, None].to(frame.dtype) for each in by_row)
+        v, top, height = (each[:, :, None].to(canvas.dtype) for each in by_row)
         row, above = inside(a.mul_(v).add_(b).add_(height / 2), height, self.edges)
         column, beside = inside(c.mul_(v).add_(d), width, self.edges)
         return Origins(row.add_(top), column.add_(left), either(above, beside))

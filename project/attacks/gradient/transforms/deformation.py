@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 import torch
 from torch import Tensor
 
-from project.attacks.gradient.transforms.moved import Frame, Origins, resampled_whole
+from project.attacks.gradient.transforms.moved import Canvas, Origins, resampled_whole
 from project.attacks.gradient.transforms.transform import InputTransform, View
 from project.core.errors import InputError
 from project.core.randomness import Draws
@@ -61,24 +61,24 @@ class Deformation(InputTransform):
             chances = draws.keyed("copy", number).uniform(2, (self.mesh - 2) ** 2)
             yield resampled_whole(partial(self._origins, chances), self.edges, self.sampling)
 
-    def _origins(self, chances: Tensor, frame: Frame) -> Origins:
-        chances = chances.double().to(frame.device, non_blocking=True)
-        moved = (self.strength * (2 * chances - 1)).to(frame.dtype)[..., None, None]
-        bends = plate(self.mesh, frame)
+    def _origins(self, chances: Tensor, canvas: Canvas) -> Origins:
+        chances = chances.double().to(canvas.device, non_blocking=True)
+        moved = (self.strength * (2 * chances - 1)).to(canvas.dtype)[..., None, None]
+        bends = plate(self.mesh, canvas)
         rows, columns = (
-            torch.arange(side, device=frame.device, dtype=frame.dtype) + 0.5
-            for side in (frame.height, frame.width)
+            torch.arange(side, device=canvas.device, dtype=canvas.dtype) + 0.5
+            for side in (canvas.height, canvas.width)
         )
-        across = columns.expand(len(chances), frame.height, -1)
-        down = rows[:, None].expand(len(chances), -1, frame.width)
+        across = columns.expand(len(chances), canvas.height, -1)
+        down = rows[:, None].expand(len(chances), -1, canvas.width)
         for vertex, bend in enumerate(bends):
-            across = across + (frame.width / 2) * moved[:, 0, vertex] * bend
-            down = down + (frame.height / 2) * moved[:, 1, vertex] * bend
+            across = across + (canvas.width / 2) * moved[:, 0, vertex] * bend
+            down = down + (canvas.height / 2) * moved[:, 1, vertex] * bend
         return Origins(down, across)
 
 
 @lru_cache(maxsize=8)
-def plate(mesh: int, frame: Frame) -> Tensor:
+def plate(mesh: int, canvas: Canvas) -> Tensor:
     r"""Return how far each pixel goes when one inner vertex of a thin plate is moved by 1.
 
     The plate through given points is $$\sum_k w_k\,U(|p - p_k|) + a + b^\top p$$ with
@@ -89,7 +89,7 @@ def plate(mesh: int, frame: Frame) -> Tensor:
 
     Args:
         mesh: number of vertices along each axis.
-        frame: of the pixels.
+        canvas: of the pixels.
 
     Returns:
         ((mesh - 2)², H, W), inner vertices row by row.
@@ -106,16 +106,17 @@ def plate(mesh: int, frame: Frame) -> Tensor:
     weights = torch.linalg.inv(system)[:, :count][:, inner]
     rows, columns = (
         (2 * torch.arange(size, dtype=torch.float64) + 1) / size - 1
-        for size in (frame.height, frame.width)
+        for size in (canvas.height, canvas.width)
     )
     pixels = torch.cartesian_prod(rows, columns)
     known = torch.cat(
         [_bending(pixels, vertices), torch.ones(len(pixels), 1, dtype=torch.float64), pixels], 1
     )
-    bends = (known @ weights).mT.reshape(-1, frame.height, frame.width)
-    return bends.to(frame.device, frame.dtype, non_blocking=True)
+    bends: Tensor = (known @ weights).mT.reshape(-1, canvas.height, canvas.width)
+    return bends.to(canvas.device, canvas.dtype, non_blocking=True)
 
 
 def _bending(first: Tensor, second: Tensor) -> Tensor:
     squares = (first[:, None] - second).square().sum(-1)
-    return torch.special.xlogy(squares, squares)
+    bending: Tensor = torch.special.xlogy(squares, squares)
+    return bending

@@ -12,7 +12,7 @@ from project.attacks.gradient.transforms.transform import View
 from project.images.sampling import Border, Sampling, inside, nearest, pick, sample
 
 
-class Frame(NamedTuple):
+class Canvas(NamedTuple):
     """What pixels are moved in.
 
     Attributes:
@@ -28,10 +28,10 @@ class Frame(NamedTuple):
     dtype: torch.dtype
 
 
-def frame_of(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Frame:
-    """Return the frame of pixels, (…, H, W)."""
+def canvas_of(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Canvas:
+    """Return the canvas of pixels, (…, H, W)."""
     # Places of labels and of logits must be the same to the bit, whatever their own types.
-    return Frame(pixels.shape[-2], pixels.shape[-1], pixels.device, dtype)
+    return Canvas(pixels.shape[-2], pixels.shape[-1], pixels.device, dtype)
 
 
 class Origins(NamedTuple):
@@ -95,34 +95,34 @@ class Strips(NamedTuple):
         return torch.arange(self.slot.shape[-1], device=self.slot.device) - self.start
 
 
-def permuted(place: Callable[[Frame], Tensor]) -> View:
+def permuted(place: Callable[[Canvas], Tensor]) -> View:
     """Return the view whose pixels are those at a place, (N, H, W) int64, bit for bit."""
 
     def move(pixels: Tensor, outside: int = 0) -> Tensor:
-        return pick(pixels, place(frame_of(pixels)))
+        return pick(pixels, place(canvas_of(pixels)))
 
     return View(move, move)
 
 
-def resampled(origins: Callable[[Frame], Origins], sampling: Sampling) -> View:
+def resampled(origins: Callable[[Canvas], Origins], sampling: Sampling) -> View:
     """Return the view sampled at origins inside the image.
 
     Where they are void it is black; else labels are those of the nearest pixel.
     """
 
     def change(images: Tensor) -> Tensor:
-        frame = frame_of(images, _precise(images))
-        rows, columns, void = origins(frame)
+        canvas = canvas_of(images, _precise(images))
+        rows, columns, void = origins(canvas)
         if void is None:
             return sample(images, rows, columns, "border")
         # Beyond images of any size, where grid_sample reads zeros alone.
-        return sample(images, rows.masked_fill_(void, -2 * frame.height), columns, "zeros")
+        return sample(images, rows.masked_fill_(void, -2 * canvas.height), columns, "zeros")
 
     return _with_labels(change, origins, sampling)
 
 
 def resampled_whole(
-    origins: Callable[[Frame], Origins], border: Border, sampling: Sampling
+    origins: Callable[[Canvas], Origins], border: Border, sampling: Sampling
 ) -> View:
     """Return the view sampled at origins that may lie beyond the image's edges.
 
@@ -131,12 +131,12 @@ def resampled_whole(
     """
 
     def change(images: Tensor) -> Tensor:
-        rows, columns, _ = origins(frame_of(images, _precise(images)))
+        rows, columns, _ = origins(canvas_of(images, _precise(images)))
         return sample(images, rows, columns, "reflection" if border == "mirrored" else "zeros")
 
-    def settled(frame: Frame) -> Origins:
-        rows, columns, _ = origins(frame)
-        sides = (torch.full_like(rows[0, 0, 0], side) for side in (frame.height, frame.width))
+    def settled(canvas: Canvas) -> Origins:
+        rows, columns, _ = origins(canvas)
+        sides = (torch.full_like(rows[0, 0, 0], side) for side in (canvas.height, canvas.width))
         (rows, above), (columns, beside) = (
             inside(place, side, border) for place, side in zip((rows, columns), sides, strict=True)
         )
@@ -146,10 +146,10 @@ def resampled_whole(
 
 
 def _with_labels(
-    blended: Callable[[Tensor], Tensor], origins: Callable[[Frame], Origins], sampling: Sampling
+    blended: Callable[[Tensor], Tensor], origins: Callable[[Canvas], Origins], sampling: Sampling
 ) -> View:
     def follow(pixels: Tensor, outside: int = 0) -> Tensor:
-        rows, columns, void = origins(frame_of(pixels))
+        rows, columns, void = origins(canvas_of(pixels))
         moved = pick(pixels, nearest(rows, columns, pixels.shape[-1]))
         if void is None:
             return moved

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from project.attacks.gradient.transforms.block_shuffle import require_motion, sign, turning
 from project.attacks.gradient.transforms.moved import (
-    Frame,
+    Canvas,
     Origins,
     permuted,
     resampled_whole,
@@ -77,32 +77,35 @@ class RandomAffine(InputTransform):
             else:
                 yield resampled_whole(partial(self._origins, chances), self.edges, self.sampling)
 
-    def _place(self, chances: Tensor, frame: Frame) -> Tensor:
-        leftwards, upwards = chances[:, :2].to(frame.device, non_blocking=True).unbind(1)
+    def _place(self, chances: Tensor, canvas: Canvas) -> Tensor:
+        leftwards, upwards = chances[:, :2].to(canvas.device, non_blocking=True).unbind(1)
         row, column = (
             torch.where(flipped[:, None], pixel.flip(0), pixel)
             for flipped, pixel in (
-                (upwards < self.vertical_flip, torch.arange(frame.height, device=frame.device)),
-                (leftwards < self.horizontal_flip, torch.arange(frame.width, device=frame.device)),
+                (upwards < self.vertical_flip, torch.arange(canvas.height, device=canvas.device)),
+                (
+                    leftwards < self.horizontal_flip,
+                    torch.arange(canvas.width, device=canvas.device),
+                ),
             )
         )
-        return row[:, :, None] * frame.width + column[:, None]
+        return row[:, :, None] * canvas.width + column[:, None]
 
-    def _origins(self, chances: Tensor, frame: Frame) -> Origins:
-        chances = chances.double().to(frame.device, non_blocking=True)[..., None]
+    def _origins(self, chances: Tensor, canvas: Canvas) -> Origins:
+        chances = chances.double().to(canvas.device, non_blocking=True)[..., None]
         leftwards, upwards, size, shape, turn, right, down = chances.unbind(1)
         angle = turning(self.rotation, turn)
         zoom = self.zoom[0] + (self.zoom[1] - self.zoom[0]) * size
         wider = (math.log(self.aspect) / 2 * (2 * shape - 1)).exp()
         side = sign(leftwards < self.horizontal_flip) / (zoom * wider)
         up = sign(upwards < self.vertical_flip) / zoom * wider
-        v = _from(frame.height * (0.5 + self.shift * (2 * down - 1)), frame.height)
-        u = _from(frame.width * (0.5 + self.shift * (2 * right - 1)), frame.width)
+        v = _from(canvas.height * (0.5 + self.shift * (2 * down - 1)), canvas.height)
+        u = _from(canvas.width * (0.5 + self.shift * (2 * right - 1)), canvas.width)
         cosine, sine = angle.cos(), angle.sin()
         # Either coordinate of the inverse map is a sum of one number a row and one a column.
-        rows = up * cosine * v + frame.height / 2, up * sine * u
-        columns = -side * sine * v + frame.width / 2, side * cosine * u
-        return Origins(_sums(*rows, frame.dtype), _sums(*columns, frame.dtype))
+        rows = up * cosine * v + canvas.height / 2, up * sine * u
+        columns = -side * sine * v + canvas.width / 2, side * cosine * u
+        return Origins(_sums(*rows, canvas.dtype), _sums(*columns, canvas.dtype))
 
 
 def _from(place: Tensor, length: int) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from project.attacks.gradient.transforms.moved import Frame, Strips, at_strips, frame_of, permuted
+from project.attacks.gradient.transforms.moved import Canvas, Strips, at_strips, canvas_of, permuted
 from project.attacks.gradient.transforms.transform import InputTransform, View
 from project.core.errors import InputError
 from project.core.randomness import Draws
@@ -90,18 +90,18 @@ class StructureInvariant(InputTransform):
             else:
                 yield View(partial(self._change, own), view.follow)
 
-    def _grid(self, draws: Draws, frame: Frame) -> _Grid:
+    def _grid(self, draws: Draws, canvas: Canvas) -> _Grid:
         """Return the blocks of a view, and what happens in each."""
         cuts = draws.keyed("cuts").uniform(2, self.blocks - 1).double()
         chosen, amount = draws.keyed("blocks").uniform(2, self.blocks, self.blocks).unbind(1)
         cuts, chosen, amount = (
-            each.to(frame.device, non_blocking=True) for each in (cuts, chosen, amount)
+            each.to(canvas.device, non_blocking=True) for each in (cuts, chosen, amount)
         )
-        down, across = _cut(cuts[:, 0], frame.height), _cut(cuts[:, 1], frame.width)
+        down, across = _cut(cuts[:, 0], canvas.height), _cut(cuts[:, 1], canvas.width)
         return _Grid(down, across, (chosen * len(self.changes)).long(), amount)
 
-    def _place(self, draws: Draws, frame: Frame) -> Tensor:
-        grid = self._grid(draws, frame)
+    def _place(self, draws: Draws, canvas: Canvas) -> Tensor:
+        grid = self._grid(draws, canvas)
         down, across, amount = grid.down, grid.across, grid.spread(grid.amount)
         turned = self._where(grid, "half_turn")
         row, column = (
@@ -119,18 +119,18 @@ class StructureInvariant(InputTransform):
                 (across, 1, "horizontal_shift", "horizontal_flip"),
             )
         )
-        return row.mul_(frame.width).add_(column)
+        return row.mul_(canvas.width).add_(column)
 
     def _change(self, draws: Draws, images: Tensor) -> Tensor:
-        frame = frame_of(images)
-        grid = self._grid(draws, frame)
-        shown = pick(images, self._place(draws, frame))
+        canvas = canvas_of(images)
+        grid = self._grid(draws, canvas)
+        shown = pick(images, self._place(draws, canvas))
         if "brightness" in self.changes:
             factor = grid.spread(grid.amount).to(images.dtype)[:, None]
             shown = torch.where(self._where(grid, "brightness")[:, None], factor * shown, shown)
         if "dropout" in self.changes:
             chances = draws.keyed("channels").uniform(images.shape[1], self.blocks, self.blocks)
-            kept = chances.to(frame.device, non_blocking=True).ge(0.1).to(images.dtype) / 0.9
+            kept = chances.to(canvas.device, non_blocking=True).ge(0.1).to(images.dtype) / 0.9
             factor = torch.stack([grid.spread(each) for each in kept.unbind(1)], 1)
             shown = torch.where(self._where(grid, "dropout")[:, None], factor * shown, shown)
         if "noise" in self.changes:
@@ -145,7 +145,7 @@ class StructureInvariant(InputTransform):
                 )
         return shown
 
-    def _where(self, grid: _Grid, change: BlockChange) -> Tensor:
+    def _where(self, grid: _Grid, change: str) -> Tensor:
         """Return in which pixels a change happens, (N, H, W) bool."""
         named = [number for number, name in enumerate(self.changes) if name == change]
         found = torch.zeros_like(grid.chosen, dtype=torch.bool)
