@@ -5,8 +5,8 @@ python benchmarks/parts.py [--rounds 9] [--images 4] [--size 224] [--device cuda
 The victim is timm's ResNet-18 with random weights, so that this tells of cost and of nothing else.
 Each contestant is timed right after bare PGD (A B A C …), two steps at a time: least, median and
 greatest of the ratios are printed. On a CPU the clock is the process's own time at one thread.
-Parts that ask the victim more often (VMI, SI, Admix, SSA) are divided by how often they ask it.
-Early stop is that of an attack too weak for any image to fall: what looking costs.
+Parts that ask the victim more often (VMI, PGN, GRA, MEF, SI, SSA) are divided by how often they ask
+it. Early stop is that of an attack too weak for any image to fall: what looking costs.
 peers.py tells what PGD itself adds to its victim's passes.
 """
 
@@ -20,7 +20,10 @@ from timing import Work, interleaved, spread
 from torch import nn
 
 from project.attacks import (
+    GRA,
+    MEF,
     PGD,
+    PGN,
     Diversity,
     Momentum,
     Nesterov,
@@ -42,6 +45,9 @@ CONTESTANTS: dict[str, tuple[PGD, float]] = {
     "DI": (PGD(steps=STEPS, transforms=[DI]), 1),
     "MI + DI + TI": (PGD(steps=STEPS, rules=[TI, MI], transforms=[DI]), 1),
     "VMI, 2 samples": (PGD(steps=STEPS, rules=[Variance(2), MI]), 2),  # none in the last step
+    "PGN, 1 sample": (PGD(steps=STEPS, rules=[PGN(1), MI]), 2),
+    "GRA, 1 sample": (PGD(steps=STEPS, rules=[GRA(1), MI]), 2),
+    "MEF, 2 samples": (PGD(steps=STEPS, rules=[MEF(2), MI]), 2),
     "SI, 2 copies": (PGD(steps=STEPS, transforms=[ScaleInvariant(2)]), 2),
     "SSA, 2 copies": (PGD(steps=STEPS, transforms=[Spectrum(2)]), 2),
     "early stop": (PGD(1e-6, 1e-6, STEPS, early_stop=True), 1),

@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from jsonargparse import ArgumentParser
+from torch import nn
 
 import project.cli.base  # noqa: F401 - knows fractions and short class names
 from project.attacks import Attack
@@ -17,6 +18,7 @@ from project.callbacks import AttackCallback
 from project.victims import Victim
 from tests.attacks.photos import Photos
 from tests.models import CurvedSegmenter, SpatialClassifier, eight_bit_images, predicted
+from tests.transformers import transformer
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 # Some need files of saliency (tests/saliency has them), LPIPS's weights, a fitted perturbation
@@ -96,10 +98,17 @@ def victims_of(path: Path) -> dict[str, Victim]:
     return built
 
 
+def victim_of_attacks(path: Path) -> nn.Module:
+    """Return a victim of the kind that a config's attacks are for, of images 12×16."""
+    if path.stem == "transfer_transformers":
+        return transformer((12, 16))
+    return CurvedSegmenter() if for_segmenters(path) else SpatialClassifier()
+
+
 @pytest.mark.parametrize("path", ATTACKS, ids=by_name)
 def test_config_of_attacks_runs_a_batch(path):
     images = eight_bit_images(2)
-    victim = CurvedSegmenter() if for_segmenters(path) else SpatialClassifier()
+    victim = victim_of_attacks(path)
     target = predicted(victim, images)
     attacks = [shortened(attack) for attack in attacks_of(path).values()]
     for attack in attacks:

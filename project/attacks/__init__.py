@@ -38,6 +38,11 @@ from project.attacks.gradient.objectives import (
 )
 from project.attacks.gradient.objectives.objective import Step
 from project.attacks.gradient.rules import (
+    ATT,
+    GRA,
+    MEF,
+    PGN,
+    TGR,
     GradientRule,
     Momentum,
     Nesterov,
@@ -74,16 +79,21 @@ ATTACKS_VERSION = 7
 
 __all__ = [
     "APGD",
+    "ATT",
     "ATTACKS_VERSION",
     "DAG",
     "DLR",
     "FAB",
     "FGSM",
     "FSPGD",
+    "GRA",
+    "MEF",
     "MIFGSM",
     "PGD",
+    "PGN",
     "SEA",
     "SSTA",
+    "TGR",
     "ALMAProx",
     "Admix",
     "AdvDrop",

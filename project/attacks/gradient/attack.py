@@ -99,7 +99,9 @@ class GradientAttack(Attack):
         factors = step_factors(self.step_schedule, self.steps, draws)
         lengths = self.step_size * factors.to(images, non_blocking=True)
         loop = GradientLoop(landscape, rules, self._start(images, draws), lengths)
-        return self._result(images, target, self._run(loop))
+        with rules.around(victim):
+            found = self._run(loop)
+        return self._result(images, target, found)
 
     def landscape(
         self, victim: nn.Module, images: Tensor, target: Tensor, draws: Draws

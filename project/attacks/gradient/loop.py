@@ -70,6 +70,9 @@ class GradientLoop(PerImage):
         if self.rules.rules:  # rules may remember the tensor that they return, as momentum does
             gradient = self.rules(self.landscape, found.gradient, self.iterate.perturbation, number)
             direction = threat_model.ascent(gradient)
+            if self.rules.stretches:
+                perturbation = self.iterate.perturbation
+                direction = self.rules.stretched(self.landscape, direction, perturbation, number)
         else:
             direction = threat_model.ascent_(found.gradient)
         self.iterate.step(direction, self.lengths[:, number - 1].view(-1, 1, 1, 1))

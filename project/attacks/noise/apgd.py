@@ -73,7 +73,8 @@ class APGD(Attack):
     random_start: bool = True
     """Whether to start at a random point of the first ball instead of at the clean image."""
     rules: Sequence[GradientRule] = ()
-    """Gradient rules, applied to each gradient in this order; none that looks ahead."""
+    """Gradient rules, applied to each gradient in this order; none that looks ahead or sets the
+    lengths of steps."""
     transforms: Sequence[InputTransform] = ()
     """Input transforms, such as diverse inputs: the victim sees their views, not the images."""
     targeted: bool = False
@@ -109,7 +110,8 @@ class APGD(Attack):
             landscape = self._landscape(victim, images, target, eps, steps, draws.keyed(place))
             rules = RuleChain(self.rules, 2 * eps)
             start = landscape.threat_model.project(images, perturbation)
-            best, told = ascend(landscape, rules, start, steps, self.rho)
+            with rules.around(victim):
+                best, told = ascend(landscape, rules, start, steps, self.rho)
             perturbation, count = best.perturbation, count + best.step
             traces += told
         return self._result(images, target, perturbation, count, traces)
@@ -193,6 +195,14 @@ def _require_staying(rules: Sequence[GradientRule]) -> None:
         raise InputError(
             "APGD judges the very places where it takes gradients, so its rules must not look "
             f"ahead, got {', '.join(ahead)}. Leave them out, or run them with PGD."
+        )
+    sizing = [
+        type(rule).__name__ for rule in rules if type(rule).stretched is not GradientRule.stretched
+    ]
+    if sizing:
+        raise InputError(
+            "APGD chooses the lengths of its steps, so its rules must not, got "
+            f"{', '.join(sizing)}. Leave them out, or run them with PGD."
         )
 
 

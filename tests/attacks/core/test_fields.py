@@ -36,6 +36,7 @@ POSITIONS = {
     "Aimed": "attack aim",
     "ALMAProx": "share steps step_size step_decay targeted seed",
     "APGD": "eps steps norm objective rho phases random_start rules transforms targeted seed track",
+    "ATT": "scores qkv mlp penalty adaptation cut patch scale offset",
     "AutoAttack": "eps norm version steps classes queries seed",
     "BalancedCrossEntropy": "class_weights",
     "BestOf": "attacks distance",
@@ -63,6 +64,8 @@ POSITIONS = {
         "threat_model objective step_size steps step_schedule rules transforms "
         "random_start targeted seed early_stop"
     ),
+    "GRA": "samples radius damping",
+    "MEF": "samples radius reach decay",
     "MIFGSM": "eps step_size steps decay norm targeted seed early_stop",
     "Momentum": "decay",
     "Nesterov": "decay",
@@ -70,6 +73,7 @@ POSITIONS = {
         "eps step_size steps step_schedule random_start norm objective rules transforms "
         "targeted seed early_stop"
     ),
+    "PGN": "samples radius balance",
     "RandomAffine": (
         "zoom aspect rotation shift horizontal_flip vertical_flip edges sampling copies"
     ),
@@ -90,6 +94,7 @@ POSITIONS = {
     "StructureInvariant": "blocks changes noise copies",
     "TargetedAPGD": "eps steps norm classes seed",
     "TargetMaps": "root",
+    "TGR": "scores qkv mlp",
     "TranSegPGD": (
         "eps step_size steps gamma beta stage_switch step_schedule hard_weight divergence "
         "random_start norm rules transforms targeted seed early_stop preset"

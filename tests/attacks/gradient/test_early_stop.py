@@ -7,8 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from project.attacks import (
+    GRA,
+    MEF,
     MIFGSM,
     PGD,
+    PGN,
     Attack,
     CosPGD,
     CrossEntropy,
@@ -49,6 +52,8 @@ ON_CLASSES = {
     "l2": PGD(0.3, 0.05, 12, norm="l2", step_schedule="uniform", early_stop=True),
     "views": PGD(steps=12, transforms=[Diversity(), ScaleInvariant(2)], **SMALL),
     "variance": PGD(steps=12, rules=[Variance(2), Momentum()], **SMALL),
+    "neighbours": PGD(steps=12, rules=[PGN(2), MEF(2), Momentum()], **SMALL),
+    "relevance": PGD(steps=12, rules=[GRA(2), Momentum()], **SMALL),
     "ahead": PGD(steps=12, rules=[Nesterov()], **SMALL),
     "masked": masked(Linf(EPS)),
     "flow": GradientAttack(Flow(0.5), CrossEntropy(), 0.004, 12, early_stop=True),

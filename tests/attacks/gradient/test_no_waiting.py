@@ -8,8 +8,11 @@ from torch import Tensor, nn
 
 from project.attacks import (
     FSPGD,
+    GRA,
+    MEF,
     MIFGSM,
     PGD,
+    PGN,
     BlockShuffle,
     CosPGD,
     Deformation,
@@ -53,6 +56,9 @@ BOTH: dict[str, GradientAttack] = {
             Deformation(copies=1),
         ],
     ),
+    "pgn": PGD(steps=2, rules=[PGN(2), MI]),
+    "gra": PGD(steps=2, rules=[GRA(2), MI]),
+    "mef": PGD(steps=2, rules=[MEF(2), MI]),
     "margin": PGD(steps=3, objective=Margin()),
     "masked": PGD(steps=3, objective=MaskedCrossEntropy()),
     "segpgd": SegPGD(steps=3),

@@ -6,8 +6,11 @@ from torch import Tensor
 from project.attacks import (
     FGSM,
     FSPGD,
+    GRA,
+    MEF,
     MIFGSM,
     PGD,
+    PGN,
     Admix,
     BlockShuffle,
     CosPGD,
@@ -51,6 +54,9 @@ ROWS: dict[str, tuple[GradientAttack, int, int]] = {
     "all_views": (PGD(steps=T, transforms=[DI, SI, Spectrum(2)]), 6 * T, 0),
     "admix": (PGD(steps=T, transforms=[Admix(2, pool=4), SI]), 6 * T, 0),
     "variance": (PGD(steps=T, rules=[Variance(3), MI]), T + 3 * (T - 1), 0),
+    "pgn": (PGD(steps=T, rules=[PGN(3), MI]), 2 * 3 * T, 0),
+    "gra": (PGD(steps=T, rules=[GRA(3), MI]), (3 + 1) * T, 0),
+    "mef": (PGD(steps=T, rules=[MEF(3), MI]), 3 * T, 0),
     "all": (PGD(steps=T, rules=[Variance(3)], transforms=[SI]), 3 * (T + 3 * (T - 1)), 0),
     "kullback_leibler": (PGD(steps=T, objective=KullbackLeibler()), T, 1),
 }

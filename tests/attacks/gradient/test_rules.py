@@ -37,7 +37,15 @@ def here(threat_model: ThreatModel, images: Tensor, number: int = 1, total: int 
     draws = Draws(torch.arange(len(images)), "test")
     zeros = threat_model.zeros(images)
     return StepContext(
-        number, total, images, zeros, STEP, threat_model, draws, lambda point, look: point
+        number,
+        total,
+        images,
+        zeros,
+        STEP,
+        threat_model,
+        draws,
+        lambda point, look: point,
+        nn.Identity(),
     )
 
 

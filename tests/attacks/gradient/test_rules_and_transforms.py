@@ -6,8 +6,13 @@ from torch import Tensor
 
 import project.attacks
 from project.attacks import (
+    ATT,
     DLR,
+    GRA,
+    MEF,
     PGD,
+    PGN,
+    TGR,
     Admix,
     AdversarialSplit,
     BalancedCrossEntropy,
@@ -62,7 +67,8 @@ OBJECTIVES = [
     DLRTowards(1),
     KullbackLeibler(),
 ]
-RULES = [Momentum(), Nesterov(), Variance(2), TranslationInvariant(5)]
+RULES = [Momentum(), Nesterov(), Variance(2), TranslationInvariant(5), PGN(2), GRA(2), MEF(2)]
+FOR_TRANSFORMERS = {TGR, ATT}  # which this victim is not: test_token_rules.py has them
 TRANSFORMS = [
     Diversity(0.7, 1.4),
     ScaleInvariant(2),
@@ -100,7 +106,7 @@ def exported(kind: type) -> set[type]:
 
 def test_every_public_objective_and_part_is_in_the_table():
     assert exported(Objective) == {type(each) for each in OBJECTIVES}
-    assert exported(GradientRule) == {type(each) for each in RULES}
+    assert exported(GradientRule) == {type(each) for each in RULES} | FOR_TRANSFORMERS
     assert exported(InputTransform) == {type(each) for each in TRANSFORMS}
 
 

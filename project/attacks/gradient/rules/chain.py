@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from project.attacks.gradient.landscape import Landscape
 from project.attacks.gradient.objectives.objective import Memory
@@ -31,10 +32,23 @@ class RuleChain(PerImage):
         """Whether any rule takes its gradient elsewhere than at the current iterate."""
         return any(type(rule).ahead is not GradientRule.ahead for rule in self.rules)
 
+    @property
+    def stretches(self) -> bool:
+        """Whether any rule gives the values of a step lengths of their own."""
+        return any(type(rule).stretched is not GradientRule.stretched for rule in self.rules)
+
+    @contextmanager
+    def around(self, victim: nn.Module) -> Iterator[None]:
+        """Hold what the rules do to the victim while it is attacked."""
+        with ExitStack() as held:
+            for rule in self.rules:
+                held.enter_context(rule.around(victim))
+            yield
+
     def ahead(self, landscape: Landscape, perturbation: Tensor, number: int) -> Tensor:
         """Return where step ``number`` takes its gradient, clipped to the range of an image."""
         point = perturbation
-        for place, rule in enumerate(self.rules):
+        for place, rule in reversed([*enumerate(self.rules)]):
             context = self._context(landscape, perturbation, number, place)
             point = rule.ahead(point, self._memories[place], context)
         if point is perturbation:  # unchanged, so inside the range already
@@ -50,6 +64,15 @@ class RuleChain(PerImage):
             gradient = rule(gradient, self._memories[place], context)
         return gradient
 
+    def stretched(
+        self, landscape: Landscape, direction: Tensor, perturbation: Tensor, number: int
+    ) -> Tensor:
+        """Return the step's direction, its values at lengths of their own."""
+        for place, rule in enumerate(self.rules):
+            context = self._context(landscape, perturbation, number, place)
+            direction = rule.stretched(direction, self._memories[place], context)
+        return direction
+
     def _context(
         self, landscape: Landscape, perturbation: Tensor, number: int, place: int
     ) -> StepContext:
@@ -62,6 +85,7 @@ class RuleChain(PerImage):
             threat_model=landscape.threat_model,
             draws=landscape.draws.keyed(number, "rule", place),
             gradient_at=partial(_beside, landscape, number),
+            victim=landscape.victim,
         )
 
 

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from project.attacks.gradient.objectives.objective import Memory
-from project.attacks.gradient.rules.rule import GradientRule, StepContext
+from project.attacks.gradient.rules.rule import GradientRule, StepContext, normalised
 
 
 @dataclass(frozen=True)
@@ -25,11 +24,8 @@ class Momentum(GradientRule):
     def __call__(self, gradient: Tensor, memory: Memory, context: StepContext) -> Tensor:
         """Return the new sum of gradients."""
         # Normalised, so that steps weigh alike however the gradient's size changes between them.
-        # The clamp is as small as can be: confident victims have tiny gradients, which must count.
-        tiny = torch.finfo(gradient.dtype).tiny
-        scale = gradient.abs().mean((1, 2, 3), keepdim=True).clamp(min=tiny)
-        past = memory.get("sum")
-        memory["sum"] = gradient / scale if past is None else self.decay * past + gradient / scale
+        past, now = memory.get("sum"), normalised(gradient)
+        memory["sum"] = now if past is None else self.decay * past + now
         return memory["sum"]
 
 
@@ -50,5 +46,4 @@ class Nesterov(Momentum):
         """Return the look-ahead perturbation."""
         if "sum" not in memory:
             return perturbation
-        length = context.step_size * context.threat_model.step_value(context.images)
-        return perturbation + length * self.decay * memory["sum"]
+        return perturbation + context.step_value * self.decay * memory["sum"]

@@ -2,9 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from project.attacks.gradient.objectives.objective import Memory
 from project.core.fields import CheckedFields
@@ -26,6 +28,7 @@ class StepContext:
         draws: random draws of the samples, for this rule and step.
         gradient_at: returns the gradient at any perturbation; its second argument numbers the calls
             of one step, whose random views differ.
+        victim: the network that is attacked, or an ensemble of several.
     """
 
     number: int
@@ -36,6 +39,21 @@ class StepContext:
     threat_model: ThreatModel
     draws: Draws
     gradient_at: Callable[[Tensor, int], Tensor]
+    victim: nn.Module
+
+    def noise(self, number: int) -> Tensor:
+        """Draw from the budget, (N, C, H, W): other noise for each number of one step."""
+        draws = self.draws.keyed("neighbour", number)
+        return self.threat_model.noise(self.images, draws.index, *draws.key)
+
+    def within_range(self, perturbation: Tensor) -> Tensor:
+        """Clip so that perturbed images lie in [0, 1]."""
+        return self.threat_model.within_range(self.images, perturbation)
+
+    @property
+    def step_value(self) -> float:
+        """How much a step changes a value on average, in the perturbation's units."""
+        return self.step_size * self.threat_model.step_value(self.images)
 
 
 class GradientRule(CheckedFields, ABC):
@@ -57,5 +75,37 @@ class GradientRule(CheckedFields, ABC):
         return 0
 
     def ahead(self, perturbation: Tensor, memory: Memory, context: StepContext) -> Tensor:
-        """Return the perturbation at which to take the gradient; by default the current one."""
+        """Return the perturbation at which to take the gradient; by default the current one.
+
+        Gradients pass through the rules in the order of the list, places in the opposite one: a
+        rule looks from where the rules after it want to look.
+        """
         return perturbation
+
+    def stretched(self, direction: Tensor, memory: Memory, context: StepContext) -> Tensor:
+        """Return the step's direction with each value at a length of its own; by default as it is.
+
+        Args:
+            direction: (N, C, H, W), of unit size, made of the gradient after all rules.
+            memory: as for a gradient.
+            context: the state of the attack.
+        """
+        return direction
+
+    def around(self, victim: nn.Module) -> AbstractContextManager[None]:
+        """Return a context inside which the attack runs; by default it does nothing.
+
+        A rule may hook the victim's layers there. On leaving, also by an exception, the victim must
+        be as it was.
+
+        Raises:
+            InputError: if the victim lacks what the rule needs.
+        """
+        return nullcontext()
+
+
+def normalised(gradient: Tensor) -> Tensor:
+    """Divide each image's gradient by the mean of its absolute values; 0 stays 0."""
+    # The clamp is as small as can be: confident victims have tiny gradients, which must count.
+    tiny = torch.finfo(gradient.dtype).tiny
+    return gradient / gradient.abs().mean((1, 2, 3), keepdim=True).clamp(min=tiny)

@@ -53,8 +53,6 @@ class Variance(GradientRule):
         # Differences are added up, so that equal gradients differ by 0 exactly.
         total = torch.zeros_like(gradient)
         for number in range(self.samples):
-            draws = context.draws.keyed("neighbour", number)
-            noise = context.threat_model.noise(context.images, draws.index, *draws.key)
-            neighbour = context.perturbation + self.radius * noise
+            neighbour = context.perturbation + self.radius * context.noise(number)
             total += context.gradient_at(neighbour, number) - gradient
         return total / self.samples
