@@ -38,8 +38,8 @@ class ATT(TokenRule):
 
     *Of the perturbation* the victim sees some patches only: at step t of T each with probability
     $$0.99 - (0.99 - p)\, t/T,\quad p = \mathrm{offset} + \mathrm{scale} \cdot I$$, I in [0, 1]
-    being the patch's rank in importance, feature times gradient of the sum of all logits at the
-    last block but one, on the clean image.
+    being the patch's importance between the image's least and greatest: feature times gradient of
+    the sum of all logits, at the last block but one, on the clean image.
 
     It comes before momentum, and costs one forward pass on the clean images and a small part of
     the backward pass, and none in a step. The traced objective is that of the patches shown. The
@@ -48,8 +48,8 @@ class ATT(TokenRule):
 
     Source: Ming et al., "Boosting the Transferability of Adversarial Attack on Vision Transformer
     with Adaptive Token Tuning", NeurIPS 2024 [code], with the values for ViT-B/16. There
-    deviations, extremes and draws are those of a batch of one image; here each image has its own
-    [ours]. Draws differ from step to step likewise.
+    deviations and extremes are those of a batch of one image, and draws are the same for all; here
+    each image has its own [ours].
     """
 
     scores: float = 0.45
