@@ -34,16 +34,16 @@ so none that stands beside it."""
 ATTACK_LAYERS = (
     {"core"},
     {"gradient.objectives", "gradient.transforms", "gradient.schedules"},
-    {"gradient.landscape", "flow"},
+    {"gradient.landscape"},
     {"gradient.rules"},
     {"gradient.loop"},
     {"gradient.attack"},
-    {"noise"},
+    {"flow", "noise"},
     {"combined"},
     {"exports"},
 )
-"""The same inside of attacks: a flow attack shares the objectives with the gradient loop, and
-nothing else."""
+"""The same inside of attacks: flow and noise are two families, which stand on the gradient loop or
+on parts of it, and do not know each other."""
 
 REPORT_READS = {"core", "statistics", "storage"}
 MODELS = {"torch", "torchvision", "lightning", "timm", "torchmetrics"}

@@ -124,9 +124,6 @@ class SSTA(FlowAttack):
     step_size: float | None = None
     """Learning rate of the profile's Adam, in pixels (``transfer``: step size); None is the
     profile's, 0.01 (0.25)."""
-    max_shift: float | None = None
-    """Budget ξ in the end, in pixels, to which its schedule is scaled; None is the profile's, 2 px
-    (``transfer``, ``released`` and ``repaired``: 1)."""
     smoothness: float = 0.0
     """Weight of stAdv's flow loss; 0 as in the paper, others [ours]."""
     edge: float = 0.0
@@ -145,7 +142,10 @@ class SSTA(FlowAttack):
     targeted: bool = False
     """Whether the attack is targeted: the victim shall predict the target."""
     seed: int = 0
-    """Seed of random draws; this attack makes none."""
+    """Seed of random draws, which only profile ``transfer`` makes."""
+    max_shift: float | None = None
+    """Budget ξ in the end, in pixels, to which its schedule is scaled; None is the profile's, 2 px
+    (``transfer``, ``released`` and ``repaired``: 1)."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_area <= 1:

@@ -88,7 +88,7 @@ POSITIONS = {
     "Square": "eps queries norm area targeted seed",
     "SSTA": (
         "saliency profile steps step_size smoothness edge early_stop min_area objective "
-        "targeted seed"
+        "targeted seed max_shift"
     ),
     "StAdv": "smoothness preset solver steps step_size early_stop targeted seed",
     "StructureInvariant": "blocks changes noise copies",
@@ -109,8 +109,8 @@ POSITIONS = {
     "SpectralResidual": "size sigma",
     "TRACER": "variant checkpoint input_size",
     "VictimGradient": "sigma",
-    "ChromaFlow": "bound",
-    "Flow": "bound",
+    "ChromaFlow": "bound smooth",
+    "Flow": "bound smooth",
     "L2": "eps",
     "Linf": "eps",
     "Masked": "inner mask",

@@ -42,6 +42,11 @@ class GRA(GradientRule):
                 f"{self.samples}, {self.radius}, {self.damping}."
             )
 
+    @property
+    def extra_gradients(self) -> int:
+        """Number of further gradients of a step: those of all neighbours."""
+        return self.samples
+
     def __call__(self, gradient: Tensor, memory: Memory, context: StepContext) -> Tensor:
         """Return the gradient and its neighbours' mean, weighed by their cosine."""
         total = torch.zeros_like(gradient)

@@ -45,6 +45,11 @@ class MEF(GradientRule):
                 f"{self.samples}, {self.radius}."
             )
 
+    @property
+    def extra_gradients(self) -> int:
+        """Number of further gradients of a step: those of all neighbours but one."""
+        return self.samples - 1
+
     def ahead(self, perturbation: Tensor, memory: Memory, context: StepContext) -> Tensor:
         """Return the first displaced neighbour."""
         memory["centre"] = perturbation

@@ -42,6 +42,11 @@ class PGN(GradientRule):
                 f"{self.samples}, {self.radius}, {self.balance}."
             )
 
+    @property
+    def extra_gradients(self) -> int:
+        """Number of further gradients of a step: two a neighbour, but one is the step's own."""
+        return 2 * self.samples - 1
+
     def ahead(self, perturbation: Tensor, memory: Memory, context: StepContext) -> Tensor:
         """Return the first neighbour."""
         memory["centre"] = perturbation

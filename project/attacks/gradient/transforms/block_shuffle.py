@@ -76,6 +76,11 @@ class BlockShuffle(InputTransform):
             )
         require_motion(self.horizontal_flip, self.vertical_flip, self.rotation, self.zoom)
 
+    @property
+    def view_count(self) -> int:
+        """Number of views of a step."""
+        return self.copies
+
     def views(self, draws: Draws) -> Iterator[View]:
         """Yield the shuffled copies."""
         for number in range(self.copies):

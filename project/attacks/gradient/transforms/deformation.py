@@ -55,6 +55,11 @@ class Deformation(InputTransform):
                 f"{self.mesh}, {self.copies}, {self.strength}."
             )
 
+    @property
+    def view_count(self) -> int:
+        """Number of views of a step."""
+        return self.copies
+
     def views(self, draws: Draws) -> Iterator[View]:
         """Yield the warped copies; two draws for each inner vertex."""
         for number in range(self.copies):

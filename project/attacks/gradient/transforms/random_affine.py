@@ -67,6 +67,11 @@ class RandomAffine(InputTransform):
             )
         require_motion(self.horizontal_flip, self.vertical_flip, self.rotation, self.zoom)
 
+    @property
+    def view_count(self) -> int:
+        """Number of views of a step."""
+        return self.copies
+
     def views(self, draws: Draws) -> Iterator[View]:
         """Yield the moved copies; seven draws for each."""
         only_flips = (self.zoom, self.aspect, self.rotation, self.shift) == ((1, 1), 1, 0, 0)

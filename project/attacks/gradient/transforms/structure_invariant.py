@@ -80,6 +80,11 @@ class StructureInvariant(InputTransform):
                 f"got {self.blocks}, {self.copies}, {len(self.changes)} and {self.noise}."
             )
 
+    @property
+    def view_count(self) -> int:
+        """Number of views of a step."""
+        return self.copies
+
     def views(self, draws: Draws) -> Iterator[View]:
         """Yield the changed copies."""
         for number in range(self.copies):
