@@ -148,6 +148,7 @@ ROWS = {
     "dag": Row(DAG(0.5, steps=10), "linf", float("inf")),
     "alma_prox": Row(ALMAProx(0.5, steps=25), "linf", float("inf")),
     "transegpgd": Row(TranSegPGD(EPS, steps=20), "linf", EPS),
+    "transegpgd_transfer": Row(TranSegPGD(EPS, steps=8, preset="transfer"), "linf", EPS),
     "transegpgd_all_fooled": Row(
         TranSegPGD(EPS, steps=12, stage_switch="all_fooled", hard_weight="wrong"), "linf", EPS
     ),
@@ -383,7 +384,8 @@ def test_attack_for_classifiers_refuses_a_segmenter(name: str):
         and row.norm != "flow"
         and row.attack.built().objective.layer is None
         and not row.attack.built().early_stop
-        and name not in ("pgd_everything", "pgd_moved_pixels", "pgd_away_from_clean")
+        and name
+        not in ("pgd_everything", "pgd_moved_pixels", "transegpgd_transfer", "pgd_away_from_clean")
     ],
 )
 def test_noise_attack_reaches_the_optimum_of_a_linear_model(name: str):

@@ -7,9 +7,9 @@ from typing import Literal
 from project.attacks.core.attack import filled_in
 from project.attacks.gradient.attack import GradientAttack, GradientRecipe
 from project.attacks.gradient.objectives import Divergence, HardWeight, TwoStage
-from project.attacks.gradient.rules import GradientRule
+from project.attacks.gradient.rules import GradientRule, Momentum
 from project.attacks.gradient.schedules import StepSchedule
-from project.attacks.gradient.transforms import InputTransform
+from project.attacks.gradient.transforms import BlockShuffle, InputTransform
 from project.core.choices import choose
 from project.threat_models import Norm
 
@@ -24,11 +24,18 @@ class TranSegPGDSettings:
     step_schedule: StepSchedule
     hard_weight: HardWeight
     divergence: Divergence
+    rules: Sequence[GradientRule] = ()
+    transforms: Sequence[InputTransform] = ()
 
 
 PRESETS = {
     "paper": TranSegPGDSettings(0.1, 0.1, 0.5, "uniform", "correct", "adversarial_clean"),
     "tuned": TranSegPGDSettings(0.5, 0.7, 0.5, "cosine", "correct", "adversarial_clean"),
+    "transfer": TranSegPGDSettings(
+        *(0.5, 0.7, 0.5, "constant", "correct", "adversarial_clean"),
+        rules=(Momentum(),),
+        transforms=(BlockShuffle(),),
+    ),
 }
 
 
@@ -65,10 +72,12 @@ class TranSegPGD(GradientRecipe):
     """Whether to start at a random point of the ball instead of at the clean image."""
     norm: Norm = "linf"
     """Norm of the ball, ``linf`` or ``l2``."""
-    rules: Sequence[GradientRule] = ()
-    """Gradient rules, applied to each gradient in this order, for example momentum."""
-    transforms: Sequence[InputTransform] = ()
-    """Input transforms, such as diverse inputs: the victim sees their views, not the images."""
+    rules: Sequence[GradientRule] | None = None
+    """Gradient rules, applied to each gradient in this order; none, or with preset ``transfer``
+    momentum."""
+    transforms: Sequence[InputTransform] | None = None
+    """Input transforms: the victim sees their views, not the images; none, or with preset
+    ``transfer`` block shuffles."""
     targeted: bool = False
     """Whether the attack is targeted: the victim shall predict the target map."""
     seed: int = 0
@@ -76,9 +85,10 @@ class TranSegPGD(GradientRecipe):
     early_stop: bool = False
     """Whether to stop each image at its first success, which transfers worse; see
     :class:`~project.attacks.GradientAttack`."""
-    preset: Literal["paper", "tuned"] = "paper"
-    """Preset: ``paper``, or ``tuned``, which came out ahead in ``docs/transfer.md``; with momentum
-    gamma 0.3, beta 0.5 and a constant step are better."""
+    preset: Literal["paper", "tuned", "transfer"] = "paper"
+    """Preset: ``paper``; ``tuned``, which came out ahead without further parts; or ``transfer``,
+    both stages on views that move pixels and labels, with momentum, which transfers far better. All
+    in ``docs/transfer.md``."""
 
     @property
     def settings(self) -> TranSegPGDSettings:
@@ -95,4 +105,9 @@ class TranSegPGD(GradientRecipe):
             chosen.hard_weight,
             chosen.divergence,
         )
-        return self.with_parts(objective, step_schedule=chosen.step_schedule)
+        return self.with_parts(
+            objective,
+            step_schedule=chosen.step_schedule,
+            rules=chosen.rules,
+            transforms=chosen.transforms,
+        )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from project.attacks import TranSegPGD
+from project.attacks import BlockShuffle, Momentum, TranSegPGD
 from project.attacks.gradient.objectives import (
     AdversarialSplit,
     BalancedCrossEntropy,
@@ -20,6 +20,7 @@ from project.attacks.gradient.objectives import (
     TwoStage,
 )
 from project.attacks.gradient.objectives.objective import Step
+from tests.models import CurvedSegmenter, eight_bit_images, predicted
 
 K, H, W = 3, 3, 4
 
@@ -297,5 +298,19 @@ def test_presets_of_transegpgd_set_what_the_paper_leaves_open_and_arguments_win(
 
 
 def test_unknown_preset_of_transegpgd_is_named_with_the_known_ones():
-    with pytest.raises(ValueError, match="preset must be one of paper, tuned, got 'best'"):
+    with pytest.raises(
+        ValueError, match="preset must be one of paper, tuned, transfer, got 'best'"
+    ):
         TranSegPGD(preset="best")
+
+
+def test_preset_for_transfer_is_two_stages_on_shuffled_blocks_with_momentum():
+    victim, images = CurvedSegmenter().eval(), eight_bit_images(3)
+    target = predicted(victim, images)
+    parts = {"rules": [Momentum()], "transforms": [BlockShuffle()], "step_schedule": "constant"}
+    same = TranSegPGD(gamma=0.5, beta=0.7, **parts)
+    transfer = TranSegPGD(preset="transfer")
+    assert torch.equal(transfer(victim, images, target), same(victim, images, target))
+    alone = TranSegPGD(preset="transfer", rules=[], transforms=[])
+    plain = TranSegPGD(gamma=0.5, beta=0.7, step_schedule="constant")
+    assert torch.equal(alone(victim, images, target), plain(victim, images, target))
