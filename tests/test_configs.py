@@ -25,7 +25,15 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 # (tests/attacks/noise/test_universal.py), an encoder inside the victim
 # (tests/attacks/noise/test_fspgd.py), or thousands of queries
 # (tests/attacks/combined/test_auto_attack.py).
-OTHERS = {"fspgd", "saliency_tracer", "ssta_lpips", "ssta_maps", "imperceptible_lpips", "universal"}
+OTHERS = {
+    "fspgd",
+    "saliency_tracer",
+    "ssta_lpips",
+    "ssta_maps",
+    "imperceptible_lpips",
+    "universal",
+    "study_visibility",
+}
 OTHERS |= {"auto_attack", "auto_attack_members", "square"}
 FOR_SEGMENTERS = {
     "aimed",

@@ -11,6 +11,7 @@ from project.attacks.combined.best_of import BestOf
 from project.attacks.combined.cascade import Cascade
 from project.attacks.combined.refined import Refined
 from project.attacks.combined.sea import SEA
+from project.attacks.combined.within import Within
 from project.attacks.core.attack import Attack
 from project.attacks.core.result import AttackResult, Perturbed
 from project.attacks.flow.attack import FlowAttack
@@ -149,4 +150,5 @@ __all__ = [
     "TwoStage",
     "Universal",
     "Variance",
+    "Within",
 ]

@@ -57,6 +57,7 @@ from project.attacks import (
     TwoStage,
     Universal,
     Variance,
+    Within,
 )
 from project.core.errors import InputError
 from project.saliency import FrequencyTuned
@@ -159,6 +160,8 @@ ROWS = {
     "chroma_shift_targeted": Row(ChromaShift(0.5, "fast", steps=6, targeted=True), "flow", 0.5),
     "refined_flow": Row(Refined(SSTA(steps=6), steps=4), "flow", 2.0),
     "refined_noise": Row(Refined(PGD(EPS, steps=4), steps=4), "linf", EPS),
+    "within_noise": Row(Within(PGD(EPS, steps=4), 1.0), "linf", EPS),
+    "within_flow": Row(Within(FlowPGD(1.0, steps=4), 1.0), "flow", 1.0),
     "best_of": Row(BestOf([SSTA(steps=4), SSTA(profile="repaired", steps=4)]), "flow", 1.0),
     "ssta": Row(SSTA(steps=6), "flow", 0.5),
     "ssta_soft": Row(SSTA(edge=1.0, steps=6), "flow", 0.5),
