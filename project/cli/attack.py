@@ -28,14 +28,20 @@ class SaveRunConfig(SaveConfigCallback):
     """Save the whole config beside the results, and hand it to the loggers."""
 
     def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Write ``config.yaml`` into the run's folder."""
-        folders = [Path(found.folder) for found in callbacks_of(trainer, RunFolder)]
-        # Paths as given, unlike in what people share: from this file the run is made again.
-        content = self.parser.dump(self.config, skip_check=True).encode()
-        for folder in folders:
-            replace_file(folder / layout.CONFIG, content)
+        """Hand the config to the loggers."""
         for logger in trainer.loggers:
             logger.log_hyperparams(portable_tree(self.config.as_dict()))
+
+    def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write ``config.yaml`` into the run's folder.
+
+        Not before: by now the experiment is checked, and the results of an earlier run are cleared.
+        """
+        # Paths as given, unlike in what people share: from this file the run is made again.
+        content = self.parser.dump(self.config, skip_check=True).encode()
+        for run in callbacks_of(trainer, RunFolder):
+            if trainer.is_global_zero:
+                replace_file(Path(run.folder) / layout.CONFIG, content)
 
 
 class AttackCLI(MirageCLI):

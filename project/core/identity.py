@@ -277,7 +277,7 @@ def _layer_name(module: nn.Module) -> str:
 
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks")
-_OF_EVERY_MODULE = {*vars(nn.Module()), "_fingerprint"}
+_OF_EVERY_MODULE = {*vars(nn.Module())}
 
 
 def _object(thing: Any) -> dict[str, Any]:

@@ -73,7 +73,6 @@ class Victim(nn.Module, ABC):
         # Not persistent: a checkpoint holds only learned weights, the config gives the rest.
         self.register_buffer("pixel_mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
-        self._fingerprint: tuple[tuple[int, ...], str] | None = None
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
@@ -94,11 +93,12 @@ class Victim(nn.Module, ABC):
         )
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the weights, recomputed only after they have changed."""
-        versions = tuple(_version(value) for value in self.state_dict().values())
-        if self._fingerprint is None or self._fingerprint[0] != versions:
-            self._fingerprint = (versions, weights_hash(self))
-        return self._fingerprint[1]
+        """Return the SHA-256 of the weights.
+
+        It is computed each time: torch tells of some changes only, not of another layer in a
+        layer's place, nor of what is written through ``data`` or numpy.
+        """
+        return weights_hash(self)
 
 
 class ClassificationVictim(Victim):
@@ -109,8 +109,3 @@ class ClassificationVictim(Victim):
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits (N, K) of images (N, 3, H, W) in [0, 1]."""
         return logits_of(self.network(self.normalise(self.resize(images))))
-
-
-def _version(value: Tensor) -> int:
-    """Return torch's count of in-place changes; inference tensors have none, as none is trained."""
-    return 0 if value.is_inference() else value._version

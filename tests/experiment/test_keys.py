@@ -10,6 +10,7 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.plugins import Precision
 from PIL import Image
 
 from project.attacks import (
@@ -306,3 +307,19 @@ def test_saliency_maps_know_the_precision_of_products(tmp_path):
     with torch.autocast("cpu", torch.bfloat16):
         assert _keys(FrequencyTuned(), images) != before
     assert _keys(FrequencyTuned(), images) == before
+
+
+class BehindAKnownName(Precision):
+    """A precision of one's own that claims to be the ordinary one."""
+
+    precision = "32-true"
+
+    def forward_context(self):
+        """Compute in half precision."""
+        return torch.autocast("cpu", torch.bfloat16)
+
+
+def test_a_precision_of_ones_own_has_a_key_of_its_own(tmp_path):
+    ordinary = keys(tmp_path)
+    assert keys(tmp_path, plugins=[Precision()]) == ordinary
+    assert keys(tmp_path, plugins=[BehindAKnownName()]) != ordinary

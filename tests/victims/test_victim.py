@@ -159,3 +159,28 @@ def test_a_victim_can_be_described():
     assert description["architecture"] == "resnet10t"
     assert description["mean"] == [0.485, 0.456, 0.406]
     assert len(description["fingerprint"]) == 64
+
+
+def emptied(victim):
+    victim.network[0].weight.data.zero_()
+
+
+def written(victim):
+    victim.network[0].weight.detach().numpy()[:] = 1
+
+
+def replaced(victim):
+    victim.network[0] = nn.Linear(2, 2)
+
+
+def assigned(victim):
+    state = {name: value + 1 for name, value in victim.network.state_dict().items()}
+    victim.network.load_state_dict(state, assign=True)
+
+
+@pytest.mark.parametrize("change", [emptied, written, replaced, assigned])
+def test_the_fingerprint_sees_weights_that_torch_does_not_tell_of(change):
+    victim = ClassificationVictim(nn.Sequential(nn.Linear(2, 2)), 2)
+    first = victim.fingerprint()
+    change(victim)
+    assert victim.fingerprint() != first

@@ -100,11 +100,10 @@ class AttackCallback(L.Callback):
         data.passes = [str(step) for step in self._plan]
         for attack in self.attacks.values():
             attack.attach(data.samples)
-        self.stores = {
-            step: self._open(step, data.samples.fingerprint(), trainer)
-            for step in self._plan
-            if not step.clean
-        }
+        steps = [step for step in self._plan if not step.clean]
+        common = {"data": data.samples.fingerprint()} | _precision(trainer)
+        sources = {name: describe(self._victims[name]) for name in {step.source for step in steps}}
+        self.stores = {step: self._open(step, sources[step.source], common) for step in steps}
         self._look_up(data.samples.indices)
 
     def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -160,21 +159,18 @@ class AttackCallback(L.Callback):
         batch["crafted"] = crafted
         batch["adversarial"] = stacked_images(crafted).to(batch["image"])
 
-    def _open(self, step: Pass, data: str, trainer: L.Trainer) -> Store:
+    def _open(self, step: Pass, source: Any, common: dict[str, Any]) -> Store:
         """Open a pass's store, whose key says all that its images are made from, and no name."""
-        attack, source = self.attacks[step.attack], self._victims[step.source]
+        attack = self.attacks[step.attack]
         description = {
             "version": ATTACKS_VERSION,
             "identity": IDENTITY_VERSION,
             "attack": describe(attack),
-            "source": describe(source),
+            "source": source,
             "acceleration": describe(self.acceleration),
-            "data": data,
-            "precision": str(trainer.precision),
-            "numerics": numerics(trainer.strategy.root_device),
-        }
+        } | common
         # Of the classes, since names that a user may change must not decide what is found.
-        label = f"{type(attack).__name__}-{type(source).__name__}"
+        label = f"{type(attack).__name__}-{type(self._victims[step.source]).__name__}"
         return Store(Path(self.store), label, description)
 
     def _look_up(self, indices: list[int]) -> None:
@@ -183,6 +179,19 @@ class AttackCallback(L.Callback):
         for step, count in found.items():
             rank_zero_info(f"{step}: {count} of {len(indices)} images come from the store")
         self._lacking = {step.source for step, count in found.items() if count < len(indices)}
+
+
+def _precision(trainer: L.Trainer) -> dict[str, Any]:
+    """Return what the last bits of all passes depend on."""
+    plugin = trainer.precision_plugin
+    with plugin.forward_context():  # as the attacks run
+        told = {
+            "precision": str(trainer.precision),
+            "numerics": numerics(trainer.strategy.root_device),
+        }
+    if type(plugin).__module__.partition(".")[0] != "lightning":
+        told["plugin"] = describe(plugin)  # one's own may do anything under a known name
+    return told
 
 
 def _require_attacks(attacks: Mapping[str, Attack]) -> None:
