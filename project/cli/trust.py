@@ -10,16 +10,14 @@ Importing a module runs it too. So the rule has two halves.
    libraries only classes of the kinds that an experiment or a training is made of. jsonargparse
    itself checks that a class is of its field's own kind, such as an attack or a callback.
 
-A run's folder from somebody else gets less (:func:`require_own`): classes of Mirage and Lightning.
+A run's folder from somebody else gets less: see :mod:`project.cli.foreign`.
 """
 
 from __future__ import annotations
 
 import importlib.abc
-import importlib.util
 import inspect
 import os
-import re
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,9 +52,6 @@ KINDS: tuple[type, ...] = (
 )
 """What classes of installed libraries must be to be built by a config, unless they derive from one
 of Mirage's own."""
-
-_DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+")
-_OWN = ("project", "lightning")  # whose classes a foreign run folder may name without consent
 
 
 def restrict() -> None:
@@ -116,25 +111,6 @@ def require_buildable(config: Any) -> None:
             )
 
 
-def require_own(config: Mapping[str, Any], whose: str) -> None:
-    """Refuse a config of somebody else that names classes outside of Mirage and Lightning.
-
-    Args:
-        config: as read from the file, before anything of it is imported.
-        whose: the file, for the message.
-
-    Raises:
-        InputError: with the names, and how to consent.
-    """
-    named = {path for _, path in class_paths(config)} | set(_importable(config))
-    foreign = sorted(path for path in named if "." in path and path.split(".")[0] not in _OWN)
-    if foreign:
-        raise InputError(
-            f"{whose} names code outside of Mirage, which would run: {', '.join(foreign[:5])}. If "
-            "the folder is yours, or you trust whom it comes from, add --trust."
-        )
-
-
 def class_paths(config: Any, where: str = "") -> Iterator[tuple[str, str]]:
     """Yield each ``class_path`` of a config with the place where it stands, at any depth."""
     if isinstance(config, Namespace):
@@ -148,20 +124,6 @@ def class_paths(config: Any, where: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(config, Sequence | set | frozenset) and not isinstance(config, str | bytes):
         for place, value in enumerate(config):
             yield from class_paths(value, f"{where}[{place}]")
-
-
-def _importable(config: Any) -> Iterator[str]:
-    """Yield the texts of a config that could name something to import, which is not imported."""
-    if isinstance(config, Mapping):
-        for value in config.values():
-            yield from _importable(value)
-    elif isinstance(config, list):
-        for value in config:
-            yield from _importable(value)
-    elif isinstance(config, str) and _DOTTED.fullmatch(config):
-        first = config.split(".")[0]
-        if first not in sys.stdlib_module_names and importlib.util.find_spec(first) is not None:
-            yield config
 
 
 def _imported(named: str) -> Any:

@@ -3,9 +3,10 @@
 import argparse
 import logging
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
-from project.cli.trust import require_own
+from project.cli.foreign import only_own
 from project.core.errors import plain_errors
 from project.explain import FinishedRun, made_again, story
 from project.storage import layout
@@ -41,11 +42,11 @@ def main(arguments: list[str] | None = None) -> int:
     given, more = parser.parse_known_args(arguments)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     run = FinishedRun.read(given.run)
-    if not given.trust:
-        require_own(run.config, str(given.run / layout.CONFIG))
-    step = run.chosen(given.attack, given.source)
-    run.rows_of(step, given.index)  # an unknown sample is refused before anything is built
-    again = made_again(run, step, given.index, given.batch, more)
+    whose = str(given.run / layout.CONFIG)
+    with nullcontext() if given.trust else only_own(run.config, whose):
+        step = run.chosen(given.attack, given.source)
+        run.rows_of(step, given.index)  # an unknown sample is refused before anything is built
+        again = made_again(run, step, given.index, given.batch, more)
     print(story(run, step, given.index, again))
     return int(given.batch and not again.difference.none)
 

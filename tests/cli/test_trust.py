@@ -10,7 +10,8 @@ import torch
 import yaml
 
 from project.cli.attack import AttackCLI, experiment
-from project.cli.trust import class_paths, require_own
+from project.cli.foreign import only_own, require_own
+from project.cli.trust import class_paths
 from project.core.errors import InputError, plain_errors
 
 DATA = {"class_path": "ShapesData", "init_args": {"task": "classification"}}

@@ -130,6 +130,67 @@ def test_command_in_a_config_is_not_run_even_with_consent(own, tmp_path, capsys)
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        "data as YAML in a text",
+        "data as a file",
+        "victim as a text",
+        "victim as a file",
+        "attack as a file",
+        "attack as a name",
+        "section as YAML in a text",
+        "section as a file",
+        "plugin as a text",
+        "plugins as YAML in a text",
+        "module inside the folder",
+        "module inside the folder, in a text",
+        "where anything may stand",
+        "through one of Mirage's modules",
+    ],
+)
+def test_no_way_to_name_code_in_a_run_folder_runs_it(own, tmp_path, monkeypatch, capsys, place):
+    code = f"from pathlib import Path\nPath({str(tmp_path / 'ran')!r}).touch()\nclass Evil: ...\n"
+    (tmp_path / "evil_of_explain.py").write_text(code)
+    (own / "run/theirs").mkdir()
+    (own / "run/theirs/evil.py").write_text(code)
+    for folder in (tmp_path, own):
+        monkeypatch.syspath_prepend(folder)
+    path = own / "run" / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    name = "evil_of_explain.Evil"
+    inline = f"{{class_path: {name}, init_args: {{task: classification}}}}"
+    file = str(tmp_path / "hidden.yaml")
+    Path(file).write_text(inline)
+    if place.startswith("data"):
+        config["data"] = file if place.endswith("file") else inline
+    elif place.startswith("victim"):
+        config["model"]["victims"]["a"] = file if place.endswith("file") else name
+    elif place.startswith("attack"):
+        config["attack"]["attacks"]["pgd"] = file if place.endswith("file") else name
+    elif place.startswith("section"):
+        content = yaml.safe_dump({"folder": str(own / "run"), "title": inline})
+        Path(file).write_text(content)
+        config["run"] = file if place.endswith("file") else content
+    elif place.startswith("plugin"):
+        config["trainer"]["plugins"] = f"[{inline}]" if place.endswith("YAML in a text") else name
+    elif place == "module inside the folder":
+        config["data"] = {"class_path": "run.theirs.evil.Evil"}
+    elif place == "module inside the folder, in a text":
+        config["data"] = "{class_path: run.theirs.evil.Evil}"
+    elif place == "where anything may stand":
+        config["attack"]["attacks"]["ssta"]["init_args"]["saliency"] = inline
+    else:
+        named = {"class_path": "project.cli.trust.nn.Module"}
+        config["attack"]["attacks"]["ssta"]["init_args"]["saliency"] = named
+    path.write_text(yaml.safe_dump(config))
+    attack = ["--attack", "ssta"] if place.startswith(("where", "through")) else []
+    with pytest.raises(InputError, match=r"names code outside of Mirage, .* add --trust"):
+        main([str(own / "run"), "2", *attack])
+    assert not (tmp_path / "ran").exists()
+    assert capsys.readouterr().err == ""
+
+
 def contents(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
