@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from project.callbacks.experiment.adversarial_set import described
+from project.core.errors import InputError
+from project.core.portable import at_home
+from project.report.reading import read_results
 from project.storage import layout
 from project.storage.checksums import read_json
-from project.storage.rows import read_rows
 from project.storage.seal import DamagedError
 from project.storage.store import Store, StoreError
 
+_TOLD = ("attack", "source", "folder", "sha256")
 _AT_ONCE = 8  # images read in parallel, since reading waits for disks
 
 
@@ -34,17 +37,17 @@ def check_images(folder: Path, root: Path | None = None) -> tuple[ImageCount, li
         The counts, and a line for each damage.
     """
     path = folder / layout.ADVERSARIAL_SET
-    if not path.is_file():
+    if not path.exists():
         return ImageCount(0, 0), []
     try:
-        passes = read_json(path)["passes"]
-        rows = read_rows(folder / layout.ROWS)
-    except (DamagedError, FileNotFoundError) as error:
+        passes = _passes(path)
+        rows = read_results(folder / layout.ROWS)
+    except (InputError, FileNotFoundError) as error:
         return ImageCount(0, 0), [f"the images in the store were not checked: {error}"]
     indices = sorted(set(rows["index"].to_pylist()))
     whole, faults = 0, []
     for told in passes:
-        known = Path(told["folder"]).expanduser()
+        known = Path(at_home(told["folder"]))
         try:
             store = Store.reopened(root / known.name if root else known)
         except StoreError as error:
@@ -59,6 +62,26 @@ def check_images(folder: Path, root: Path | None = None) -> tuple[ImageCount, li
             ]
         faults += found
     return ImageCount(whole, len(indices) * len(passes)), faults
+
+
+def _passes(path: Path) -> list[dict[str, str]]:
+    """Return the passes of an adversarial.json.
+
+    Raises:
+        DamagedError: if it does not tell them.
+    """
+    told = read_json(path)
+    passes = told.get("passes") if isinstance(told, dict) else None
+    if not isinstance(passes, list) or not all(map(_is_pass, passes)):
+        raise DamagedError(
+            f"{path} is damaged: it does not tell the run's passes ({', '.join(_TOLD)} of each). "
+            f"Run the command of {layout.FACTS} again."
+        )
+    return passes
+
+
+def _is_pass(told: Any) -> bool:
+    return isinstance(told, dict) and all(isinstance(told.get(name), str) for name in _TOLD)
 
 
 def _faults(store: Store, indices: list[int]) -> list[str]:

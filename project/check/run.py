@@ -6,13 +6,14 @@ from pathlib import Path
 
 from project.core.errors import InputError
 from project.storage import layout
-from project.storage.checksums import damages, read_checksums, unlisted
+from project.storage.checksums import damages, read_checksums, read_json, unlisted
 from project.storage.history import History
 from project.storage.rows import read_measures, read_rows
 from project.storage.seal import DamagedError
 from project.storage.traces import read_traces
 
 _READERS = {
+    layout.FACTS: read_json,
     layout.ROWS: read_rows,
     layout.MEASURES: read_measures,
     layout.TRACES: read_traces,
@@ -39,22 +40,22 @@ def check_run(folder: Path) -> tuple[int, list[str]]:
         faults = damages(folder)
     except DamagedError as error:
         return 0, [str(error)]
+    told = {name for name in _READERS if any(f"{folder / name} is" in line for line in faults)}
     if not files:
         return 0, [
             f"{folder} has no {layout.CHECKSUMS}: its run has not ended, or an older version made "
             "it. Run its command again."
         ]
     faults += [f"{path} is not in {layout.CHECKSUMS}" for path in unlisted(folder)]
-    return files, faults + [line for name in _READERS if (line := _unreadable(folder / name))]
+    rest = [folder / name for name in _READERS if name not in told]
+    return files, faults + [line for path in rest if (line := _unreadable(path))]
 
 
 def _unreadable(path: Path) -> str | None:
     """Return why a table that has the right checksum cannot be read, None if it can."""
     try:
-        if path.is_file():
+        if path.exists():
             _READERS[path.name](path)
-    except DamagedError:
-        return None  # told already
     except (InputError, OSError, ValueError) as error:
         return str(error)
     return None

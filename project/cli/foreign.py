@@ -1,4 +1,4 @@
-"""A run folder from somebody else: its config names classes of Mirage and Lightning, or nothing runs.
+"""A run folder of somebody else: its config names code of Mirage and Lightning, or nothing runs.
 
 What a config names is not in its mappings alone: jsonargparse reads a text where a class may stand
 as YAML, as a file of YAML, or as the name of what is imported. So names are judged where they are
@@ -125,7 +125,7 @@ def _refuse_text(text: str) -> NoReturn:
 
 
 def _own(path: str) -> bool:
-    return path.split(".")[0] in _OWN
+    return path.split(".", maxsplit=1)[0] in _OWN
 
 
 def _texts(config: Any) -> Iterator[str]:
@@ -143,11 +143,11 @@ def _importable(text: str) -> bool:
     """Return whether a text could name something to import, which is not imported."""
     if not _DOTTED.fullmatch(text):
         return False
-    return text.split(".")[0] not in sys.stdlib_module_names and _found(text)
+    return text.split(".", maxsplit=1)[0] not in sys.stdlib_module_names and _found(text)
 
 
 def _found(path: str) -> bool:
     try:
-        return importlib.util.find_spec(path.split(".")[0]) is not None
+        return importlib.util.find_spec(path.split(".", maxsplit=1)[0]) is not None
     except ValueError:  # __main__, as Python was started
         return True

@@ -55,14 +55,7 @@ def read_regular(path: Path) -> bytes:
             for, and a device has no end.
     """
     try:
-        state = path.stat()
-        if stat.S_ISDIR(state.st_mode):
-            raise FileError("must be a file, got a folder")
-        if not stat.S_ISREG(state.st_mode):
-            raise FileError("must be a regular file, got a pipe, socket or device")
-        if state.st_size > _LARGEST_FILE:
-            raise FileError(f"file is too large: {state.st_size} bytes")
-        data = path.read_bytes()
+        data = regular_bytes(path)
     except FileNotFoundError as error:
         raise FileError("file is missing") from error
     except OSError as error:
@@ -74,6 +67,24 @@ def read_regular(path: Path) -> bytes:
     if not data:
         raise FileError("file is empty")
     return data
+
+
+def regular_bytes(path: Path) -> bytes:
+    """Return what a file of Mirage's own holds, which may be nothing.
+
+    Raises:
+        FileError: if it is too large, or no regular file: a pipe would be waited for, and a device
+            has no end.
+        OSError: as by :meth:`pathlib.Path.read_bytes`.
+    """
+    state = path.stat()
+    if stat.S_ISDIR(state.st_mode):
+        raise FileError("must be a file, got a folder")
+    if not stat.S_ISREG(state.st_mode):
+        raise FileError("must be a regular file, got a pipe, socket or device")
+    if state.st_size > _LARGEST_FILE:
+        raise FileError(f"file is too large: {state.st_size} bytes")
+    return path.read_bytes()
 
 
 def is_clutter(name: str) -> bool:

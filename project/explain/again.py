@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from project.evaluation import Pass, TransferEvaluation
 from project.explain.difference import Difference
 from project.explain.finished import FinishedRun
 from project.storage import layout
-from project.storage.store import Store, StoredSample
+from project.storage.store import Store, StoredSample, StoreError, read_manifest
 
 
 @dataclass(frozen=True)
@@ -176,7 +175,10 @@ def _reason(store: Store) -> str:
     """Return why a store lacks images: it is gone, or its key has changed, and what changed it."""
     nearest, changed = "", list(store.description)
     for manifest in sorted(store.root.glob(f"*/{layout.MANIFEST}")):
-        then = json.loads(manifest.read_text())["description"]
+        try:
+            _, then = read_manifest(manifest.parent)
+        except StoreError:
+            continue
         others = [name for name, value in store.description.items() if then.get(name) != value]
         if 0 < len(others) < len(changed):
             nearest, changed = manifest.parent.name, others

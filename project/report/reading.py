@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from project.core.errors import InputError
+from project.core.json_text import parse_json
 from project.storage.checksums import read_checked
 from project.storage.rows import COLUMNS, KEY, read_rows
 
@@ -61,7 +61,7 @@ def read_facts(path: Path) -> dict[str, Any]:
     Raises:
         InputError: if it is none.
     """
-    facts = read_whole(path, lambda file: json.loads(read_checked(file)))
+    facts = read_whole(path, lambda file: parse_json(read_checked(file)))
     if not isinstance(facts, dict):
         raise damaged(path, "it is no dictionary")
     for name, kind in _KINDS.items():

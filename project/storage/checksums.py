@@ -8,7 +8,6 @@ SHA256SUMS`` checks all.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +19,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from project.core.folders import FileError, regular_bytes
+from project.core.json_text import parse_json
 from project.storage import layout
 from project.storage.files import replace_file
 from project.storage.seal import DamagedError
@@ -36,9 +37,9 @@ def read_checked(path: Path) -> bytes:
     Raises:
         DamagedError: if it is not what was written, or the list cannot be read.
     """
-    content = path.read_bytes()
+    content = _content(path)
     for folder in list(path.absolute().parents)[:_DEPTH]:
-        if (folder / layout.CHECKSUMS).is_file():
+        if (folder / layout.CHECKSUMS).exists():
             name = path.absolute().relative_to(folder).as_posix()
             wanted = read_checksums(folder).get(name)
             if wanted not in (None, _sha256(content)):
@@ -50,7 +51,9 @@ def read_checked(path: Path) -> bytes:
 def read_json(path: Path) -> Any:
     """Return what a JSON file says; see :func:`read_checked`."""
     try:
-        return json.loads(read_checked(path))
+        return parse_json(read_checked(path))
+    except DamagedError:
+        raise
     except ValueError as error:
         raise DamagedError(_damaged(path)) from error
 
@@ -84,7 +87,7 @@ def read_checksums(folder: Path) -> Mapping[str, str]:
 
 @lru_cache(8)
 def _parsed(path: Path, stamp: Stamp) -> Mapping[str, str]:
-    lines = path.read_bytes().decode(errors="replace").split("\n")
+    lines = _content(path).decode(errors="replace").split("\n")
     found = [_LINE.fullmatch(line) for line in lines[:-1]]
     if lines[-1] or not all(found):
         raise DamagedError(
@@ -156,11 +159,18 @@ def damages(folder: Path) -> list[str]:
     found = []
     for name, wanted in read_checksums(folder).items():
         path = folder / name
-        if not path.is_file():
+        if not path.exists():
             found.append(f"{path} is missing")
-        elif _sha256(path.read_bytes()) != wanted:
+        elif not path.is_file() or _sha256(path.read_bytes()) != wanted:
             found.append(f"{path} is damaged: it is not what was written")
     return found
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return regular_bytes(path)
+    except FileError as error:
+        raise DamagedError(f"{path} is damaged: it {error}. Remove it and run again.") from error
 
 
 def _damaged(path: Path) -> str:

@@ -32,7 +32,9 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from project.core.errors import InputError, let_memory_errors_pass
+from project.core.folders import regular_bytes
 from project.core.identity import digest
+from project.core.json_text import parse_json
 from project.storage import layout
 from project.storage.files import remove_abandoned, replace_file
 from project.storage.seal import DamagedError, sealed, unsealed
@@ -98,16 +100,7 @@ class Store:
         Raises:
             StoreError: if it cannot be read, or is not that of the folder.
         """
-        path = folder / layout.MANIFEST
-        try:
-            manifest = json.loads(path.read_text(encoding="utf-8"))
-            label, description = manifest["label"], manifest["description"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StoreError(
-                f"{path} cannot be read ({error}). It is written anew by the next run that uses it."
-            ) from error
-        if not folder.name.endswith(digest(description)[:_DIGITS]):
-            raise StoreError(f"{path} is damaged: it is not of the key in the folder's name.")
+        label, description = read_manifest(folder)
         return cls(folder.parent, label, description)
 
     def __contains__(self, index: int) -> bool:
@@ -188,9 +181,9 @@ class Store:
         if not self.folder.is_dir():
             return
         try:
-            manifest = json.loads(path.read_text(encoding="utf-8"))
+            manifest = parse_json(regular_bytes(path))
             key = digest(manifest["description"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             manifest, key = None, ""
         if manifest == self._manifest():
             return
@@ -217,8 +210,8 @@ class Store:
         path = self.image_path(index)
         with Image.open(io.BytesIO(self._content(path)), formats=["PNG"]) as file:
             file.load()
-            facts = json.loads(file.text[_CHUNK])  # type: ignore[attr-defined]
-            about = json.loads(file.text[_ABOUT])  # type: ignore[attr-defined]
+            facts = parse_json(file.text[_CHUNK])  # type: ignore[attr-defined]
+            about = parse_json(file.text[_ABOUT])  # type: ignore[attr-defined]
             image = np.asarray(file)
         if origin and about["origin"] != origin:
             raise ValueError(f"{path.name} was made from another image or label")
@@ -233,7 +226,7 @@ class Store:
 
     def _content(self, path: Path) -> bytes:
         try:
-            return unsealed(path.read_bytes(), self._sealed_as(path))
+            return unsealed(regular_bytes(path), self._sealed_as(path))
         except DamagedError as error:
             raise DamagedError(f"{path.name}: {error}") from error
 
@@ -258,3 +251,25 @@ class Store:
 
     def _replace(self, path: Path, content: bytes) -> None:
         replace_file(path, sealed(content, self._sealed_as(path)))
+
+
+def read_manifest(folder: Path) -> tuple[str, dict[str, Any]]:
+    """Return a store's label and description.
+
+    Raises:
+        StoreError: if its manifest cannot be read, or is not that of the folder.
+    """
+    path = folder / layout.MANIFEST
+    try:
+        manifest = parse_json(regular_bytes(path))
+        label, description = manifest["label"], manifest["description"]
+        if not (isinstance(label, str) and isinstance(description, dict)):
+            raise ValueError("it does not describe a store")
+        key = digest(description)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise StoreError(
+            f"{path} cannot be read ({error}). It is written anew by the next run that uses it."
+        ) from error
+    if not folder.name.endswith(key[:_DIGITS]):
+        raise StoreError(f"{path} is damaged: it is not of the key in the folder's name.")
+    return label, description

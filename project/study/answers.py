@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from project.core.json_text import parse_json
 from project.report.run import Row
 from project.storage.csv_file import write_csv
 from project.storage.files import replace_file
@@ -73,7 +74,7 @@ def measured(database: Database) -> dict[tuple[str, int], Row]:
     query = "SELECT attack, image, facts FROM stimuli WHERE facts != '{}' ORDER BY attack, image"
     with database.reading() as connection:
         found = connection.execute(query).fetchall()
-    return {(row["attack"], row["image"]): json.loads(row["facts"]) for row in found}
+    return {(row["attack"], row["image"]): parse_json(row["facts"]) for row in found}
 
 
 def write_answers(

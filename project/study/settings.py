@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from project.core.errors import InputError
+from project.core.json_text import parse_json
 
 DesignName = Literal["paper", "2afc"]
 
@@ -69,7 +70,7 @@ class Settings:
     @classmethod
     def from_json(cls, text: str) -> Settings:
         """Return what :meth:`to_json` wrote."""
-        facts = json.loads(text)
+        facts = parse_json(text)
         return cls(**facts | {"attacks": tuple(facts["attacks"])})
 
 

@@ -1,6 +1,7 @@
 """A run's files and images: damage of any kind is noticed by their readers and by the check."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,11 +18,12 @@ from project.core.errors import InputError
 from project.explain import FinishedRun
 from project.report.__main__ import main as report_main
 from project.report.gallery import samples
+from project.report.reading import read_facts
 from project.storage.checksums import damages, list_checksums, listing, read_checked, read_json
 from project.storage.files import replace_file
 from project.storage.history import History
 from project.storage.rows import read_measures, read_rows
-from project.storage.store import Store
+from project.storage.store import Store, StoreError
 from project.storage.traces import read_traces
 from tests.experiment.scene import IMAGES, attacks, pass_folder, run, victim
 from tests.storage.damage import flipped
@@ -169,6 +171,66 @@ def test_the_check_counts_and_names_each_damage(own, capsys):
     for path in (*paths, own / "run/report.html"):
         assert sum(str(path) in line for line in lines) == 1, path
     assert f"{2 * IMAGES - 2} of {2 * IMAGES} images" in count
+
+
+def test_a_pipe_for_a_file_is_damage_and_nobody_waits_for_it(own, capsys):
+    for name in ("run.json", "adversarial.json", "rows.parquet"):
+        (own / "run" / name).unlink()
+        os.mkfifo(own / "run" / name)
+        with pytest.raises(InputError, match=rf"{name} is damaged: it must be a regular file"):
+            READERS[name](own / "run" / name)
+    folder = own / "store" / pass_folder(own / "run", "pgd", "a")
+    for name in ("manifest.json", "00000003.png"):
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+    assert main([str(own / "run")]) == 1
+    told = capsys.readouterr().out
+    assert all(told.count(f"{name} is damaged") for name in ("run.json", "adversarial.json"))
+    with pytest.raises(StoreError, match=r"manifest\.json cannot be read .*regular file"):
+        Store.reopened(folder)
+    (own / "run/SHA256SUMS").unlink()
+    os.mkfifo(own / "run/SHA256SUMS")
+    assert main([str(own / "run")]) == 1
+    assert "SHA256SUMS is damaged: it must be a regular file" in capsys.readouterr().out
+    with pytest.raises(InputError, match="SHA256SUMS is damaged"):
+        read_checked(own / "run/metrics.csv")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[" * 200_000,
+        "{}",
+        "[]",
+        "7",
+        '{"passes": 3}',
+        '{"passes": [3]}',
+        '{"passes": [{"folder": "x"}]}',
+        '{"passes": [{"attack": "a", "source": "b", "folder": 1, "sha256": "c"}]}',
+    ],
+)
+def test_json_of_another_shape_is_damage(own, capsys, content):
+    for name in ("run.json", "adversarial.json"):
+        with listing(own / "run", [name]):  # whoever made the folder listed it too
+            replace_file(own / "run" / name, content.encode())
+    assert main([str(own / "run")]) == 1
+    told = capsys.readouterr().out
+    assert "adversarial.json is damaged" in told
+    if content.startswith("[["):
+        assert f"{own / 'run/run.json'} is damaged" in told
+        with pytest.raises(InputError, match=r"run\.json must be as Mirage wrote it.*too deeply"):
+            read_facts(own / "run/run.json")
+
+
+def test_a_manifest_that_is_nested_too_deeply_is_damage(own):
+    folder = own / "store" / pass_folder(own / "run", "pgd", "a")
+    store = Store.reopened(folder)
+    (folder / "manifest.json").write_text("[" * 200_000)
+    with pytest.raises(StoreError, match="nested too deeply"):
+        Store.reopened(folder)
+    with pytest.warns(UserWarning, match="was damaged, and is written anew"):
+        Store(folder.parent, store.label, store.description)
+    assert Store.reopened(folder).description == store.description
 
 
 def test_a_store_that_was_moved_or_is_damaged_is_told(own, tmp_path):

@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from project.cli.attack import AttackCLI, experiment
-from project.cli.foreign import only_own, require_own
+from project.cli.foreign import require_own
 from project.cli.trust import class_paths
 from project.core.errors import InputError, plain_errors
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from project.core.json_text import parse_json
 from project.report.classes import class_name
 from project.report.gallery import Picture, Sample
 from project.report.reading import read_whole
@@ -108,5 +108,5 @@ def _verdict(sample: Sample) -> dict[str, int]:
 
 def _told(path: Path) -> dict[str, int]:
     names = ("target", "prediction_clean", "prediction_adversarial")
-    told = json.loads(read_checked(path))
+    told = parse_json(read_checked(path))
     return {name: int(told[name]) for name in names}
