@@ -174,12 +174,12 @@ def test_the_check_counts_and_names_each_damage(own, capsys):
 
 
 def test_a_pipe_for_a_file_is_damage_and_nobody_waits_for_it(own, capsys):
+    folder = own / "store" / pass_folder(own / "run", "pgd", "a")
     for name in ("run.json", "adversarial.json", "rows.parquet"):
         (own / "run" / name).unlink()
         os.mkfifo(own / "run" / name)
         with pytest.raises(InputError, match=rf"{name} is damaged: it must be a regular file"):
             READERS[name](own / "run" / name)
-    folder = own / "store" / pass_folder(own / "run", "pgd", "a")
     for name in ("manifest.json", "00000003.png"):
         (folder / name).unlink()
         os.mkfifo(folder / name)
