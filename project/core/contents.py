@@ -1,27 +1,83 @@
-"""Hashes of what files and folders hold, whatever they are called and wherever they lie."""
+"""Hashes of what files and folders hold, whatever they are called and wherever they lie.
+
+Convention: a text of the package's own objects names a file if it looks like a path; a bare word,
+such as a preset, stays a word whatever lies in the folder. Of anybody else's objects nobody knows
+which texts are paths, so each that fits something counts: bare words, and the folder that holds
+what a pattern such as ``maps/{}.png`` finds.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
+
+from project.core.errors import InputError
 
 _BLOCK = 1 << 20
+_MOST_VISITS = 32  # of one folder by different links; links that form a net have no end
+_PATTERN = re.compile(r"[{*%]")
+_any_text: ContextVar[bool] = ContextVar("any_text", default=False)
 
 Stamp = tuple[tuple[str, int, int, int], ...]
+
+
+@contextmanager
+def any_text_may_name_files(it_may: bool) -> Iterator[None]:
+    """Within it, read texts as those of somebody else's object, or as the package's own."""
+    token = _any_text.set(it_may)
+    try:
+        yield
+    finally:
+        _any_text.reset(token)
+
+
+def told_text(text: str) -> Any:
+    """Tell a text as it is, or what it names by content, since where that lies cannot matter."""
+    path = named_file(text)
+    if path is not None:
+        return told_path(path)
+    return _pattern(text) or text
+
+
+def told_path(path: Path) -> dict[str, str]:
+    """Tell a path by the name and content of what is there."""
+    if not path.exists():
+        return _pattern(str(path)) or {"path": str(path)}
+    return {"file": path.name, "sha256": content_hash(path)}
+
+
+def _pattern(text: str) -> dict[str, str] | None:
+    """Tell a pattern of paths by itself and all that its folder holds, None where it is none."""
+    begin = _PATTERN.search(text)
+    folder = text[: begin.start()].rpartition(os.sep)[0] if begin else ""
+    if not folder or not _any_text.get():
+        return None
+    found = named_file(folder + os.sep)
+    if found is None:
+        return None
+    inside = text[len(folder) + 1 :]
+    return {"pattern": inside, "file": found.name, "sha256": content_hash(found)}
 
 
 def named_file(text: str) -> Path | None:
     """Return the file or folder that a text names, ``~`` and ``${NAME}`` expanded; None if none.
 
-    A bare word without suffix, such as ``resnet50``, names none, whatever lies in the folder.
+    A bare word without suffix, such as ``resnet50``, names none, whatever lies in the folder,
+    unless it is somebody else's object's.
     """
     if not text or len(text) > 1024 or "\0" in text or "\n" in text:
         return None
     path = Path(os.path.expandvars(os.path.expanduser(text)))
-    if not (os.sep in text or text.startswith("~") or "$" in text or path.suffix):
+    is_word = not (os.sep in text or text.startswith("~") or "$" in text or path.suffix)
+    if is_word and not _any_text.get():
         return None
     try:
         return path if path.is_file() or path.is_dir() else None
@@ -49,11 +105,29 @@ def _files(path: Path) -> Iterator[tuple[str, Path]]:
     if path.is_file():
         yield "", path
         return
-    for folder, _, names in os.walk(path):
-        for name in names:
-            file = Path(folder, name)
-            if file.is_file():  # no pipe, and no link to nowhere
-                yield file.relative_to(path).as_posix(), file
+    yield from _below(path, "", (), Counter())
+
+
+def _below(
+    folder: Path, prefix: str, above: tuple[Any, ...], visits: Counter[Any]
+) -> Iterator[tuple[str, Path]]:
+    """Yield all files, hidden ones too, links followed; a folder inside of itself is left out."""
+    state = folder.stat()
+    own = (state.st_dev, state.st_ino)
+    if own in above:
+        return
+    visits[own] += 1
+    if visits[own] > _MOST_VISITS:
+        raise InputError(
+            f"links in a folder must not lead to one folder again and again, got {folder} by more "
+            f"than {_MOST_VISITS} ways. Remove the links."
+        )
+    for name in os.listdir(folder) if os.access(folder, os.R_OK | os.X_OK) else ():
+        entry = folder / name
+        if os.path.isfile(entry):  # no pipe, and no link to nowhere
+            yield prefix + name, entry
+        elif os.path.isdir(entry):
+            yield from _below(entry, f"{prefix}{name}/", (*above, own), visits)
 
 
 @lru_cache(256)

@@ -38,8 +38,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from project.core.contents import content_hash, named_file
-from project.core.layer_kinds import layer_kind, scripted_hash
+from project.core.contents import any_text_may_name_files, told_path, told_text
+from project.core.layer_kinds import hooks_of, layer_kind, scripted_hash
 from project.core.source_code import (
     PACKAGE,
     UndescribableError,
@@ -75,7 +75,8 @@ def describe(thing: Any) -> Any:
         UndescribableError: naming what cannot be told from another of its kind, such as a lambda.
     """
     try:
-        return _description(thing)
+        with any_text_may_name_files(False):  # whatever asks, as a fingerprint() of another's
+            return _description(thing)
     except RecursionError as error:
         raise UndescribableError(
             f"{_kind(thing)} holds itself, at some depth, so it has no end to be described to. "
@@ -89,7 +90,7 @@ def _description(thing: Any) -> Any:
     if type(thing) is float:
         return thing if math.isfinite(thing) else {"float": repr(thing)}  # NaN equals nothing
     if type(thing) is str:
-        return _text(thing)
+        return told_text(thing)
     for kinds, told in _OF_KINDS:
         if isinstance(thing, kinds):
             return told(thing)
@@ -123,18 +124,6 @@ def weights_hash(module: nn.Module) -> str:
         sha.update(f"{name} {array.dtype} {tuple(array.shape)}".encode())
         sha.update(_bytes(array))
     return sha.hexdigest()
-
-
-def _text(text: str) -> Any:
-    path = named_file(text)
-    return text if path is None else _file(path)
-
-
-def _file(path: Path) -> dict[str, str]:
-    """Tell a file by its name and content, since where it lies cannot matter."""
-    if not path.exists():
-        return {"path": str(path)}
-    return {"file": path.name, "sha256": content_hash(path)}
 
 
 def _mapping(thing: Mapping[Any, Any]) -> dict[str, Any]:
@@ -189,7 +178,8 @@ def _array(thing: np.ndarray[Any, Any] | np.generic) -> dict[str, Any]:
 
 
 def _partial(thing: partial[Any]) -> dict[str, Any]:
-    arguments = {"args": _description(thing.args), "keywords": _description(thing.keywords)}
+    with any_text_may_name_files(_is_anybodys(thing.func)):
+        arguments = {"args": _description(thing.args), "keywords": _description(thing.keywords)}
     return {"partial": _description(thing.func)} | arguments | _unless(type(thing), partial)
 
 
@@ -251,8 +241,8 @@ def _network(thing: nn.Module) -> dict[str, Any]:
 def _layer(module: nn.Module) -> list[Any]:
     if isinstance(module, torch.jit.ScriptModule):
         return [scripted_hash(module)]
-    hooks = [list(vars(module)[name].values()) for name in _HOOKS]
-    told = [_layer_name(module), _class(layer_kind(module)).get("code", ""), _description(hooks)]
+    hooks = _description(hooks_of(module))
+    told = [_layer_name(module), _class(layer_kind(module)).get("code", ""), hooks]
     if isinstance(module, torch.fx.GraphModule):
         return [*told, module.code]  # written from its graph, which says all
     values = {
@@ -262,7 +252,8 @@ def _layer(module: nn.Module) -> list[Any]:
     }
     chosen = {name: value.__name__ for name, value in values.items() if _is_of(module, value)}
     rest = {name: value for name, value in values.items() if name not in chosen}
-    return [*told, _description(rest), *([chosen] if chosen else [])]
+    with any_text_may_name_files(_is_anybodys(layer_kind(module))):
+        return [*told, _description(rest), *([chosen] if chosen else [])]
 
 
 def _is_of(module: nn.Module, value: Any) -> bool:
@@ -276,7 +267,6 @@ def _layer_name(module: nn.Module) -> str:
     return f"scripted {module.original_name}" if scripted else public_name(layer_kind(module))
 
 
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 _OF_EVERY_MODULE = {*vars(nn.Module())}
 
 
@@ -304,8 +294,12 @@ def _object(thing: Any) -> dict[str, Any]:
 
 
 def _argument(kind: type, name: str, value: Any) -> Any:
+    own = [base for base in kind.__mro__ if _is_own(base)]  # their fields keep their words
+    inherited = any(name in getattr(base, "__dataclass_fields__", ()) for base in own)
+    outside = not inherited and not _is_own(kind)
     try:
-        return _description(value)
+        with any_text_may_name_files(outside and not _is_layer_of_library(kind)):
+            return _description(value)
     except UndescribableError as error:
         raise UndescribableError(f"{public_name(kind)}.{name}: {error}") from error
 
@@ -335,6 +329,16 @@ def _slots(kind: type) -> tuple[str, ...]:
 
 def _is_own(kind: type) -> bool:
     return kind.__module__.partition(".")[0] == PACKAGE
+
+
+def _is_anybodys(thing: Any) -> bool:
+    """Tell whether a class or function is neither the package's nor a library's."""
+    home = getattr(thing, "__module__", None) or "builtins"
+    return home.partition(".")[0] != PACKAGE and library_of(home) is None
+
+
+def _is_layer_of_library(kind: type) -> bool:
+    return issubclass(kind, nn.Module) and not _is_anybodys(kind)
 
 
 def _is_plain_of_library(kind: type) -> bool:
@@ -375,7 +379,7 @@ _OF_KINDS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (enum.Enum, _enum),
     (_TOLD_BY_REPR, lambda thing: {"value": _plain_repr(thing)} | _class(type(thing))),
     (re.Pattern, lambda thing: {"pattern": _description(thing.pattern), "flags": thing.flags}),
-    (Path, _file),
+    (Path, told_path),
     (PurePath, lambda thing: {"path": str(thing)}),
     ((np.ndarray, np.generic), _array),
     ((bool, int, float, str), lambda thing: {"value": repr(thing)} | _class(type(thing))),

@@ -4,7 +4,8 @@ Convention: the code of the package itself is known by versions that are raised 
 (``ATTACKS_VERSION``), the code of installed libraries by the checksums that their installer wrote
 down, and everybody else's code by its source: the file that defines it, and every file that this
 one imports, at any depth, that is neither the package's nor an installed library's. So a changed
-default in a helper module counts. What a module loads by a name made at run time does not.
+default in a helper module counts, and so do the values that a script sets at run time
+(:mod:`project.core.values_in_use`). What a module loads by a name made at run time does not.
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ import linecache
 import platform
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from importlib.machinery import PathFinder
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from project.core.contents import content_hash
 from project.core.errors import InputError
+from project.core.values_in_use import functions_of, values_in_use, words_of
 
 PACKAGE = __name__.partition(".")[0]
 _PATHS = sysconfig.get_paths()
@@ -54,6 +56,18 @@ def code_of(thing: Any) -> str:
     kinds = [thing, *bases]
     told = dict.fromkeys(_code_of_one(one) for one in kinds)
     return "; ".join(filter(None, told))
+
+
+def code_of_module(name: str) -> str:
+    """Return a hash of anybody's own module and of what it imports, without running any of it.
+
+    The empty string for what is the package's, a library's, or nowhere.
+    """
+    try:
+        sources = _sources(name)
+    except (ImportError, ValueError, OSError):  # whoever imports it says what is wrong
+        return ""
+    return _hashed(sources) if sources else ""
 
 
 def library_of(module: str) -> str | None:
@@ -100,7 +114,16 @@ def _code_of_one(thing: Any) -> str:
         return library
     if _file_of(home) is None:
         return _hashed(_typed(thing))
-    return _hashed({name: content_hash(path) for name, path in _own_files(home).items()})
+    return _hashed([_sources(home), values_in_use(thing, _is_in_own_file)])
+
+
+def _sources(module: str) -> dict[str, str]:
+    return {name: content_hash(path) for name, path in _own_files(module).items()}
+
+
+def _is_in_own_file(module: str) -> bool:
+    is_own = module.partition(".")[0] == PACKAGE or library_of(module) is not None
+    return not is_own and _file_of(module) is not None
 
 
 @cache
@@ -202,10 +225,10 @@ def _typed(thing: Any) -> dict[str, str]:
         name, one = waiting.pop()
         if name in found or getattr(one, "__module__", None) != thing.__module__:
             continue
-        parts = list(_functions(one))
+        parts = list(functions_of(one))
         found[name] = "\n".join(_text_of(part, thing) for part in parts)
         found[name] += repr(sorted(_constants(one).items()))
-        used = {word for part in parts for word in _words(part.__code__)}
+        used = {word for part in parts for word in words_of(part.__code__)}
         for word in sorted(used.intersection(vars(home) if home else ())):
             value = vars(home)[word]
             if isinstance(value, bool | int | float | str | tuple):
@@ -219,13 +242,6 @@ def _typed(thing: Any) -> dict[str, str]:
                     "it as an argument, or move the code into a file."
                 )
     return found
-
-
-def _functions(thing: Any) -> Iterator[FunctionType]:
-    """Yield a function, or all functions of a class: methods, properties, what decorators hold."""
-    for one in [thing] if inspect.isfunction(thing) else list(vars(thing).values()):
-        held = [one, *(getattr(one, name, None) for name in ("__func__", "fget", "fset", "func"))]
-        yield from (inner for inner in held if inspect.isfunction(inner))
 
 
 def _constants(thing: Any) -> dict[str, str]:
@@ -245,14 +261,6 @@ def _text_of(function: FunctionType, thing: Any) -> str:
             f"the source of {thing.__module__}.{thing.__qualname__} is nowhere to be read, so that "
             "another version of it would pass for this one. Move it into a file, and import it."
         ) from error
-
-
-def _words(code: CodeType) -> Iterator[str]:
-    """Yield the global names that code uses, inner functions' too."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _words(constant)
 
 
 def _hashed(sources: Any) -> str:

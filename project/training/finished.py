@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import torch
 
 from project.core.identity import digest
+from project.core.source_code import code_of_module
 from project.core.yaml_files import read_yaml
 from project.data.shapes import DRAWING_VERSION
 from project.storage.files import replace_file
@@ -34,28 +36,36 @@ _WITHOUT_EFFECT = (  # on the weights
     "--trainer.default_root_dir",
     "--ckpt_path",
 )
+_KEYS_WITHOUT_EFFECT = {"logger", "default_root_dir", "ckpt_path"}
+_CLASS_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 
 
 def recipe_of(arguments: Sequence[str]) -> str:
     """Return a hash of all that decides a training's weights, so far as one can tell beforehand.
 
     That is what its configs say (data and seed among it), the other arguments, the content of the
-    weight files that it starts from, and the versions of the code.
+    weight files that it starts from and of every other file that is named, such as a config inside
+    a config, the source of classes outside the package, and the versions of the code.
 
     Args:
         arguments: of ``train.py``, with or without ``fit``.
     """
     configs, others = [], []
+    named: dict[str, str] = {}
     rest = iter(arguments)
     for argument in rest:
         name, _, value = argument.partition("=")
         if name in ("--config", "-c"):
-            configs.append(_config(Path(value or next(rest, ""))))
+            path = Path(value or next(rest, ""))
+            configs.append(_config(path))
+            _note(configs[-1], path.parent, named)
         elif name.startswith(_WITHOUT_EFFECT):
             value or next(rest, "")
         elif argument != "fit":
             others.append(argument)
+            _note(value or argument, Path(), named)
     files = sorted({found for content in configs for found in _weight_files(content)})
+    further = {name: told for name, told in named.items() if name not in files}
     return digest(
         {
             "configs": configs,
@@ -63,6 +73,7 @@ def recipe_of(arguments: Sequence[str]) -> str:
             "files": [[name, _hash_of(name)] for name in files],
             "code": [TRAINING_VERSION, DRAWING_VERSION, *map(_version, _PACKAGES)],
         }
+        | ({"named": further} if further else {})  # so that recipes without any stay as they were
     )
 
 
@@ -109,6 +120,33 @@ def _config(path: Path) -> Any:
         return read_yaml(path)
     except (OSError, ValueError):
         return str(path)  # the training itself says what is wrong
+
+
+def _note(content: Any, folder: Path, named: dict[str, str]) -> None:
+    """Note the hash of each file and of each class's source that a config names, at any depth.
+
+    Args:
+        content: of a config.
+        folder: where the config lies, to which names may be relative, as to the working folder.
+        named: what is noted so far, by its name.
+    """
+    if isinstance(content, dict):
+        for key, value in content.items():
+            if key not in _KEYS_WITHOUT_EFFECT:
+                _note(value, folder, named)
+    elif isinstance(content, list):
+        for value in content:
+            _note(value, folder, named)
+    elif isinstance(content, str) and content not in named:
+        if _CLASS_PATH.fullmatch(content) and (code := code_of_module(content.rpartition(".")[0])):
+            named[content] = code
+        for place in (Path(), folder):
+            path = place / os.path.expandvars(os.path.expanduser(content))
+            if content and len(content) < 1024 and "\0" not in content and path.is_file():
+                named[content] = named.get(content, "") + _hash_of(str(path))
+                if path.suffix in (".yaml", ".yml"):
+                    _note(_config(path), path.parent, named)
+                break
 
 
 def _weight_files(content: Any) -> Iterator[str]:

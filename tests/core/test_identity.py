@@ -20,6 +20,7 @@ from torch import nn
 from project.attacks import PGD, SSTA, Momentum, TranSegPGD
 from project.attacks.noise import transegpgd
 from project.core.identity import UndescribableError, describe, digest, public_name, weights_hash
+from project.core.layer_kinds import hooks_of
 from project.data import ShapesData
 from tests.core import things
 
@@ -274,3 +275,107 @@ def test_a_word_is_no_file_whatever_lies_in_the_folder(tmp_path, monkeypatch):
     before = describe("resnet50")
     Path("resnet50").write_text("something")
     assert describe("resnet50") == before == "resnet50"
+
+
+def full_backward(network: nn.Module) -> None:
+    network[1].register_full_backward_hook(things.plain)
+
+
+def old_backward(network: nn.Module) -> None:
+    network[1].register_backward_hook(things.plain)
+
+
+def before_backward(network: nn.Module) -> None:
+    network[1].register_full_backward_pre_hook(things.plain)
+
+
+def forward(**flags: bool):
+    return lambda network: network[1].register_forward_hook(things.plain, **flags)
+
+
+def before_forward(**flags: bool):
+    return lambda network: network[1].register_forward_pre_hook(things.plain, **flags)
+
+
+HOOKS = {
+    "none": lambda network: None,
+    "backward": full_backward,
+    "backward of old": old_backward,
+    "before backward": before_backward,
+    "forward": forward(),
+    "forward with keywords": forward(with_kwargs=True),
+    "forward after errors": forward(always_call=True),
+    "before forward": before_forward(),
+    "before forward with keywords": before_forward(with_kwargs=True),
+}
+
+
+def test_hooks_of_every_kind_belong_to_a_network():
+    told = set()
+    for hooked in HOOKS.values():
+        network = nn.Sequential(nn.ReLU(), nn.ReLU())
+        hooked(network)
+        told.add(digest(describe(network)))
+    assert len(told) == len(HOOKS)
+
+
+def test_hooks_that_are_gone_change_nothing():
+    network = nn.Sequential(nn.ReLU())
+    before = describe(network)
+    network[0].register_full_backward_hook(things.plain).remove()
+    assert describe(network) == before
+
+
+def test_descriptions_without_hooks_are_those_of_before():
+    # Their last part, the hooks, as it was before hooks on the backward pass counted.
+    assert describe([[], []]) == describe(hooks_of(nn.ReLU()))
+
+
+@pytest.fixture
+def maps(tmp_path, monkeypatch):
+    """Work beside a folder of files, which a linked one lies in too; return what changes them."""
+    monkeypatch.chdir(tmp_path)
+    Path("maps/deep").mkdir(parents=True)
+    Path("linked").mkdir()
+    Path("maps/away").symlink_to(Path("linked").absolute())
+    Path("maps/round").symlink_to(Path("maps").absolute())
+
+    def write(content: str, *paths: str) -> None:
+        for path in paths or ("maps/1.png", "maps/deep/1.png", "linked/1.png", "word"):
+            Path(path).write_text(content)
+
+    write("1")
+    return write
+
+
+PATHS = ("maps", "./maps", "maps/{}.png", "maps/*.png", "maps/%d.png", "maps/deep/{}/x", "word")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_whatever_somebody_elses_object_may_read_counts(maps, path):
+    makers = [things.Maker(path), things.Maker([{"a": path}]), partial(things.plain, path)]
+    makers += [things.Shift(path), nn.Sequential(things.Shift(path))]
+    makers += [things.Maker(Path(path))]
+    before = [digest(describe(one)) for one in makers]
+    assert [digest(describe(one)) for one in makers] == before
+    maps("2")
+    after = [digest(describe(one)) for one in makers]
+    assert all(one != other for one, other in zip(before, after, strict=True))
+
+
+def test_patterns_of_one_folder_differ(maps):
+    assert not same(things.Maker("maps/{}.png"), things.Maker("maps/{}.jpg"))
+
+
+def test_words_of_the_package_stay_words_in_whatever_they_lie(maps, monkeypatch):
+    Path("tuned").mkdir()
+    attack = TranSegPGD(preset="tuned")
+    before = describe([attack, things.Maker(attack), things.Maker("nowhere/{}.png")])
+    maps("2", "tuned/1.png")
+    assert describe([attack, things.Maker(attack), things.Maker("nowhere/{}.png")]) == before
+
+
+def test_files_in_a_linked_folder_count(maps):
+    before = describe("./maps")
+    maps("2", "linked/1.png")
+    assert describe("./maps") != before

@@ -130,3 +130,77 @@ def test_what_a_notebook_defines_is_told_by_the_text_of_its_cells(monkeypatch):
 def test_what_has_no_source_is_refused_by_name(monkeypatch):
     with pytest.raises(UndescribableError, match=r"Typed is nowhere to be read.*Move it into a"):
         describe(typed(monkeypatch, "<nowhere>", source=False)())
+
+
+SET = """
+from dataclasses import dataclass
+import torch
+import mine_tools.numbers as numbers
+from mine_tools.numbers import scaled
+
+EPS = 8
+UNUSED = 1
+CACHE = {}
+FILE = "words"
+
+class Base:
+    steps = 3
+
+class Mine(Base):
+    eps = 8
+    file = "noise.npy"
+    sizes = (1, 2)
+    choice = {"a": [1]}
+    seen = {}
+    _made = 0
+
+    @torch.no_grad()
+    def attack(self, images):
+        CACHE[1] = images
+        return scaled(images) * EPS * numbers.DEPTH + helped()
+
+def helped():
+    def inner():
+        return open(FILE)
+    return inner()
+"""
+NUMBERS = "SCALE = 2\nDEPTH = 3\nNOBODYS = 1\ndef scaled(images):\n    return images * SCALE\n"
+
+
+@pytest.fixture
+def running(mine, monkeypatch, tmp_path):
+    """Return a module of the user's own, which is running beside two files."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("noise.npy", "words"):
+        Path(name).write_text("1")
+    return mine(mine=SET, numbers=NUMBERS)
+
+
+def numbers():
+    return sys.modules["mine_tools.numbers"]
+
+
+AT_RUN_TIME = {
+    "attribute": (lambda own: setattr(own.Mine, "eps", 5), True),
+    "attribute of a base": (lambda own: setattr(own.Base, "steps", 5), True),
+    "tuple": (lambda own: setattr(own.Mine, "sizes", (1, 3)), True),
+    "inside a mapping": (lambda own: own.Mine.choice["a"].append(2), True),
+    "private attribute": (lambda own: setattr(own.Mine, "_made", 5), False),
+    "global": (lambda own: setattr(own, "EPS", 5), True),
+    "unused global": (lambda own: setattr(own, "UNUSED", 5), False),
+    "global of a helper": (lambda own: setattr(numbers(), "SCALE", 5), True),
+    "global by its module": (lambda own: setattr(numbers(), "DEPTH", 5), True),
+    "unused global of a helper": (lambda own: setattr(numbers(), "NOBODYS", 5), False),
+    "file of an attribute": (lambda own: Path("noise.npy").write_text("22"), True),
+    "file of a global": (lambda own: Path("words").write_text("22"), True),
+    "cache": (lambda own: own.CACHE.update({1: torch.zeros(1)}), False),
+    "cache of the class": (lambda own: own.Mine.seen.update({1: torch.zeros(1)}), False),
+}
+
+
+@pytest.mark.parametrize(("change", "counts"), AT_RUN_TIME.values(), ids=AT_RUN_TIME.keys())
+def test_what_is_set_at_run_time_counts(running, change, counts):
+    before = describe(running.Mine())
+    assert describe(running.Mine()) == before
+    change(running)
+    assert (describe(running.Mine()) != before) == counts
