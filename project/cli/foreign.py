@@ -44,7 +44,9 @@ def only_own(config: Mapping[str, Any], whose: str) -> Iterator[None]:
     """
     require_own(config, whose)
     texts = set(_texts(config))
-    check, adapt = jsonargparse._util.check_import_path, jsonargparse._typehints
+    # Its own names: there is no public way in. Without them a run folder is not made again at all.
+    check: Any = jsonargparse._util.check_import_path  # type: ignore[attr-defined]
+    adapt = jsonargparse._typehints
     judged = _judged(check)
     read = _of_names(jsonargparse._util.parse_value_or_config, texts)
     sub_config = _no_file(adapt.adapt_subconfig_path, adapt.not_a_subconfig_path, texts)
