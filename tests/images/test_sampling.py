@@ -33,8 +33,8 @@ def test_nothing_lies_beyond_the_edges_of_zeros():
 
 def test_sampling_at_the_middles_of_a_larger_grid_is_resizing():
     images = torch.rand(2, 3, 5, 7, dtype=torch.float64)
-    rows = ((torch.arange(10) + 0.5) / 2).double()[:, None].expand(2, 10, 21).clone()
-    columns = ((torch.arange(21) + 0.5) / 3).double().expand(2, 10, 21).clone()
+    rows = ((torch.arange(10).double() + 0.5) / 2)[:, None].expand(2, 10, 21).clone()
+    columns = ((torch.arange(21).double() + 0.5) / 3).expand(2, 10, 21).clone()
     place = nearest(rows, columns, 7)
     expected = F.interpolate(images, (10, 21), mode="bilinear")
     torch.testing.assert_close(sample(images, rows, columns, "border"), expected)
