@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,10 +18,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from project.core.errors import InputError
+from project.core.folders import walk
 
 _BLOCK = 1 << 20
-_MOST_VISITS = 32  # of one folder by different links; links that form a net have no end
 _PATTERN = re.compile(r"[{*%]")
 _any_text: ContextVar[bool] = ContextVar("any_text", default=False)
 
@@ -105,29 +103,17 @@ def _files(path: Path) -> Iterator[tuple[str, Path]]:
     if path.is_file():
         yield "", path
         return
-    yield from _below(path, "", (), Counter())
-
-
-def _below(
-    folder: Path, prefix: str, above: tuple[Any, ...], visits: Counter[Any]
-) -> Iterator[tuple[str, Path]]:
-    """Yield all files, hidden ones too, links followed; a folder inside of itself is left out."""
-    state = folder.stat()
-    own = (state.st_dev, state.st_ino)
-    if own in above:
-        return
-    visits[own] += 1
-    if visits[own] > _MOST_VISITS:
-        raise InputError(
-            f"links in a folder must not lead to one folder again and again, got {folder} by more "
-            f"than {_MOST_VISITS} ways. Remove the links."
-        )
-    for name in os.listdir(folder) if os.access(folder, os.R_OK | os.X_OK) else ():
-        entry = folder / name
+    for name, entry in walk(path, _entries):
         if os.path.isfile(entry):  # no pipe, and no link to nowhere
-            yield prefix + name, entry
-        elif os.path.isdir(entry):
-            yield from _below(entry, f"{prefix}{name}/", (*above, own), visits)
+            yield name, Path(entry.path)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """Return all that a folder holds, hidden ones too; of one that cannot be listed nothing."""
+    if not os.access(folder, os.R_OK | os.X_OK):
+        return []
+    with os.scandir(folder) as found:
+        return list(found)
 
 
 @lru_cache(256)

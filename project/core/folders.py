@@ -12,7 +12,7 @@ import os
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from project.core.errors import InputError
@@ -40,6 +40,9 @@ CLUTTER = frozenset(
 """Names, in lower case, that systems give to files and folders which are nobody's data."""
 
 _MOST_VISITS = 32  # of one folder by different links; links that form a net have no end
+
+Entries = Callable[[Path], Iterable[os.DirEntry[str]]]
+"""Returns what a folder holds."""
 _LARGEST_FILE = 2**31  # bytes
 
 
@@ -118,17 +121,37 @@ def files_below(folder: Path, suffixes: Collection[str]) -> list[str]:
     Raises:
         InputError: naming what cannot be listed, or links that lead in circles without end.
     """
-    visits: Counter[tuple[int, int]] = Counter()
-    return sorted(_below(folder, "", tuple(suffixes), (), visits))
+    endings = tuple(suffixes)
+    return sorted(
+        path
+        for path, entry in walk(folder, _entries)
+        if entry.name.lower().endswith(endings) and _is_file(entry)
+    )
+
+
+def walk(folder: Path, entries: Entries) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Yield all that is no folder below a folder, links followed, none inside of itself.
+
+    Args:
+        folder: where to begin.
+        entries: returns what a folder holds.
+
+    Yields:
+        Paths relative to the folder, with ``/``, and the entries.
+
+    Raises:
+        InputError: naming links that lead in circles without end.
+    """
+    yield from _below(folder, "", entries, (), Counter())
 
 
 def _below(
     folder: Path,
     prefix: str,
-    suffixes: tuple[str, ...],
+    entries: Entries,
     above: tuple[tuple[int, int], ...],
     visits: Counter[tuple[int, int]],
-) -> Iterator[str]:
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
     state = folder.stat()
     own = (state.st_dev, state.st_ino)
     if own in above:
@@ -139,12 +162,12 @@ def _below(
             f"links in a folder of data must not lead to one folder again and again, got {folder} "
             f"by more than {_MOST_VISITS} ways. Remove the links."
         )
-    for entry in _entries(folder):
+    for entry in entries(folder):
         if _is_folder(entry):
             below = f"{prefix}{entry.name}/"
-            yield from _below(Path(entry.path), below, suffixes, (*above, own), visits)
-        elif entry.name.lower().endswith(suffixes) and _is_file(entry):
-            yield prefix + entry.name
+            yield from _below(Path(entry.path), below, entries, (*above, own), visits)
+        else:
+            yield prefix + entry.name, entry
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from project.attacks.combined.aims import Aim
-from project.attacks.combined.combination import Combination
+from project.attacks.combined.combination import Combination, traits_around
 from project.attacks.core.attack import Attack, Traits
 from project.attacks.core.query import fooled_share, query
 from project.attacks.core.result import Perturbed
@@ -47,8 +47,7 @@ class Aimed(Combination):
 
     def traits(self) -> Traits:
         """Describe the targeted attack, with its method in brackets."""
-        traits = self.attack.traits()
-        return traits | {"method": f"{self.name}({traits['method']})"}
+        return traits_around(self, self.attack)
 
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor

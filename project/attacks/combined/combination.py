@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, Self
 
-from project.attacks.core.attack import Attack
+from project.attacks.core.attack import Attack, Traits
 from project.core.errors import InputError
 from project.core.samples import Samples
 
@@ -53,6 +53,12 @@ class Combination(Attack):
             elif _attacks_in(value):
                 changed[field.name] = [change(attack) for attack in value]
         return self._replaced(**changed)
+
+
+def traits_around(wrapper: Attack, attack: Attack) -> Traits:
+    """Return the traits of an attack inside of another one, with its method in brackets."""
+    traits = attack.traits()
+    return traits | {"method": f"{wrapper.name}({traits['method']})"}
 
 
 def require_several(attack: Attack, members: Sequence[Attack]) -> None:

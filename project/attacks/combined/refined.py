@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from project.attacks.combined.best_of import BestOf
-from project.attacks.combined.combination import Combination
+from project.attacks.combined.combination import Combination, traits_around
 from project.attacks.combined.distance import Distance, distance_named, require_distance
 from project.attacks.combined.sea import SEA
 from project.attacks.core.attack import Attack, Traits
@@ -84,8 +84,7 @@ class Refined(Combination):
 
     def traits(self) -> Traits:
         """Describe the attack that is refined, with its method in brackets."""
-        traits = self.attack.traits()
-        return traits | {"method": f"{self.name}({traits['method']})"}
+        return traits_around(self, self.attack)
 
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from project.attacks.combined.combination import Combination
+from project.attacks.combined.combination import Combination, traits_around
 from project.attacks.core.attack import Attack, Traits
 from project.attacks.core.result import Perturbed
 from project.core.errors import InputError
@@ -66,8 +66,7 @@ class Within(Combination):
 
     def traits(self) -> Traits:
         """Describe the attack that is cut, with its method in brackets."""
-        traits = self.attack.traits()
-        return traits | {"method": f"{self.name}({traits['method']})"}
+        return traits_around(self, self.attack)
 
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
