@@ -67,10 +67,7 @@ def test_every_flipped_bit_in_a_runs_file_is_noticed(own, name):
     path = own / "run" / name
     whole = path.read_bytes()
     READERS[name](path)
-    for bit in np.random.default_rng(0).integers(0, 8 * len(whole), FLIPS):
-        path.write_bytes(flipped(whole, int(bit)))
-        with pytest.raises(InputError, match=rf"{name} is damaged"):
-            READERS[name](path)
+    _every_flip_is_noticed(path, lambda: READERS[name](path), seed=0)
     for end in (0, 1, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:end])
         with pytest.raises(InputError, match=rf"{name} is damaged"):
@@ -106,20 +103,28 @@ def test_rows_taken_out_of_their_folder_have_checksums_of_their_pages(own, tmp_p
     assert read_rows(path).to_pylist() == value
 
 
-def test_a_history_and_pictures_are_checked_likewise(own, tmp_path):
-    history = History()
-    history.add(0, 0, {"train/loss": 1.5})
-    with listing(tmp_path / "training", ["history.csv"]):
-        history.write(tmp_path / "training/history.csv")
-    path = tmp_path / "training/history.csv"
-    path.write_bytes(path.read_bytes().replace(b"1.5", b"1.4"))
-    with pytest.raises(InputError, match=r"history\.csv is damaged"):
-        History.read(path)
+def test_every_flipped_bit_in_a_history_is_noticed(tmp_path):
+    path, history = tmp_path / "history.csv", History()
+    for epoch in range(5):
+        history.add(epoch, 10 * epoch, {"train/loss": 1.5 / (1 + epoch), "val/accuracy": 0.1})
+    with listing(tmp_path, [path.name]):
+        history.write(path)
+    History.read(path)
+    _every_flip_is_noticed(path, lambda: History.read(path), seed=2)
+
+
+def test_every_flipped_bit_in_a_picture_of_the_gallery_is_noticed(own):
     (sample, *_) = samples(own / "run")
-    path = sample.path("adversarial")
-    path.write_bytes(flipped(path.read_bytes(), 8 * 60))
-    with pytest.raises(InputError, match=r"adversarial\.png is damaged"):
-        sample.read("adversarial")
+    sample.read("adversarial")
+    _every_flip_is_noticed(sample.path("adversarial"), lambda: sample.read("adversarial"), seed=3)
+
+
+def _every_flip_is_noticed(path: Path, read, seed: int) -> None:
+    whole = path.read_bytes()
+    for bit in np.random.default_rng(seed).integers(0, 8 * len(whole), FLIPS):
+        path.write_bytes(flipped(whole, int(bit)))
+        with pytest.raises(InputError, match=rf"{path.name} is damaged"):
+            read()
 
 
 def test_a_report_made_anew_calls_nothing_whole_that_was_damaged(own, monkeypatch):

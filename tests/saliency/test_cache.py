@@ -1,7 +1,9 @@
 """Maps that are kept in memory and on disk."""
 
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from project.saliency import TRACER, FrequencyTuned, Saliency
 from project.saliency.cache import FOLDER_VARIABLE, KEPT, KeptMaps
 from project.saliency.provider import Scene, saliency_maps
 from tests.models import eight_bit_images
+from tests.storage.damage import flipped
 
 
 class Counting(Saliency):
@@ -99,15 +102,31 @@ def test_damaged_file_is_made_anew(kept_in, damage):
     (path,) = kept_in.rglob("*.npz")
     content = path.read_bytes()
     place = content.index(b"NUMPY") + 200 if b"NUMPY" in content else len(content) // 2
-    flipped = content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+    wrong = flipped(content, 8 * place)
     path.write_bytes(
-        {"cut": content[:-40], "flipped": flipped, "empty": b"", "other": b"text"}[damage]
+        {"cut": content[:-40], "flipped": wrong, "empty": b"", "other": b"text"}[damage]
     )
     with pytest.warns(UserWarning, match="its map is made anew"):
         assert torch.equal(KeptMaps().maps(provider, images), made)
     assert provider.made == 2
     assert torch.equal(KeptMaps().maps(provider, images), made)
     assert provider.made == 2
+
+
+def test_every_flipped_bit_of_a_kept_map_is_noticed_or_harmless(kept_in):
+    provider, images = Counting(), eight_bit_images(1)
+    made = KeptMaps().maps(provider, images)
+    (path,) = kept_in.rglob("*.npz")
+    whole = path.read_bytes()
+    bits = np.random.default_rng(0).integers(0, 8 * len(whole), 500)
+    for bit in bits:
+        path.write_bytes(flipped(whole, int(bit)))
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            assert torch.equal(KeptMaps().maps(provider, images), made), f"bit {bit}"
+        if not told:
+            assert path.read_bytes() == flipped(whole, int(bit)), "another map was kept"
+    assert provider.made > len(bits) // 2
 
 
 def test_no_folder_keeps_maps_in_memory_alone(kept_in, monkeypatch):
