@@ -19,6 +19,7 @@ from project.attacks import (
     Admix,
     Diversity,
     InputTransform,
+    MixedFrequency,
     Momentum,
     ScaleInvariant,
     SegPGD,
@@ -236,7 +237,11 @@ class Mixed(InputTransform, KnowsSamples):
         yield lambda images: images
 
 
-@pytest.mark.parametrize("part", [Admix(partners=1, pool=4), Mixed()], ids=["Admix", "own"])
+@pytest.mark.parametrize(
+    "part",
+    [Admix(partners=1, pool=4), MixedFrequency(copies=1, pool=4), Mixed()],
+    ids=["Admix", "MixedFrequency", "own"],
+)
 def test_photos_that_an_attack_draws_belong_to_its_key(tmp_path, part):
     attack = {"one": PGD(transforms=[part], steps=1)}
     before = keys(tmp_path, data=photo_set(tmp_path / "photos"), attacks=attack)

@@ -67,6 +67,7 @@ POSITIONS = {
     "GRA": "samples radius damping",
     "MEF": "samples radius reach decay",
     "MIFGSM": "eps step_size steps decay norm targeted seed early_stop",
+    "MixedFrequency": "copies radius softness sigma pool",
     "Momentum": "decay",
     "Nesterov": "decay",
     "PGD": (

@@ -18,6 +18,7 @@ from project.attacks import (
     Diversity,
     GradientAttack,
     KullbackLeibler,
+    MixedFrequency,
     Momentum,
     Nesterov,
     RandomAffine,
@@ -53,6 +54,7 @@ ROWS: dict[str, tuple[GradientAttack, int, int]] = {
     "deformation": (PGD(steps=T, transforms=[Deformation(copies=2)]), 2 * T, 0),
     "all_views": (PGD(steps=T, transforms=[DI, SI, Spectrum(2)]), 6 * T, 0),
     "admix": (PGD(steps=T, transforms=[Admix(2, pool=4), SI]), 6 * T, 0),
+    "mixed_frequency": (PGD(steps=T, transforms=[MixedFrequency(2, pool=4), SI]), 6 * T, 0),
     "variance": (PGD(steps=T, rules=[Variance(3), MI]), T + 3 * (T - 1), 0),
     "pgn": (PGD(steps=T, rules=[PGN(3), MI]), 2 * 3 * T, 0),
     "gra": (PGD(steps=T, rules=[GRA(3), MI]), (3 + 1) * T, 0),
@@ -81,7 +83,7 @@ class Curved(ClassificationVictim):
 
 
 class Others:
-    """A data set of noise, for Admix."""
+    """A data set of noise, to be mixed in."""
 
     names = ("a", "b", "c", "d")
 

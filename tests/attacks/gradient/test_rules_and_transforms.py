@@ -30,6 +30,7 @@ from project.attacks import (
     Margin,
     MaskedCrossEntropy,
     MaskedNormalisedLogit,
+    MixedFrequency,
     Momentum,
     Nesterov,
     Objective,
@@ -45,8 +46,7 @@ from tests.attacks.photos import Photos
 from tests.models import CurvedSegmenter, eight_bit_images, predicted
 
 
-def admix() -> Admix:
-    part = Admix(partners=2)
+def mixing(part: InputTransform) -> InputTransform:
     part.attach(Photos(False, 8, 10))
     return part
 
@@ -72,7 +72,8 @@ FOR_TRANSFORMERS = {TGR, ATT}  # which this victim is not: test_token_rules.py h
 TRANSFORMS = [
     Diversity(0.7, 1.4),
     ScaleInvariant(2),
-    admix(),
+    mixing(Admix(partners=2)),
+    mixing(MixedFrequency(copies=2, radius=2.0, softness=1.0)),
     Spectrum(2),
     BlockShuffle(rotation=24.0, edges="zeros"),
     RandomAffine(),

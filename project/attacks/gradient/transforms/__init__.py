@@ -4,6 +4,7 @@ from project.attacks.gradient.transforms.admix import Admix
 from project.attacks.gradient.transforms.block_shuffle import BlockShuffle
 from project.attacks.gradient.transforms.deformation import Deformation
 from project.attacks.gradient.transforms.diversity import Diversity
+from project.attacks.gradient.transforms.mixed_frequency import MixedFrequency
 from project.attacks.gradient.transforms.random_affine import RandomAffine
 from project.attacks.gradient.transforms.scale_invariant import ScaleInvariant
 from project.attacks.gradient.transforms.spectrum import Spectrum
@@ -16,6 +17,7 @@ __all__ = [
     "Deformation",
     "Diversity",
     "InputTransform",
+    "MixedFrequency",
     "RandomAffine",
     "ScaleInvariant",
     "Spectrum",

@@ -1,12 +1,14 @@
-"""Admix: who is mixed with whom, and that it is the paper's formula."""
+"""Transforms that mix images: who is mixed with whom, and that they are the papers' formulas."""
+
+from itertools import combinations
 
 import pytest
 import torch
 from torch import Tensor
 
-from project.attacks import PGD, Admix, ScaleInvariant
+from project.attacks import PGD, Admix, MixedFrequency, ScaleInvariant
 from project.attacks.gradient.transforms import all_views
-from project.attacks.gradient.transforms.admix import Partners
+from project.attacks.gradient.transforms.mixing import Partners
 from project.core.errors import InputError
 from project.core.identity import describe, digest
 from project.core.randomness import Draws
@@ -82,16 +84,18 @@ def test_a_data_set_of_one_class_is_refused():
         mixed_in(FakeSamples(classes=1), [0])
 
 
-def test_admix_without_a_data_set_says_what_to_do():
+@pytest.mark.parametrize("kind", [Admix, MixedFrequency])
+def test_mixing_without_a_data_set_says_what_to_do(kind):
     images = eight_bit_images(2)
-    with pytest.raises(ValueError, match=r"attack\.attach\(data\.samples\)"):
-        PGD(transforms=[Admix()])(SpatialClassifier(), images, torch.tensor([0, 1]))
+    with pytest.raises(ValueError, match=rf"{kind.__name__} .* attack\.attach\(data\.samples\)"):
+        PGD(transforms=[kind()])(SpatialClassifier(), images, torch.tensor([0, 1]))
 
 
-def test_images_of_another_size_are_refused():
-    admix = Admix()
-    admix.attach(FakeSamples())
-    (view, *_) = admix.views(draws([0, 1]))
+@pytest.mark.parametrize("kind", [Admix, MixedFrequency])
+def test_images_of_another_size_are_refused(kind):
+    transform = kind()
+    transform.attach(FakeSamples())
+    (view, *_) = transform.views(draws([0, 1]))
     with pytest.raises(ValueError, match=r"\(3, 4, 5\) in the data set and \(3, 12, 16\)"):
         view.change(eight_bit_images(2))
 
@@ -109,6 +113,63 @@ def test_admix_with_scales_is_the_papers_formula():
         expected = (images + 0.3 * others[partner]) / 2**power
         torch.testing.assert_close(view.change(images), expected)
         assert torch.equal(view.follow(images, 0), images)
+
+
+@pytest.mark.parametrize("size", [(4, 5), (7, 6), (9, 9)])
+@pytest.mark.parametrize("softness", [0.0, 0.7])
+def test_mixed_frequencies_are_the_papers_formula(size, softness):
+    """In float64, by sums over all waves instead of a fast transform."""
+
+    class Noise(FakeSamples):
+        def image(self, index: int) -> Tensor:
+            return eight_bit_images(1, *size, seed=index)[0]
+
+    mix = MixedFrequency(2, radius=1.5, softness=softness, sigma=0.1)
+    mix.attach(Noise())
+    images = eight_bit_images(2, *size, seed=99).double()
+    for number, view in enumerate(mix.views(draws([4, 7]))):
+        own = draws([4, 7]).keyed("copy", number)
+        others = Partners(Noise(), 64).drawn(own.keyed("partner")).double()
+        share = (
+            own.keyed("share").uniform(1, 1, 1).double() if softness else torch.zeros(2, 1, 1, 1)
+        )
+        low, high = _split(images, 1.5, softness)
+        mixed = low + share * high + (1 - share) * _split(others, 1.5, softness)[1]
+        expected = mixed + 0.1 * own.keyed("noise").normal(3, *size).double()
+        torch.testing.assert_close(view.change(images), expected, atol=1e-12, rtol=0)
+        assert torch.equal(view.follow(images, 0), images)
+
+
+def _split(images: Tensor, radius: float, softness: float) -> tuple[Tensor, Tensor]:
+    """Split images into low and high frequencies, which are periods per side around 0."""
+    height, width = images.shape[2:]
+    waves, frequencies = [], []
+    for side in (height, width):
+        place = torch.arange(side, dtype=torch.float64)
+        around = place - side // 2
+        waves.append(torch.exp(-2j * torch.pi * around[:, None] * place / side))
+        frequencies.append(around)
+    spectrum = waves[0] @ images.to(torch.complex128) @ waves[1].mT
+    distance = (frequencies[0][:, None] ** 2 + frequencies[1] ** 2).sqrt()
+    mask = (distance <= radius).double()
+    if softness:
+        mask = 1 / (1 + torch.exp((distance - radius) / softness))
+    low, high = (
+        (waves[0].mH @ (spectrum * part) @ waves[1].mH.mT).real / (height * width)
+        for part in (mask, 1 - mask)
+    )
+    return low, high
+
+
+def test_a_soft_edge_draws_another_share_for_each_sample_and_copy():
+    mix = MixedFrequency(3, radius=0.0, softness=0.5, sigma=0.0)
+    mix.attach(FakeSamples())
+    changed = [view.change(torch.zeros(2, 3, 4, 5)) for view in mix.views(draws([4, 7]))]
+    assert all(not torch.equal(one, other) for one, other in combinations(changed, 2))
+    mix = MixedFrequency(1, radius=9.0, softness=0.0, sigma=0.0)
+    mix.attach(FakeSamples())
+    (view,) = mix.views(draws([4, 7]))
+    assert torch.equal(view.change(changed[0]), changed[0])
 
 
 def test_description_tells_the_pool_that_a_store_key_rests_on():
@@ -138,3 +199,7 @@ def test_attack_mixes_images_of_a_real_data_set(task):
 def test_arguments_out_of_range_are_refused():
     with pytest.raises(ValueError, match="partners must be at least 1 and pool at least 2"):
         Admix(partners=0)
+    with pytest.raises(ValueError, match="copies must be at least 1 and pool at least 2, got 1, 1"):
+        MixedFrequency(copies=1, pool=1)
+    with pytest.raises(ValueError, match="radius, softness and sigma must be at least 0"):
+        MixedFrequency(softness=-1.0)
