@@ -17,6 +17,7 @@ from project.attacks.core.result import AttackResult, Perturbed
 from project.attacks.flow.attack import FlowAttack
 from project.attacks.flow.chroma_shift import ChromaShift
 from project.attacks.flow.flow_pgd import FlowPGD
+from project.attacks.flow.mirage import Mirage
 from project.attacks.flow.random_flow import RandomFlow
 from project.attacks.flow.ssta import SSTA
 from project.attacks.flow.stadv import StAdv
@@ -47,6 +48,7 @@ from project.attacks.gradient.rules import (
     GradientRule,
     Momentum,
     Nesterov,
+    TopPixels,
     TranslationInvariant,
     Variance,
 )
@@ -129,6 +131,7 @@ __all__ = [
     "Margin",
     "MaskedCrossEntropy",
     "MaskedNormalisedLogit",
+    "Mirage",
     "MixedFrequency",
     "Momentum",
     "NearestWrongClass",
@@ -147,6 +150,7 @@ __all__ = [
     "StructureInvariant",
     "TargetMaps",
     "TargetedAPGD",
+    "TopPixels",
     "TranSegPGD",
     "TranslationInvariant",
     "TwoStage",

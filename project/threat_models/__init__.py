@@ -5,6 +5,7 @@ colours, any of them inside a mask.
 """
 
 from project.threat_models.flow import ChromaFlow, Flow
+from project.threat_models.flow_and_noise import FlowAndNoise
 from project.threat_models.masked import Masked
 from project.threat_models.model import Iterate, Pullback, ThreatModel
 from project.threat_models.noise import L2, Linf, Noise, Norm, norm_ball
@@ -13,6 +14,7 @@ __all__ = [
     "L2",
     "ChromaFlow",
     "Flow",
+    "FlowAndNoise",
     "Iterate",
     "Linf",
     "Masked",

@@ -58,6 +58,10 @@ class Flow(ThreatModel):
         largest = blurred.abs().amax((1, 2, 3), keepdim=True)
         return blurred.div_(largest.clamp_(min=torch.finfo(blurred.dtype).tiny))
 
+    def flow(self, perturbation: Tensor) -> Tensor:
+        """Return it as it is."""
+        return perturbation
+
     def scaled(self, factor: float) -> Self:
         """Return the same kind of flow with ``factor`` times the bound."""
         return replace(self, bound=factor * self.bound)

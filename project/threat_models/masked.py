@@ -50,6 +50,10 @@ class Masked(ThreatModel):
         """Return the inner model's value."""
         return self.inner.step_value(images)
 
+    def flow(self, perturbation: Tensor) -> Tensor | None:
+        """Return the displacement inside the mask."""
+        return self.inner.flow(perturbation * self.mask)
+
     def scaled(self, factor: float) -> Self:
         """Return the scaled inner model inside the same mask."""
         return replace(self, inner=self.inner.scaled(factor))

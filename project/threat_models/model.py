@@ -100,6 +100,10 @@ class ThreatModel(PerImage, CheckedFields, ABC):
     def size(self, perturbation: Tensor) -> Tensor:
         """Return each perturbation's size, (N,)."""
 
+    def flow(self, perturbation: Tensor) -> Tensor | None:
+        """Return the displacement that it holds, (N, 2, H, W) in pixels; None where none can be."""
+        return None
+
     @abstractmethod
     def scaled(self, factor: float) -> ThreatModel:
         """Return the same kind of threat model with ``factor`` times the budget."""

@@ -39,6 +39,7 @@ from project.attacks import (
     GradientAttack,
     GradientRecipe,
     KullbackLeibler,
+    Mirage,
     Momentum,
     NearestWrongClass,
     Nesterov,
@@ -52,6 +53,7 @@ from project.attacks import (
     StAdv,
     StructureInvariant,
     TargetedAPGD,
+    TopPixels,
     TranSegPGD,
     TranslationInvariant,
     TwoStage,
@@ -98,6 +100,7 @@ ROWS = {
     "pgn": Row(PGD(EPS, steps=8, rules=[PGN(2), Momentum()]), "linf", EPS),
     "gra": Row(PGD(EPS, steps=8, rules=[GRA(2), Momentum()]), "linf", EPS),
     "mef": Row(PGD(EPS, steps=8, rules=[MEF(2), Momentum(0.5)]), "linf", EPS),
+    "pgd_top_pixels": Row(PGD(EPS, steps=8, rules=[Momentum(), TopPixels(0.5)]), "linf", EPS),
     "pgd_everything": Row(
         PGD(
             EPS,
@@ -171,6 +174,8 @@ ROWS = {
     "random_flow": Row(RandomFlow(), "flow", 0.5),
     "random_flow_smooth": Row(RandomFlow(1.0, smooth=2.0), "flow", 1.0),
     "ssta_transfer": Row(SSTA(profile="transfer", steps=6), "flow", 1.0),
+    "mirage": Row(Mirage(steps=8), "flow", 1.0),
+    "within_mirage": Row(Within(Mirage(steps=4), 0.5), "flow", 1.0),
     "flow_pgd": Row(FlowPGD(), "flow", 0.5),
     "flow_pgd_smooth": Row(FlowPGD(1.0, steps=6, smooth=1.5, random_start=True), "flow", 1.0),
     "flow_pgd_colour": Row(FlowPGD(1.0, steps=6, colour=True), "flow", 1.0),

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from project.attacks import MIFGSM, PGD
-from project.threat_models import L2, ChromaFlow, Flow, Linf, Masked, ThreatModel
+from project.threat_models import L2, ChromaFlow, Flow, FlowAndNoise, Linf, Masked, ThreatModel
 
 EPS, RADIUS, BOUND = 0.1, 1.0, 2.0
 MASK = torch.rand(4, 1, 6, 9, generator=torch.Generator().manual_seed(3))
@@ -14,6 +14,7 @@ THREATS: dict[str, ThreatModel] = {
     "l2": L2(RADIUS),
     "flow": Flow(BOUND),
     "chroma": ChromaFlow(BOUND),
+    "both": FlowAndNoise(BOUND, EPS),
     "masked linf": Masked(Linf(EPS), MASK),
     "masked l2": Masked(L2(RADIUS), MASK),
     "masked flow": Masked(Flow(BOUND), MASK),
@@ -36,6 +37,8 @@ def projected(name: str, images: Tensor, perturbation: Tensor) -> Tensor:
     """Return the nearest allowed perturbation, from the definition of the budget."""
     if "flow" in name or name == "chroma":
         return perturbation.clamp(-BOUND, BOUND)
+    if name == "both":
+        return perturbation.clamp(-1, 1)
     if "linf" in name:
         inside = perturbation.clamp(-EPS, EPS)
     else:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from project.threat_models import L2, ChromaFlow, Flow, Linf, Masked, ThreatModel
+from project.threat_models import L2, ChromaFlow, Flow, FlowAndNoise, Linf, Masked, ThreatModel
 
 MASK = torch.rand(3, 1, 6, 9, generator=torch.Generator().manual_seed(3))
 THREATS: dict[str, ThreatModel] = {
@@ -12,6 +12,7 @@ THREATS: dict[str, ThreatModel] = {
     "l2": L2(4.0),
     "flow": Flow(2.0),
     "chroma": ChromaFlow(2.0),
+    "flow_and_noise": FlowAndNoise(2.0, 0.3),
     "masked_linf": Masked(Linf(0.3), MASK),
     "masked_l2": Masked(L2(4.0), MASK),
     "masked_flow": Masked(Flow(2.0), MASK),

@@ -108,9 +108,8 @@ class Refined(Combination):
         facts = found.facts | {
             "shrunk": (least.distance / whole.distance.clamp(min=1e-30)).double()
         }
-        if least.perturbation.shape[1] == 2:
-            moved = least.perturbation if found.mask is None else least.perturbation * found.mask
-            facts |= flow_facts(moved)
+        if (flow := scene.space.flow(least.perturbation)) is not None:
+            facts |= flow_facts(flow)
         return replace(
             found,
             images=least.images,

@@ -85,8 +85,8 @@ class Within(Combination):
             floats = space.apply(images, part)
             rounded = space.round(images, floats)
             facts = {"kept": kept.double(), "visibility": _metric(self.metric)(images, rounded)}
-        if part.shape[1] == 2:
-            facts |= flow_facts(part if found.mask is None else part * found.mask)
+        if (flow := space.flow(part)) is not None:
+            facts |= flow_facts(flow)
         return replace(
             found,
             images=rounded,

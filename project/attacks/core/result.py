@@ -19,7 +19,7 @@ class Perturbed:
     Attributes:
         images: (N, 3, H, W), rounded to 8 bits inside the threat model.
         float_images: (N, 3, H, W) in [0, 1], before rounding.
-        perturbation: noise (N, 3, H, W) or flow (N, 2, H, W) in pixels.
+        perturbation: noise (N, 3, H, W), flow (N, 2, H, W) in pixels, or as the threat model says.
         steps: (N,) int64, the number of updates that led to each image.
         facts: (N,) each; further columns of the image's row (mask area, steps of a stage).
         traces: (N, T) each; values recorded step by step.
@@ -36,6 +36,15 @@ class Perturbed:
     traces: dict[str, Tensor] = field(default_factory=dict)
     mask: Tensor | None = None
     threat_model: ThreatModel | None = None
+
+    @property
+    def flow(self) -> Tensor | None:
+        """What moved the images, (N, 2, H, W) in pixels; None where nothing moves."""
+        if self.threat_model is not None:
+            return self.threat_model.flow(self.perturbation)
+        if self.perturbation.shape[1] != 2:
+            return None
+        return self.perturbation if self.mask is None else self.perturbation * self.mask
 
 
 @dataclass(frozen=True)

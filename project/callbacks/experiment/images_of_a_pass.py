@@ -106,11 +106,7 @@ def _facts(result: AttackResult) -> dict[str, list[float]]:
 
 
 def _flows(result: AttackResult) -> NDArray[np.float16] | None:
-    if result.perturbation.shape[1] != 2:
-        return None
-    moved = result.perturbation
-    moved = moved if result.mask is None else moved * result.mask  # what moved the image
-    return moved.cpu().numpy().astype(np.float16)
+    return None if result.flow is None else result.flow.cpu().numpy().astype(np.float16)
 
 
 def _to_uint8(values: Tensor) -> NDArray[np.uint8]:

@@ -67,6 +67,10 @@ POSITIONS = {
     "GRA": "samples radius damping",
     "MEF": "samples radius reach decay",
     "MIFGSM": "eps step_size steps decay norm targeted seed early_stop",
+    "Mirage": (
+        "max_shift eps step_size steps step_schedule random_start objective rules transforms "
+        "targeted seed early_stop"
+    ),
     "MixedFrequency": "copies radius softness sigma pool",
     "Momentum": "decay",
     "Nesterov": "decay",
@@ -96,6 +100,7 @@ POSITIONS = {
     "TargetedAPGD": "eps steps norm classes seed",
     "TargetMaps": "root",
     "TGR": "scores qkv mlp",
+    "TopPixels": "share",
     "TranSegPGD": (
         "eps step_size steps gamma beta stage_switch step_schedule hard_weight divergence "
         "random_start norm rules transforms targeted seed early_stop preset"

@@ -14,11 +14,13 @@ from project.attacks import (
     GradientRule,
     Momentum,
     Nesterov,
+    TopPixels,
     TranslationInvariant,
     Variance,
 )
 from project.attacks.gradient.objectives import CrossEntropy
 from project.attacks.gradient.rules import StepContext
+from project.core.errors import InputError
 from project.core.randomness import Draws, uniform
 from project.threat_models import L2, Flow, Linf, Masked, ThreatModel
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
@@ -80,6 +82,7 @@ def stepped(images: Tensor, current: Tensor, direction: Tensor) -> Tensor:
         Nesterov(0.0),
         Variance(3, radius=0.0),
         TranslationInvariant(1),
+        TopPixels(1.0),
     ],
     ids=lambda rule: type(rule).__name__,
 )
@@ -239,6 +242,32 @@ def test_translation_invariance_smooths_before_the_momentum(scene):
         current = stepped(images, current, total)
     found = plain([TranslationInvariant(), Momentum()]).run(*scene).float_images
     torch.testing.assert_close(found, current, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize(("share", "moved"), [(0.25, 5), (0.01, 1), (0.3, 6), (1.0, 20)])
+@pytest.mark.parametrize("channels", [2, 3])
+def test_only_the_strongest_pixels_of_each_image_are_stepped_at(share, moved, channels):
+    gradient = torch.randn(3, channels, 4, 5) * torch.tensor([1e-9, 1.0, 1e9]).view(3, 1, 1, 1)
+    found = TopPixels(share)(gradient, {}, here(Linf(0.1), gradient))
+    for one, other in zip(gradient, found, strict=True):
+        strength = sorted((one[:, y, x].abs().max(), y, x) for y in range(4) for x in range(5))
+        kept = {(y, x) for _, y, x in strength[-moved:]}
+        for y in range(4):
+            for x in range(5):
+                expected = one[:, y, x] if (y, x) in kept else torch.zeros(channels)
+                assert torch.equal(other[:, y, x], expected)
+
+
+def test_an_image_without_gradient_stays_where_only_the_strongest_pixels_move(scene):
+    victim, images, target = scene
+    nothing = torch.zeros(2, 3, 4, 5)
+    assert torch.equal(TopPixels()(nothing, {}, here(Linf(0.1), nothing)), nothing)
+    moved = plain([TopPixels(0.25)], steps=1).run(victim, images, target).perturbation
+    share = (moved != 0).any(1).double().mean((1, 2))
+    assert (share <= 0.26).all()
+    assert (share > 0).all()
+    with pytest.raises(InputError, match=r"share must lie in \(0, 1\], got 0"):
+        TopPixels(0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -38,6 +38,7 @@ from project.attacks import (
     ScaleInvariant,
     Spectrum,
     StructureInvariant,
+    TopPixels,
     TranslationInvariant,
     TwoStage,
     Variance,
@@ -67,7 +68,16 @@ OBJECTIVES = [
     DLRTowards(1),
     KullbackLeibler(),
 ]
-RULES = [Momentum(), Nesterov(), Variance(2), TranslationInvariant(5), PGN(2), GRA(2), MEF(2)]
+RULES = [
+    Momentum(),
+    Nesterov(),
+    Variance(2),
+    TranslationInvariant(5),
+    PGN(2),
+    GRA(2),
+    MEF(2),
+    TopPixels(0.5),
+]
 FOR_TRANSFORMERS = {TGR, ATT}  # which this victim is not: test_token_rules.py has them
 TRANSFORMS = [
     Diversity(0.7, 1.4),

@@ -8,6 +8,7 @@ from project.attacks.gradient.rules.momentum import Momentum, Nesterov
 from project.attacks.gradient.rules.pgn import PGN
 from project.attacks.gradient.rules.rule import GradientRule, StepContext
 from project.attacks.gradient.rules.tgr import TGR
+from project.attacks.gradient.rules.top_pixels import TopPixels
 from project.attacks.gradient.rules.translation_invariant import TranslationInvariant
 from project.attacks.gradient.rules.variance import Variance
 
@@ -22,6 +23,7 @@ __all__ = [
     "Nesterov",
     "RuleChain",
     "StepContext",
+    "TopPixels",
     "TranslationInvariant",
     "Variance",
 ]
