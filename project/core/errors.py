@@ -20,6 +20,10 @@ class InputError(ValueError):
     """
 
 
+class UndescribableError(InputError, TypeError):
+    """Something cannot be told apart from others of its kind, so no stored image may be its."""
+
+
 _NO_MEMORY = (
     "DefaultCPUAllocator",  # torch on CPUs: a RuntimeError like any other
     "out of memory",
@@ -60,6 +64,9 @@ _REMEDIES = {
     errno.EIO: "The disk or its connection fails: see to it",
     errno.ESTALE: "The disk or its connection fails: see to it",
     errno.EEXIST: "Remove what stands there, such as a link that leads nowhere, or name another",
+    errno.ELOOP: "Remove the link that leads to itself, or name another",
+    errno.ENXIO: "Remove what stands there, which is no file, or name another",
+    errno.EFBIG: "Allow larger files (ulimit -f)",
     errno.ENOTDIR: "Name a folder",
     errno.EISDIR: "Name a file",
 }

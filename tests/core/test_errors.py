@@ -21,6 +21,9 @@ FAULTS = [
     (errno.EMFILE, "Too many open files", "ulimit -n 4096"),
     (errno.ENAMETOOLONG, "File name too long", "Shorten the name"),
     (errno.EIO, "Input/output error", "The disk or its connection fails"),
+    (errno.ELOOP, "Too many levels of symbolic links", "Remove the link that leads to itself"),
+    (errno.ENXIO, "No such device or address", "Remove what stands there"),
+    (errno.EFBIG, "File too large", "ulimit -f"),
 ]
 
 
