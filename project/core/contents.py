@@ -22,6 +22,7 @@ from project.core.folders import walk
 
 _BLOCK = 1 << 20
 _PATTERN = re.compile(r"[{*%]")
+_NAMED = re.compile(r"\w")
 _any_text: ContextVar[bool] = ContextVar("any_text", default=False)
 
 Stamp = tuple[tuple[str, int, int, int], ...]
@@ -58,7 +59,7 @@ def _pattern(text: str) -> dict[str, str] | None:
     folder = text[: begin.start()].rpartition(os.sep)[0] if begin else ""
     if not folder or not _any_text.get():
         return None
-    found = named_file(folder + os.sep)
+    found = _there(_expanded(folder))
     if found is None:
         return None
     inside = text[len(folder) + 1 :]
@@ -69,14 +70,23 @@ def named_file(text: str) -> Path | None:
     """Return the file or folder that a text names, ``~`` and ``${NAME}`` expanded; None if none.
 
     A bare word without suffix, such as ``resnet50``, names none, whatever lies in the folder,
-    unless it is somebody else's object's.
+    unless it is somebody else's object's. Signs alone, such as ``/`` and ``.``, name none: they
+    separate and join, and what lies there may be the whole disk.
     """
-    if not text or len(text) > 1024 or "\0" in text or "\n" in text:
+    if not _NAMED.search(text) or len(text) > 1024 or "\0" in text or "\n" in text:
         return None
-    path = Path(os.path.expandvars(os.path.expanduser(text)))
+    path = _expanded(text)
     is_word = not (os.sep in text or text.startswith("~") or "$" in text or path.suffix)
     if is_word and not _any_text.get():
         return None
+    return _there(path)
+
+
+def _expanded(text: str) -> Path:
+    return Path(os.path.expandvars(os.path.expanduser(text)))
+
+
+def _there(path: Path) -> Path | None:
     try:
         return path if path.is_file() or path.is_dir() else None
     except OSError:  # a name that is too long for the system

@@ -38,11 +38,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from project.core.arrays import array_told, tensor_told, weights_hash
 from project.core.contents import any_text_may_name_files, told_path, told_text
+from project.core.errors import UndescribableError
 from project.core.layer_kinds import hooks_of, layer_kind, scripted_hash
 from project.core.source_code import (
     PACKAGE,
-    UndescribableError,
     code_of,
     library_of,
     nameless,
@@ -115,17 +116,6 @@ def digest(description: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def weights_hash(module: nn.Module) -> str:
-    """Return the SHA-256 of all parameters and buffers, with their names, types and shapes."""
-    sha = hashlib.sha256()
-    # Sorted, so that the order in which a network registers its layers does not change the hash.
-    for name, value in sorted([*module.named_parameters(), *module.named_buffers()]):
-        array = value.detach().cpu().contiguous()
-        sha.update(f"{name} {array.dtype} {tuple(array.shape)}".encode())
-        sha.update(_bytes(array))
-    return sha.hexdigest()
-
-
 def _mapping(thing: Mapping[Any, Any]) -> dict[str, Any]:
     pairs = [[_description(key), _description(value)] for key, value in thing.items()]
     return {"mapping": pairs} | _unless(type(thing), dict)
@@ -147,21 +137,7 @@ def _enum(thing: enum.Enum) -> dict[str, Any]:
 
 
 def _tensor(thing: torch.Tensor) -> dict[str, Any]:
-    if thing.layout is not torch.strided or thing.is_quantized or thing.is_meta:
-        raise UndescribableError(
-            f"a tensor must be dense to be described, got {thing.layout} on {thing.device}. "
-            "Store it dense, or keep it in a private attribute and tell it by fingerprint()."
-        )
-    array = thing.detach().cpu().resolve_conj().resolve_neg().contiguous()
-    return {
-        "tensor": str(array.dtype),
-        "shape": list(array.shape),
-        "sha256": hashlib.sha256(_bytes(array)).hexdigest(),
-    } | _unless(type(thing), torch.Tensor)
-
-
-def _bytes(array: torch.Tensor) -> bytes:
-    return array.flatten().view(torch.uint8).numpy().tobytes() if array.numel() else b""
+    return tensor_told(thing) | _unless(type(thing), torch.Tensor)
 
 
 def _array(thing: np.ndarray[Any, Any] | np.generic) -> dict[str, Any]:
@@ -170,11 +146,7 @@ def _array(thing: np.ndarray[Any, Any] | np.generic) -> dict[str, Any]:
         return {"array": "object", "shape": list(array.shape), "values": _sequence(array.tolist())}
     if isinstance(thing, np.ma.MaskedArray):
         return {"masked": _array(array), "mask": _array(np.ma.getmaskarray(thing))}
-    return {
-        "array": array.dtype.str if array.dtype.names is None else str(array.dtype.descr),
-        "shape": list(array.shape),
-        "sha256": hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest(),
-    } | _unless(type(thing), np.ndarray)
+    return array_told(array) | _unless(type(thing), np.ndarray)
 
 
 def _partial(thing: partial[Any]) -> dict[str, Any]:
@@ -229,7 +201,8 @@ def _unless(kind: type, usual: type) -> dict[str, str]:
 
 def _network(thing: nn.Module) -> dict[str, Any]:
     """Tell a network by its layers, their plain attributes, their code and all weights."""
-    layers = [[name, *_layer(module)] for name, module in thing.named_modules()]
+    placed = thing.named_modules(remove_duplicate=False)  # one may stand in several places
+    layers = [[name, *_layer(module)] for name, module in placed]
     about = {"layers": digest(layers)}
     if _is_own(type(thing)):
         return _object(thing) | about  # its fingerprint tells the weights

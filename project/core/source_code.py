@@ -27,15 +27,11 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from project.core.contents import content_hash
-from project.core.errors import InputError
+from project.core.errors import UndescribableError
 from project.core.values_in_use import functions_of, values_in_use, words_of
 
 PACKAGE = __name__.partition(".")[0]
 _PATHS = sysconfig.get_paths()
-
-
-class UndescribableError(InputError, TypeError):
-    """Something cannot be told apart from others of its kind, so no stored image may be its."""
 
 
 def code_of(thing: Any) -> str:
@@ -113,7 +109,8 @@ def _code_of_one(thing: Any) -> str:
     if library is not None:
         return library
     if _file_of(home) is None:
-        return _hashed(_typed(thing))
+        held = values_in_use(thing, lambda module: module == home or _is_in_own_file(module))
+        return _hashed([_typed(thing), held])
     return _hashed([_sources(home), values_in_use(thing, _is_in_own_file)])
 
 

@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from project.core.arrays import weights_hash
 from project.core.errors import InputError
-from project.core.identity import weights_hash
 from project.core.logits import logits_of
 
 Task = Literal["classification", "segmentation"]

@@ -19,7 +19,9 @@ from torch import nn
 
 from project.attacks import PGD, SSTA, Momentum, TranSegPGD
 from project.attacks.noise import transegpgd
-from project.core.identity import UndescribableError, describe, digest, public_name, weights_hash
+from project.core.arrays import weights_hash
+from project.core.errors import UndescribableError
+from project.core.identity import describe, digest, public_name
 from project.core.layer_kinds import hooks_of
 from project.data import ShapesData
 from tests.core import things

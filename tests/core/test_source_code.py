@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from project.attacks import PGD
-from project.core.identity import UndescribableError, describe
+from project.core.errors import UndescribableError
+from project.core.identity import describe
 from project.core.source_code import code_of
 
 MINE = """

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from project.core.arrays import weights_hash
 from project.core.choices import choose
 from project.core.errors import InputError
-from project.core.identity import weights_hash
 from project.core.samples import Samples
 from project.saliency.provider import Saliency
 from project.saliency.tracer.network import STRIDE, TracerNetwork, TracerVariant
