@@ -45,7 +45,7 @@ class FinishedRun:
         """Read a run's folder.
 
         Raises:
-            ValueError: if a required file is missing.
+            ValueError: if a required file is missing, or the config is of no experiment.
         """
         for name, tells in _FILES.items():
             if not (folder / name).is_file():
@@ -54,9 +54,11 @@ class FinishedRun:
                     "--run.folder of an experiment that attack.py has finished."
                 )
         read_checked(folder / layout.CONFIG)  # a damaged one is named before it is parsed
+        config = read_sections(folder / layout.CONFIG)
+        _require_experiment(config, folder / layout.CONFIG)
         return cls(
             folder,
-            read_sections(folder / layout.CONFIG),
+            config,
             read_json(folder / layout.FACTS),
             read_rows(folder / layout.ROWS),
         )
@@ -102,6 +104,26 @@ class FinishedRun:
             kept = pc.and_(kept, pc.equal(self.rows[name], value))
         rows: list[dict[str, Any]] = self.rows.filter(kept).to_pylist()
         return sorted(rows, key=lambda row: row["victim"] != step.source)
+
+
+def _require_experiment(config: dict[str, Any], path: Path) -> None:
+    """Refuse a config without what a pass is made of; the rest is checked where it is built."""
+    for place in ("trainer", "attack.attacks", "model.victims"):
+        found: Any = config
+        for key in place.split("."):
+            found = found.get(key) if isinstance(found, dict) else None
+        if not (found and isinstance(found, dict)):
+            raise InputError(
+                f"{path} must be the config of an experiment, whose {place} has names with their "
+                f"settings, got {found!r:.60}. Take the one that attack.py wrote."
+            )
+    victims, sources = list(config["model"]["victims"]), config["attack"].get("sources") or []
+    if not isinstance(sources, list) or not all(one in victims for one in sources):
+        raise InputError(
+            f"attack.sources in {path} must be some of its victims, "
+            f"{', '.join(map(str, victims))}, got {sources!r:.60}. Take the config that attack.py "
+            "wrote."
+        )
 
 
 def _one_of(what: str, known: list[str], wanted: str | None) -> str:

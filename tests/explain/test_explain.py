@@ -275,6 +275,27 @@ def test_a_run_without_a_config_is_refused(own):
         main([str(own / "run"), "2"])
 
 
+@pytest.mark.parametrize(
+    ("part", "content", "named"),
+    [
+        ("attack", None, "attack.attacks"),
+        ("attack", "pgd", "attack.attacks"),
+        ("attack", {"attacks": ["pgd"]}, "attack.attacks"),
+        ("attack", {"attacks": {}}, "attack.attacks"),
+        ("attack", {"attacks": {"pgd": "PGD"}, "sources": 3}, "attack.sources"),
+        ("attack", {"attacks": {"pgd": "PGD"}, "sources": ["nobody"]}, "attack.sources"),
+        ("model", [1], "model.victims"),
+        ("model", {"victims": "one"}, "model.victims"),
+        ("trainer", None, "trainer"),
+    ],
+)
+def test_a_config_of_another_shape_is_refused_in_a_line(own, part, content, named):
+    path = own / "run" / "config.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {part: content}))
+    with pytest.raises(InputError, match=named):
+        FinishedRun.read(own / "run")
+
+
 def test_a_store_that_has_moved_is_compared_with_and_not_taken_from(own, tmp_path, capsys):
     (own / "store").rename(tmp_path / "moved")
     moved = ["--attack.store", str(tmp_path / "moved")]
