@@ -38,13 +38,11 @@ def plain(value: Any) -> str:
     if isinstance(value, np.ndarray | np.generic):
         array = np.asarray(value)
         return plain(array.tolist()) if array.dtype.hasobject else repr(array_told(array))
-    return __container(value)
+    return _container(value)
 
 
-def __container(value: Any) -> str:
-    kind = next(
-        (one for one in (tuple, list, set, frozenset, dict) if isinstance(value, one)), None
-    )
+def _container(value: Any) -> str:
+    kind = next((one for one in _CONTAINERS if isinstance(value, one)), None)
     if kind is None or not value:
         return LEFT_OUT
     if kind is dict and any(isinstance(one, np.ndarray | torch.Tensor) for one in value.values()):
