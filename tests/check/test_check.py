@@ -29,13 +29,14 @@ from tests.experiment.scene import IMAGES, attacks, pass_folder, run, victim
 from tests.storage.damage import flipped
 
 FLIPS = 500
+CONFIG = "trainer: {devices: 1}\nattack: {attacks: {pgd: PGD}}\nmodel: {victims: {a: Own}}\n"
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
     run(folder, victims={"a": victim()}, attacks=attacks())
-    (folder / "run/config.yaml").write_text("attack: {}\n")
+    (folder / "run/config.yaml").write_text(CONFIG)
     list_checksums(folder / "run")
     return folder
 
