@@ -11,7 +11,6 @@ from project.attacks.gradient.objectives import CrossEntropy, Objective
 from project.attacks.gradient.rules import GradientRule, Momentum, TopPixels
 from project.attacks.gradient.schedules import StepSchedule
 from project.attacks.gradient.transforms import BlockShuffle, InputTransform
-from project.core.randomness import Draws
 from project.metrics.flows import flow_facts
 from project.threat_models import FlowAndNoise
 
@@ -60,18 +59,21 @@ class Mirage(GradientRecipe):
     """Whether to stop each image at its first success, which transfers worse; see
     :class:`~project.attacks.GradientAttack`."""
 
+    @property
+    def carrier(self) -> FlowAndNoise:
+        """The threat model: both budgets."""
+        return FlowAndNoise(self.max_shift, self.eps)
+
     def built(self) -> GradientAttack:
         """Return the gradient attack that the fields describe."""
         step_size = 2.5 / max(1, self.steps) if self.step_size is None else self.step_size
-        space = FlowAndNoise(self.max_shift, self.eps)
         objective = self.objective or CrossEntropy()
-        return self.with_parts(objective, threat_model=space, step_size=step_size)
+        return self.with_parts(objective, threat_model=self.carrier, step_size=step_size)
 
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
     ) -> Perturbed:
         """Run all steps, and measure the flows."""
-        draws = Draws(index, self.seed, self.name)
-        found = self._attack.climb(victim, images, target, draws)
-        flow = FlowAndNoise(self.max_shift, self.eps).flow(found.perturbation)
+        found = super().perturb(victim, images, target, index)
+        flow = self.carrier.flow(found.perturbation)
         return replace(found, facts=found.facts | flow_facts(flow))
