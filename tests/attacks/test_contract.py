@@ -387,8 +387,8 @@ def test_attack_for_classifiers_refuses_a_segmenter(name: str):
         name
         for name, row in ROWS.items()
         # Those who look at a layer or at the clean prediction do not look at labels; smoothed
-        # gradients and moved pixels are of other victims than this one; the strongest pixels are not
-        # all. They have another optimum.
+        # gradients and moved pixels are of other victims than this one; the strongest pixels are
+        # not all. They have another optimum.
         if isinstance(row.attack, GradientRecipe)
         and row.norm != "flow"
         and row.attack.built().objective.layer is None

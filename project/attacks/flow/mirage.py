@@ -17,8 +17,7 @@ from project.threat_models import FlowAndNoise
 
 @dataclass(frozen=True)
 class Mirage(GradientRecipe):
-    """Flow and noise at once, at the pixels where they do most, on views: little to see, and it
-    transfers.
+    """Flow and noise at once, where they do most, on views: little to see, and it transfers.
 
     Two things that were found make it: metrics of what is visible grow faster than a perturbation
     does, while what two small ones of different kinds do to a network adds up; and most of what a
