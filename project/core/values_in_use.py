@@ -50,7 +50,7 @@ def values_in_use(thing: Any, counts: Callable[[str], bool]) -> dict[str, str]:
     Raises:
         UndescribableError: naming a value that cannot be told from another of its kind.
     """
-    uses = _Uses(counts)
+    uses = _Trail(counts)
     with any_text_may_name_files(True):
         uses.follow_all(thing)
     return uses.found
@@ -76,7 +76,7 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(constant)
 
 
-class _Uses:
+class _Trail:
     """What is found on the way from a class or function to all that it leads to."""
 
     def __init__(self, counts: Callable[[str], bool]) -> None:
