@@ -67,8 +67,8 @@ class FlowPGD(GradientRecipe):
     """Whether to start at a random flow of the budget instead of at none."""
     objective: Objective | None = None
     """Objective to maximise; None is the mean cross-entropy."""
-    rules: Sequence[GradientRule] = (Momentum(),)
-    """Gradient rules, applied to each gradient in this order."""
+    rules: Sequence[GradientRule] | None = None
+    """Gradient rules, applied to each gradient in this order; None is momentum."""
     transforms: Sequence[InputTransform] = ()
     """Input transforms: the victim sees their views, not the images."""
     targeted: bool = False
@@ -95,8 +95,12 @@ class FlowPGD(GradientRecipe):
         step_size = self.step_size
         if step_size is None:
             step_size = 2.5 * self.max_shift / max(1, self.steps)
-        objective = self.objective or CrossEntropy()
-        return self.with_parts(objective, threat_model=self.carrier, step_size=step_size)
+        return self.with_parts(
+            self.objective or CrossEntropy(),
+            threat_model=self.carrier,
+            step_size=step_size,
+            rules=(Momentum(),) if self.rules is None else self.rules,
+        )
 
     def attach(self, samples: Samples) -> None:
         """Give the transforms and the saliency provider access to the samples."""

@@ -46,10 +46,12 @@ class Mirage(GradientRecipe):
     """Whether to start at a random flow and noise of the budgets instead of at none."""
     objective: Objective | None = None
     """Objective to maximise; None is the mean cross-entropy."""
-    rules: Sequence[GradientRule] = (Momentum(), TopPixels())
-    """Gradient rules, applied to each gradient in this order."""
-    transforms: Sequence[InputTransform] = (BlockShuffle(rotation=24.0),)
-    """Input transforms: the victim sees their views, not the images."""
+    rules: Sequence[GradientRule] | None = None
+    """Gradient rules, applied to each gradient in this order; None is momentum, then the strongest
+    quarter of the pixels."""
+    transforms: Sequence[InputTransform] | None = None
+    """Input transforms: the victim sees their views, not the images; None is block shuffles with
+    rotations of up to 24°."""
     targeted: bool = False
     """Whether the attack is targeted: the victim shall predict the target."""
     seed: int = 0
@@ -66,8 +68,15 @@ class Mirage(GradientRecipe):
     def built(self) -> GradientAttack:
         """Return the gradient attack that the fields describe."""
         step_size = 2.5 / max(1, self.steps) if self.step_size is None else self.step_size
-        objective = self.objective or CrossEntropy()
-        return self.with_parts(objective, threat_model=self.carrier, step_size=step_size)
+        rules = (Momentum(), TopPixels()) if self.rules is None else self.rules
+        views = (BlockShuffle(rotation=24.0),) if self.transforms is None else self.transforms
+        return self.with_parts(
+            self.objective or CrossEntropy(),
+            threat_model=self.carrier,
+            step_size=step_size,
+            rules=rules,
+            transforms=views,
+        )
 
     def perturb(
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor

@@ -1,7 +1,7 @@
 """An attack is its fields: in their order, frozen, told by repr, and in nothing contradicted."""
 
 import inspect
-from dataclasses import FrozenInstanceError, dataclass, fields, is_dataclass, replace
+from dataclasses import MISSING, FrozenInstanceError, dataclass, fields, is_dataclass, replace
 
 import pytest
 import torch
@@ -131,6 +131,9 @@ def public(name: str) -> type:
     return next(getattr(room, name) for room in rooms if hasattr(room, name))
 
 
+EXPORTED = sorted({*project.attacks.__all__, *project.saliency.__all__})
+
+
 @pytest.mark.parametrize("name", POSITIONS)
 def test_positional_arguments_keep_their_order(name: str):
     parameters = inspect.signature(public(name)).parameters.values()
@@ -161,6 +164,19 @@ def test_repr_of_pgd_makes_it_again():
     attack = PGD(0.1, steps=3, rules=[Momentum(0.5)])
     assert eval(repr(attack), vars(project.attacks)) == attack
     assert repr(Momentum()) == "Momentum(decay=1.0)"
+
+
+@pytest.mark.parametrize("name", [name for name in EXPORTED if is_dataclass(public(name))])
+def test_defaults_are_plain_values_that_a_config_can_hold(name: str):
+    """An object as a default is dumped as a remark, and the run's own config does not run again."""
+    for field in fields(public(name)):
+        assert _is_plain(field.default), f"{name}.{field.name}"
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_is_plain, value))
+    return value is None or value is MISSING or isinstance(value, bool | int | float | str)
 
 
 def test_scaled_attack_says_what_it_does():
