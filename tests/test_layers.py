@@ -26,6 +26,7 @@ LAYERS = (
     {"callbacks"},
     {"cli"},
     {"check", "explain", "grid", "largest_batch"},
+    {"__main__"},
     {"scripts"},
 )
 """The rooms of the project, the lowest layer first. A room imports from layers below its own, and

@@ -17,7 +17,7 @@ def main(args: list[str] | None = None) -> int:
     Returns:
         0 if all is as it was written, 1 if not.
     """
-    parser = argparse.ArgumentParser(prog="python -m project.check", description=__doc__)
+    parser = argparse.ArgumentParser(prog="mirage check", description=__doc__)
     parser.add_argument("run", type=Path, help="the folder of a run of attack.py or train.py")
     parser.add_argument("--store", type=Path, help="where the store lies now, if it was moved")
     given = parser.parse_args(args)

@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
         1 if the batch of the run was attacked again and did not give the same image, else 0.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m project.explain",
+        prog="mirage explain",
         description=f"{__doc__} Further arguments are those of attack.py, such as --data.root DIR "
         "where the data has moved.",
         allow_abbrev=False,

@@ -66,6 +66,14 @@ _PACKAGED: dict[str, Callable[[], PerceptualMetric[Any]]] = {
 """Metrics whose weights come with a package that need not be installed."""
 
 
+def perceptual_summaries() -> dict[str, str]:
+    """Return the first line of what each metric is, by name."""
+    packaged = {name: (None, make) for name, make in _PACKAGED.items()}
+    known = dict(_PLAIN) | {name: make for name, (_, make) in (_LEARNED | packaged).items()}
+    told = {name: getattr(make, "func", make).__doc__ or "" for name, make in known.items()}
+    return {name: told[name].strip().partition("\n")[0] for name in PERCEPTUAL_NAMES}
+
+
 def perceptual_panel(names: Sequence[str]) -> tuple[list[PerceptualMetric[Any]], list[str]]:
     """Build the metrics whose weights are available on this machine.
 

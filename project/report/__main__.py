@@ -14,7 +14,7 @@ from project.storage.lock import locked
 
 def main() -> None:
     """Build the report of the folder named on the command line and say where it is."""
-    parser = argparse.ArgumentParser(prog="python -m project.report", description=__doc__)
+    parser = argparse.ArgumentParser(prog="mirage report", description=__doc__)
     parser.add_argument("run", type=Path, help="the folder of a run of attack.py or train.py")
     parser.add_argument(
         "--reference",

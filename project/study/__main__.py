@@ -88,7 +88,7 @@ def _print_links(database: Database, count: int, address: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m project.study", description=__doc__)
+    parser = argparse.ArgumentParser(prog="mirage study", description=__doc__)
     commands = parser.add_subparsers(required=True)
     _add_serve(_command(commands, "serve", serve))
     adding = _command(commands, "invite", more)

@@ -17,9 +17,7 @@ from project.tracking.dashboard.heat_map import CHART, SPECIFICATION
 
 def main() -> None:
     """Make the heat map's chart and the workspace, and say where the latter is."""
-    parser = argparse.ArgumentParser(
-        prog="python -m project.tracking.dashboard", description=__doc__
-    )
+    parser = argparse.ArgumentParser(prog="mirage dashboard", description=__doc__)
     parser.add_argument("run", type=Path, help="the folder of a run of attack.py or train.py")
     parser.add_argument("--entity", required=True, help="W&B user or team")
     parser.add_argument("--project", default="mirage", help="W&B project")

@@ -1,0 +1,91 @@
+"""``mirage``: one name for every command, and the lists of what there is."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import project.attacks
+import project.data
+import project.victims
+from project.__main__ import COMMANDS, main
+from project.attacks import Attack
+from project.cli.listing import WHAT, listed
+from project.cli.listing import main as list_main
+from project.data import AttackDataModule
+from project.metrics.panel import PERCEPTUAL_NAMES
+from project.victims import Victim
+
+ROOT = Path(__file__).parents[2]
+BASES = {
+    "attacks": (project.attacks, Attack),
+    "victims": (project.victims, Victim),
+    "data": (project.data, AttackDataModule),
+}
+
+
+def called(monkeypatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["mirage", *arguments])
+    main()
+
+
+def test_without_a_command_all_are_told(monkeypatch, capsys):
+    called(monkeypatch)
+    told = capsys.readouterr().out
+    assert all(f"\n  {name}" in told for name in COMMANDS)
+    called(monkeypatch, "--help")
+    assert capsys.readouterr().out == told
+
+
+@pytest.mark.parametrize(
+    ("given", "close"), [("atack", "attack"), ("reprt", "report"), ("zzz", "none")]
+)
+def test_an_unknown_command_is_refused_with_those_close_to_it(monkeypatch, given, close):
+    with pytest.raises(SystemExit, match=rf"must be one of attack, .*got '{given}'.*{close}\."):
+        called(monkeypatch, given)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--run.folder", "x")])
+def test_a_grid_without_its_file_is_refused(monkeypatch, arguments):
+    with pytest.raises(SystemExit, match="must be given the grid's file first"):
+        called(monkeypatch, "grid", *arguments)
+
+
+def test_a_command_has_its_own_arguments_name_and_status(tmp_path):
+    command = [sys.executable, "-m", "project", "check"]
+    ended = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "has no SHA256SUMS" in ended.stdout
+    ended = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True)
+    assert ended.stdout.startswith("usage: mirage check")
+
+
+def test_the_entry_point_is_this_command():
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert scripts == {"mirage": f"{main.__module__}:{main.__name__}"}
+
+
+@pytest.mark.parametrize("what", BASES)
+def test_every_public_class_of_a_kind_is_listed(what):
+    module, base = BASES[what]
+    public = {name for name in module.__all__ if isinstance(vars(module)[name], type)}
+    kinds = {name for name in public if issubclass(vars(module)[name], base)}
+    abstract = {name for name in kinds if getattr(vars(module)[name], "__abstractmethods__", ())}
+    assert set(listed(what)) == kinds - abstract - {base.__name__}
+
+
+@pytest.mark.parametrize("what", WHAT)
+def test_each_name_has_one_line_without_formulas(what, capsys):
+    found = listed(what)
+    assert all(line and "$$" not in line and "\n" not in line for line in found.values())
+    list_main([what])
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == f"{what}:"
+    assert [line.split()[0] for line in told[1:]] == list(found)
+
+
+def test_metrics_are_those_of_the_panel_in_its_order():
+    assert tuple(listed("metrics")) == PERCEPTUAL_NAMES
+    assert listed("metrics")["psnr"].startswith("Peak signal-to-noise ratio")
