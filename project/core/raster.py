@@ -104,11 +104,20 @@ def class_ids(picture: Raster) -> NDArray[np.uint8]:
     Raises:
         FileError: if it has more than one channel, ids above 255, or a format that changes ids.
     """
-    if picture.format not in _ID_FORMATS:
-        raise FileError(
-            f"a mask of class ids must be a PNG, BMP or TIFF, got {picture.format}, which does not "
-            "keep ids as they are"
-        )
+    ids = whole_ids(picture)
+    low, high = int(ids.min()), int(ids.max())
+    if low < 0 or high > 255:
+        raise FileError(f"class ids must lie in 0 … 255, got {low} … {high}")
+    return ids.astype(np.uint8)
+
+
+def whole_ids(picture: Raster) -> NDArray[np.int64]:
+    """Return a picture's pixels as ids of any size, as they are stored; see :func:`class_ids`.
+
+    Returns:
+        (H, W) int64.
+    """
+    require_lossless(picture)
     mode = picture.image.mode
     if mode not in _ID_MODES and not mode.startswith("I"):
         raise FileError(
@@ -117,10 +126,20 @@ def class_ids(picture: Raster) -> NDArray[np.uint8]:
     if _INVERTED.search(picture.layout):
         raise FileError("a mask must store its ids as they are, got a file where white is 0")
     ids = np.array(picture.image).astype(np.int64)
-    low, high = int(ids.min()), int(ids.max())
-    if low < 0 or high > 255:
-        raise FileError(f"class ids must lie in 0 … 255, got {low} … {high}")
-    return (ids // _STRETCHED.get(picture.layout, 1)).astype(np.uint8)
+    return ids // _STRETCHED.get(picture.layout, 1)
+
+
+def require_lossless(picture: Raster) -> None:
+    """Refuse a mask in a format that does not keep values as they are.
+
+    Raises:
+        FileError: naming the format.
+    """
+    if picture.format not in _ID_FORMATS:
+        raise FileError(
+            f"a mask of class ids must be a PNG, BMP or TIFF, got {picture.format}, which does not "
+            "keep ids as they are"
+        )
 
 
 def _raise_limit(max_pixels: int | None) -> None:

@@ -13,6 +13,7 @@ from project.data.datamodule import AttackDataModule
 from project.data.decoding import Reading
 from project.data.eval_transform import CentreCrop, Frame, Native, PadToSquare, Stretch
 from project.data.image_list import ImageListData
+from project.data.mask_folder import MaskFolderData
 from project.data.saliency_folder import SaliencyFolderData
 from project.data.salient_objects import SalientObjectData
 from project.data.sample_set import SampleSet
@@ -32,6 +33,7 @@ __all__ = [
     "DealtBatchSampler",
     "Frame",
     "ImageListData",
+    "MaskFolderData",
     "Native",
     "PadToSquare",
     "Reading",

@@ -106,11 +106,20 @@ def read_mask(path: Path, reading: Reading = AS_STORED) -> Pixels:
         SampleError: as :func:`read_photo`; also if the file has more than one channel, ids above
             255, or a format that changes ids.
     """
-    picture = _decode(path, reading)
     try:
-        return class_ids(picture._replace(image=_oriented(picture.image, reading)))
+        return class_ids(read_raster(path, reading))
     except FileError as error:
         raise SampleError(str(error)) from error
+
+
+def read_raster(path: Path, reading: Reading = AS_STORED) -> Raster:
+    """Decode a picture as it is stored, turned as ``reading`` says.
+
+    Raises:
+        SampleError: if the file is missing, damaged, cut off, or too large.
+    """
+    picture = _decode(path, reading)
+    return picture._replace(image=_oriented(picture.image, reading))
 
 
 def require_same_size(image: Pixels, mask: Pixels, file: str, remark: Remark | None = None) -> None:

@@ -162,8 +162,10 @@ class SegmentationFiles(FileSet):
             np.unique(read_mask(self.root / self.files[index].mask, self.reading)).tolist()
         )
 
-    def foreground(self, index: int) -> Pixels:
-        """Return 1 where the mask has an object, 0 elsewhere."""
+    def foreground(self, index: int) -> Pixels | None:
+        """Return 1 where the mask has an object, 0 elsewhere; None where no class is an object."""
+        if not self.things:
+            return None
         return self._is_thing[self._read_mask(index)]
 
     def _read_mask(self, index: int) -> Pixels:

@@ -107,6 +107,9 @@ def pair_masks(
     images: str,
     masks: str,
     suffixes: Collection[str] = MASK_SUFFIXES,
+    *,
+    image_suffix: str = "",
+    mask_suffix: str = "",
 ) -> list[MaskedFile]:
     """Give each photo the mask of its path, or of its stem where folders of masks have no folders.
 
@@ -118,6 +121,8 @@ def pair_masks(
         images: the folder in it that their paths begin with.
         masks: the folder of the masks.
         suffixes: those that a mask may have.
+        image_suffix: the end of photos' stems that masks do not have.
+        mask_suffix: the end of masks' stems that photos do not have.
 
     Raises:
         InputError: if a photo has two masks, a mask would serve two photos, or photos differ in
@@ -131,7 +136,7 @@ def pair_masks(
     for photo in photos:
         path = PurePosixPath(photo)
         inside = path.relative_to(images) if path.is_relative_to(images) else path
-        stem = split_suffix(inside.as_posix())[0]
+        stem = split_suffix(inside.as_posix())[0].removesuffix(image_suffix) + mask_suffix
         wanted.append(f"{masks}/{stem}.png")
         mask, users = only(lookup.find(f"{masks}/{stem}", suffixes), photo), own
         if mask is None and "/" in stem:
@@ -148,7 +153,11 @@ def pair_masks(
             )
     taken = {photo for mask, photos in borrowed.items() if mask in own for photo in photos}
     return [
-        MaskedFile(photo, missing if mask is None or photo in taken else mask, name)
+        MaskedFile(
+            photo,
+            missing if mask is None or photo in taken else mask,
+            name.removesuffix(image_suffix),
+        )
         for photo, mask, missing, name in zip(
             photos, found, wanted, short_names(photos), strict=True
         )

@@ -23,7 +23,14 @@ class ListedPair(NamedTuple):
 
 
 def read_voc_list(
-    path: Path, root: Path, images: str, masks: str, reading: Reading
+    path: Path,
+    root: Path,
+    images: str,
+    masks: str,
+    reading: Reading,
+    *,
+    image_suffix: str = "",
+    mask_suffix: str = "",
 ) -> tuple[list[MaskedFile], int]:
     """List the photos and masks that a split's list names.
 
@@ -36,6 +43,8 @@ def read_voc_list(
         images: folder of the photos in it.
         masks: folder of the masks in it.
         reading: whether files may lie outside of the root.
+        image_suffix: the end of photos' stems that masks do not have.
+        mask_suffix: the end of masks' stems that photos do not have.
 
     Returns:
         Photos with their masks, and how many lines repeat another one.
@@ -63,10 +72,13 @@ def read_voc_list(
                 "Remove one of the lines."
             )
     plain = [pair.photo for pair in pairs.values() if pair.mask is None]
-    paired = {entry.file: entry.mask for entry in pair_masks(root, plain, images, masks)}
+    pairs_found = pair_masks(
+        root, plain, images, masks, image_suffix=image_suffix, mask_suffix=mask_suffix
+    )
+    paired = {entry.file: entry.mask for entry in pairs_found}
     names = short_names([pair.photo for pair in pairs.values()])
     files = [
-        MaskedFile(pair.photo, pair.mask or paired[pair.photo], name)
+        MaskedFile(pair.photo, pair.mask or paired[pair.photo], name.removesuffix(image_suffix))
         for pair, name in zip(pairs.values(), names, strict=True)
     ]
     return files, len(lines) - len(files)

@@ -17,6 +17,7 @@ from project.data import (
     CutoutData,
     DataError,
     ImageListData,
+    MaskFolderData,
     Native,
     Reading,
     SaliencyFolderData,
@@ -96,6 +97,13 @@ def salient(root: Path) -> SaliencyFolderData:
     )
 
 
+def mask_folder(root: Path) -> MaskFolderData:
+    for number in range(2):
+        save(root / "images" / f"{number}.png", photo(seed=number))
+        save(root / "masks" / f"{number}.png", mask(number))
+    return MaskFolderData(str(root), classes={7: "low", 8: "high"})
+
+
 def salient_objects(root: Path) -> SalientObjectData:
     return SalientObjectData(camvid(root))
 
@@ -104,8 +112,10 @@ def cutouts(root: Path) -> CutoutData:
     return CutoutData(camvid(root), ["fence", "car"], size=8, share=0.7)
 
 
-LISTING = [folders, voc, cityscapes, flat_cityscapes, camvid, salient, salient_objects, cutouts]
+LISTING = [folders, voc, cityscapes, flat_cityscapes, camvid, salient, mask_folder]
+LISTING += [salient_objects, cutouts]
 ALL = [*LISTING, table, listed_voc]
+SUFFIXED = [voc, listed_voc, camvid, salient, mask_folder, cityscapes, flat_cityscapes]
 
 
 def found(data) -> list[str]:
@@ -160,7 +170,7 @@ def test_links_to_folders_are_followed_and_those_to_themselves_end(tmp_path, mak
     assert found(make(root)) == clean
 
 
-@pytest.mark.parametrize("make", [folders, voc, camvid, salient, flat_cityscapes])
+@pytest.mark.parametrize("make", [folders, voc, camvid, salient, mask_folder, flat_cityscapes])
 def test_a_part_of_a_set_that_is_a_link_is_read(tmp_path, make):
     root, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
     count = len(found(make(root)))
@@ -252,6 +262,7 @@ def image_of(path: Path) -> bool:
     return "labelIds" not in path.name and path.parent.name not in (
         "SegmentationClass",
         "testannot",
+        "masks",
         "m",
     )
 
@@ -289,12 +300,13 @@ def arguments(data) -> dict:
     names = {
         ImageListData: ("labels",),
         VOCData: ("lists",),
+        MaskFolderData: ("classes",),
         SaliencyFolderData: ("test_images", "test_masks", "eval_split", "images", "masks"),
     }.get(type(data), ())
     return {name: getattr(data, name) for name in ("root", "reading", *names)}
 
 
-@pytest.mark.parametrize("make", [voc, listed_voc, camvid, salient, cityscapes])
+@pytest.mark.parametrize("make", [voc, listed_voc, camvid, salient, mask_folder, cityscapes])
 def test_names_with_accents_of_macos_find_those_of_linux(tmp_path, make):
     data = make(tmp_path)
     for path in list(tmp_path.rglob("*0*.png")):
@@ -305,7 +317,7 @@ def test_names_with_accents_of_macos_find_those_of_linux(tmp_path, make):
     assert len(found(data)) == 2
 
 
-@pytest.mark.parametrize("make", [voc, listed_voc, camvid, salient, cityscapes, flat_cityscapes])
+@pytest.mark.parametrize("make", SUFFIXED)
 def test_suffixes_of_masks_and_photos_in_capitals_are_found(tmp_path, make):
     data = make(tmp_path)
     count = len(found(data))
@@ -314,7 +326,7 @@ def test_suffixes_of_masks_and_photos_in_capitals_are_found(tmp_path, make):
     assert len(found(type(data)(**arguments(data)))) == count
 
 
-@pytest.mark.parametrize("make", [voc, camvid, salient])
+@pytest.mark.parametrize("make", [voc, camvid, salient, mask_folder])
 def test_masks_belong_to_photos_by_their_paths(tmp_path, make):
     data = make(tmp_path)
     ours = list(tmp_path.rglob("*.png"))
@@ -329,7 +341,7 @@ def test_masks_belong_to_photos_by_their_paths(tmp_path, make):
     assert torch.equal(first, second.flip(1))
 
 
-@pytest.mark.parametrize("make", [voc, camvid, salient])
+@pytest.mark.parametrize("make", [voc, camvid, salient, mask_folder])
 def test_a_mask_that_two_photos_could_mean_is_refused_by_name(tmp_path, make):
     data = make(tmp_path)
     ours = list(tmp_path.rglob("*.png"))
@@ -342,7 +354,7 @@ def test_a_mask_that_two_photos_could_mean_is_refused_by_name(tmp_path, make):
         data.setup("test")
 
 
-@pytest.mark.parametrize("make", [voc, camvid, salient, cityscapes, flat_cityscapes])
+@pytest.mark.parametrize("make", [voc, camvid, salient, mask_folder, cityscapes, flat_cityscapes])
 def test_two_photos_of_one_name_are_refused(tmp_path, make):
     data = make(tmp_path)
     for path in list(tmp_path.rglob("*0*.png")):
@@ -352,7 +364,7 @@ def test_two_photos_of_one_name_are_refused(tmp_path, make):
         data.setup("test")
 
 
-@pytest.mark.parametrize("make", [voc, listed_voc, camvid, salient, cityscapes, flat_cityscapes])
+@pytest.mark.parametrize("make", SUFFIXED)
 def test_two_masks_of_one_photo_are_refused(tmp_path, make):
     data = make(tmp_path)
     for path in list(tmp_path.rglob("*0*.png")):
