@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import albumentations as A
+import cv2
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from project.core.losses import VOID
 from project.core.randomness import generator
 from project.data.eval_transform import RESIZING, Frame, pad_to
 from project.data.sample_set import SampleSet
@@ -103,6 +105,36 @@ class ResizedCrop(Augmentation):
     def geometry(self, frame: Frame) -> list[Any]:
         """Return the random resized crop."""
         return [A.RandomResizedCrop((self.size, self.size), scale=self.scale, **RESIZING)]
+
+
+class PaddedCrop(Augmentation):
+    """Pad the frame on all sides and cut a window of its size out again: CIFAR's augmentation.
+
+    Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2: 4
+    pixels of zeros on each side.
+
+    Args:
+        size: side of the square frame, and of the window, in pixels.
+        padding: pixels on each side, 0 in the image and void in a mask.
+        flip: probability of mirroring left and right.
+        colour_jitter: as in :class:`Augmentation`.
+    """
+
+    def __init__(
+        self, size: int = 32, padding: int = 4, flip: float = 0.5, colour_jitter: float = 0.0
+    ) -> None:
+        super().__init__(flip, colour_jitter)
+        self.size = size
+        self.padding = padding
+
+    def geometry(self, frame: Frame) -> list[Any]:
+        """Return the evaluation frame, the padding and the crop."""
+        border = {"border_mode": cv2.BORDER_CONSTANT, "fill": 0, "fill_mask": VOID}
+        return [
+            *frame.steps(),
+            A.Pad(self.padding, p=1.0, **border),
+            A.RandomCrop(self.size, self.size),
+        ]
 
 
 class Augmented(Dataset[dict[str, Tensor]]):

@@ -33,6 +33,7 @@ class AttackDataModule(LightningDataModule, ABC):
     ``use_distributed_sampler=False``.
 
     Attributes:
+        root: the data set's folder; empty where there is none.
         passes: names of the test dataloaders, one loader over the same samples per entry. The
             attack callback sets it to one name per (source, attack) before loaders are made.
         replays: how many times in a row each training batch comes, with the same augmentation;
@@ -58,6 +59,7 @@ class AttackDataModule(LightningDataModule, ABC):
         ValueError: if a number is too small, or bad samples are to be skipped unseen.
     """
 
+    root: str = ""
     passes: Sequence[str] = ("clean",)
     replays: int = 1
     train_split: str | None = "train"
@@ -186,6 +188,14 @@ class AttackDataModule(LightningDataModule, ABC):
         if text not in self.notices:
             self.notices.append(text)
             rank_zero_warn(text)
+
+    def tell_if_partial(self, split: str, found: int, published: int) -> None:
+        """Tell that a split has another number of samples than the published data set."""
+        if found != published:
+            self.notice(
+                f"{self.root} has {found} {split} photos, and {published} as published: results "
+                "are not those of the whole data set."
+            )
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return a loader of shuffled, augmented batches.
