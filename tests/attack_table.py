@@ -11,7 +11,7 @@ from pathlib import Path
 
 import project.attacks
 from project.attacks import Attack
-from tests.attacks.test_contract import ABSTRACT, ROWS
+from tests.attacks.test_contract import ABSTRACT, EXTRAS, ROWS
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN = "<!-- attacks: written by python -m tests.attack_table -->\n"
@@ -45,7 +45,9 @@ def summary(attack: type[Attack]) -> str:
 
 
 def tasks(attack: type[Attack]) -> str:
-    """Return what the contract test runs an attack on."""
+    """Return what the contract test runs an attack on, where its library is installed."""
+    if attack in EXTRAS:
+        return "classification"
     found = {task for row in ROWS.values() if type(row.attack) is attack for task in row.tasks}
     return "both" if len(found) > 1 else "".join(found)
 

@@ -34,6 +34,8 @@ OTHERS = {
     "study_visibility",
 }
 OTHERS |= {"auto_attack", "auto_attack_members", "square"}
+# These need other libraries (tests/attacks/adapters).
+OTHERS |= {"peers_art", "peers_foolbox", "peers_torchattacks"}
 FOR_SEGMENTERS = {
     "aimed",
     "cospgd",

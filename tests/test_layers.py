@@ -39,12 +39,12 @@ ATTACK_LAYERS = (
     {"gradient.rules"},
     {"gradient.loop"},
     {"gradient.attack"},
-    {"flow", "noise"},
+    {"flow", "noise", "adapters"},
     {"combined"},
     {"exports"},
 )
 """The same inside of attacks: flow and noise are two families, which stand on the gradient loop or
-on parts of it, and do not know each other."""
+on parts of it, and adapters a third, of other libraries' attacks. They do not know each other."""
 
 REPORT_READS = {"core", "statistics", "storage"}
 MODELS = {"torch", "torchvision", "lightning", "timm", "torchmetrics"}

@@ -4,6 +4,9 @@ Well-known recipes by name; their parts (objectives, gradient rules, step-size s
 models) combine freely in :class:`GradientAttack`.
 """
 
+from project.attacks.adapters.art_attack import ArtAttack
+from project.attacks.adapters.foolbox_attack import FoolboxAttack
+from project.attacks.adapters.torchattacks_attack import TorchattacksAttack
 from project.attacks.combined.aimed import Aimed
 from project.attacks.combined.aims import Aim, FixedClass, NearestWrongClass, TargetMaps
 from project.attacks.combined.auto_attack import AutoAttack
@@ -104,6 +107,7 @@ __all__ = [
     "AdversarialSplit",
     "Aim",
     "Aimed",
+    "ArtAttack",
     "Attack",
     "AttackResult",
     "AutoAttack",
@@ -122,6 +126,7 @@ __all__ = [
     "FixedClass",
     "FlowAttack",
     "FlowPGD",
+    "FoolboxAttack",
     "GradientAttack",
     "GradientRecipe",
     "GradientRule",
@@ -151,6 +156,7 @@ __all__ = [
     "TargetMaps",
     "TargetedAPGD",
     "TopPixels",
+    "TorchattacksAttack",
     "TranSegPGD",
     "TranslationInvariant",
     "TwoStage",

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from project.core.errors import InputError
 from project.data.files import LabelledFile
@@ -18,9 +19,9 @@ _SHOWN = 3  # names that a message tells
 @cache
 def imagenet_synsets() -> Mapping[str, str]:
     """Return the names of ImageNet's 1000 classes by WordNet id, in the order of their numbers."""
-    from timm.data import ImageNetInfo  # noqa: PLC0415 - a large import that few data sets need
+    from timm.data.imagenet_info import ImageNetInfo  # noqa: PLC0415 - a large import that few data sets need
 
-    info = ImageNetInfo()
+    info: Any = ImageNetInfo()
     names = {name: info.label_name_to_description(name) for name in info.label_names()}
     often = Counter(names.values())
     # Two classes are called crane.

@@ -1,6 +1,7 @@
 """What every attack guarantees: a table with one row per attack, and the tests run over it."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -23,6 +24,7 @@ from project.attacks import (
     AdvDrop,
     Aimed,
     ALMAProx,
+    ArtAttack,
     Attack,
     AttackResult,
     AutoAttack,
@@ -36,6 +38,7 @@ from project.attacks import (
     FixedClass,
     FlowAttack,
     FlowPGD,
+    FoolboxAttack,
     GradientAttack,
     GradientRecipe,
     KullbackLeibler,
@@ -54,6 +57,7 @@ from project.attacks import (
     StructureInvariant,
     TargetedAPGD,
     TopPixels,
+    TorchattacksAttack,
     TranSegPGD,
     TranslationInvariant,
     TwoStage,
@@ -67,6 +71,7 @@ from tests.attacks.fitted import universal_file
 from tests.models import CurvedClassifier, CurvedSegmenter, eight_bit_images, predicted
 
 EPS = 8 / 255
+INFINITE = float("inf")
 DROPPED = (12 * 64) ** 0.5 / 2
 """Each coefficient of 12 blocks moves by at most half a q, each pixel by half a level more."""
 
@@ -189,6 +194,54 @@ ROWS = {
     "universal": Row(Universal(universal_file(EPS), EPS), "linf", EPS),
     "advdrop_targeted": Row(AdvDrop(20, preset="fast", targeted=True), "l2", DROPPED * 21 / 255),
 }
+ROWS |= {
+    "foolbox": Row(
+        FoolboxAttack("LinfPGD", {"steps": 5, "abs_stepsize": 0.01}, EPS),
+        "linf",
+        EPS,
+        CLASSIFIERS,
+    ),
+    "foolbox_least_change": Row(FoolboxAttack("L2DeepFoolAttack"), "l2", INFINITE, CLASSIFIERS),
+    "foolbox_by_decisions": Row(
+        FoolboxAttack("BoundaryAttack", {"steps": 20}, 3.0, "l2"), "l2", 3.0, CLASSIFIERS
+    ),
+}
+EXTRAS = {TorchattacksAttack: "torchattacks", ArtAttack: "art"}
+"""Adapters of libraries that the tests do without where they are not installed."""
+if find_spec("torchattacks"):
+    ROWS |= {
+        "torchattacks": Row(TorchattacksAttack("PGD", {"steps": 5}, EPS), "linf", EPS, CLASSIFIERS),
+        "torchattacks_targeted": Row(
+            TorchattacksAttack("MIFGSM", {"steps": 5}, EPS, targeted=True),
+            "linf",
+            EPS,
+            CLASSIFIERS,
+        ),
+        "torchattacks_least_change": Row(
+            TorchattacksAttack("CW", {"steps": 10, "c": 10.0}), "l2", INFINITE, CLASSIFIERS
+        ),
+        "torchattacks_by_queries": Row(
+            TorchattacksAttack("Square", {"n_queries": 40}, 0.2), "linf", 0.2, CLASSIFIERS
+        ),
+    }
+if find_spec("art"):
+    ROWS |= {
+        "art": Row(
+            ArtAttack("ProjectedGradientDescent", {"max_iter": 5, "eps_step": 0.01}, EPS),
+            "linf",
+            EPS,
+            CLASSIFIERS,
+        ),
+        "art_by_decisions": Row(
+            ArtAttack("HopSkipJump", {"max_iter": 2, "max_eval": 50, "init_eval": 5}),
+            "l2",
+            INFINITE,
+            CLASSIFIERS,
+        ),
+        "art_by_queries": Row(
+            ArtAttack("SimBA", {"max_iter": 20, "attack": "px"}), "linf", INFINITE, CLASSIFIERS
+        ),
+    }
 ABSTRACT = {Attack, FlowAttack, GradientAttack, GradientRecipe}
 
 every_attack = pytest.mark.parametrize("name", ROWS)
@@ -218,7 +271,8 @@ def test_every_public_attack_has_a_row():
         for value in vars(project.attacks).values()
         if isinstance(value, type) and issubclass(value, Attack)
     }
-    assert public - ABSTRACT == {type(row.attack) for row in ROWS.values()}
+    missing = {kind for kind, library in EXTRAS.items() if not find_spec(library)}
+    assert public - ABSTRACT - missing == {type(row.attack) for row in ROWS.values()}
 
 
 @every_attack_and_task
