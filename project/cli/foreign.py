@@ -23,7 +23,9 @@ import jsonargparse._util
 from project.cli.trust import class_paths
 from project.core.errors import InputError
 
+# As jsonargparse imports it, and as ImportedClassifier does: module:function, which it calls.
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+")
+_CALLED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
 _OWN = ("project", "lightning")  # whose classes a foreign run folder may name without consent
 
 
@@ -74,7 +76,7 @@ def require_own(config: Mapping[str, Any], whose: str) -> None:
         InputError: with the names, and how to consent.
     """
     named = {path for _, path in class_paths(config)} | set(filter(_importable, _texts(config)))
-    if foreign := sorted(path for path in named if "." in path and not _own(path)):
+    if foreign := sorted(path for path in named if re.search("[.:]", path) and not _own(path)):
         raise InputError(_refusal(whose, ", ".join(foreign[:5])))
 
 
@@ -127,7 +129,11 @@ def _refuse_text(text: str) -> NoReturn:
 
 
 def _own(path: str) -> bool:
-    return path.split(".", maxsplit=1)[0] in _OWN
+    return _top(path) in _OWN
+
+
+def _top(path: str) -> str:
+    return re.split("[.:]", path, maxsplit=1)[0]
 
 
 def _texts(config: Any) -> Iterator[str]:
@@ -143,13 +149,13 @@ def _texts(config: Any) -> Iterator[str]:
 
 def _importable(text: str) -> bool:
     """Return whether a text could name something to import, which is not imported."""
-    if not _DOTTED.fullmatch(text):
+    if not (_DOTTED.fullmatch(text) or _CALLED.fullmatch(text)):
         return False
-    return text.split(".", maxsplit=1)[0] not in sys.stdlib_module_names and _found(text)
+    return _top(text) not in sys.stdlib_module_names and _found(text)
 
 
 def _found(path: str) -> bool:
     try:
-        return importlib.util.find_spec(path.split(".", maxsplit=1)[0]) is not None
+        return importlib.util.find_spec(_top(path)) is not None
     except ValueError:  # __main__, as Python was started
         return True

@@ -2,8 +2,15 @@
 
 from project.victims.check import VictimCheckError, check_victim, check_victims
 from project.victims.ensemble import EnsembleVictim, MeanLossEnsemble, RandomEnsemble
+from project.victims.huggingface_classifier import HuggingFaceClassifier
+from project.victims.huggingface_segmenter import HuggingFaceSegmenter
+from project.victims.imported_victim import ImportedClassifier, ImportedSegmenter
+from project.victims.open_clip_victim import OpenClipVictim
+from project.victims.packaged_victim import PackagedVictim
+from project.victims.robustbench_victim import RobustBenchVictim
 from project.victims.segmentation import SegmentationVictim
 from project.victims.sliding_window import SlidingWindow
+from project.victims.smp_checkpoint import SmpCheckpoint
 from project.victims.smp_victim import SmpVictim
 from project.victims.timm_victim import TimmVictim
 from project.victims.torchvision_segmenter import TorchvisionSegmenter
@@ -14,10 +21,18 @@ from project.victims.weights import WeightsError, load_weights
 __all__ = [
     "ClassificationVictim",
     "EnsembleVictim",
+    "HuggingFaceClassifier",
+    "HuggingFaceSegmenter",
+    "ImportedClassifier",
+    "ImportedSegmenter",
     "MeanLossEnsemble",
+    "OpenClipVictim",
+    "PackagedVictim",
     "RandomEnsemble",
+    "RobustBenchVictim",
     "SegmentationVictim",
     "SlidingWindow",
+    "SmpCheckpoint",
     "SmpVictim",
     "Task",
     "TimmVictim",

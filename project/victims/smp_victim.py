@@ -64,7 +64,7 @@ class SmpVictim(SegmentationVictim):
         identity: list[str] | None = None,
     ) -> None:
         require_one_origin(pretrained, checkpoint or encoder_checkpoint)
-        make = _architecture(architecture)
+        make = architecture_of(architecture)
         network: Any = build(
             lambda: make(
                 encoder_name=encoder,
@@ -79,14 +79,14 @@ class SmpVictim(SegmentationVictim):
         finish(network, identity or [], checkpoint)
         if encoder_checkpoint is not None and checkpoint is None:
             load_encoder_weights(network.encoder, encoder_checkpoint)
-        usual_mean, usual_std = _normalisation(encoder, pretrained, given=bool(mean and std))
+        usual_mean, usual_std = normalisation_of(encoder, pretrained, given=bool(mean and std))
         super().__init__(
             network,
             num_classes,
             mean=mean or usual_mean,
             std=std or usual_std,
             input_size=input_size,
-            divisor=divisor or _stride(network),
+            divisor=divisor or stride_of(network),
         )
         network.requires_divisible_input_shape = False  # the victim pads to multiples itself
         self.architecture = architecture
@@ -98,7 +98,8 @@ class SmpVictim(SegmentationVictim):
         self.identity = identity
 
 
-def _architecture(name: str) -> Any:
+def architecture_of(name: str) -> Any:
+    """Return a class of smp by its name."""
     known = {
         kind.__name__: kind
         for kind in vars(smp).values()
@@ -117,11 +118,13 @@ def _published(encoder: str, pretrained: bool) -> str | bool | None:
     return True if encoder.startswith("tu-") else "imagenet"
 
 
-def _stride(network: Any) -> int:
+def stride_of(network: Any) -> int:
+    """Return what heights and widths must be multiples of."""
     return int(network.encoder.output_stride) if network.requires_divisible_input_shape else 1
 
 
-def _normalisation(encoder: str, pretrained: bool, given: bool) -> tuple[Channels, Channels]:
+def normalisation_of(encoder: str, pretrained: bool, given: bool) -> tuple[Channels, Channels]:
+    """Return mean and std of an encoder; where both are given, they do not count."""
     if given:
         return IMAGENET_MEAN, IMAGENET_STD
     if encoder.startswith("tu-"):

@@ -111,6 +111,11 @@ def hostile(file: str) -> dict[str, dict[str, Any]]:
         "own function for an attack": {"attack": called("mine_of_trust.attack", path=file)},
         "class of another kind": {"attack": called("mine_of_trust.Bystander", path=file)},
         "victim": {"model": {"victims": {"v": called("mine_of_trust.victim", path=file)}}},
+        "function of Python's for a victim": {
+            "model": {
+                "victims": {"v": called("ImportedClassifier", function="os:abort", num_classes=4)}
+            }
+        },
         "data": {"data": called("mine_of_trust.victim", path=file)},
         "callback": {"trainer": {"callbacks": [called("os.system", command=f"touch {file}")]}},
         "logger": {"trainer": {"logger": called("mine_of_trust.Bystander", path=file)}},
@@ -158,6 +163,17 @@ def test_weights_are_loaded_without_code_by_every_library(mine, tmp_path):
 def test_names_are_found_at_any_depth():
     config = {"a": [{"class_path": "x.Y", "init_args": {"b": {"class_path": "Z"}}}]}
     assert list(class_paths(config)) == [("a[0]", "x.Y"), ("a[0].init_args.b", "Z")]
+
+
+@pytest.mark.parametrize(
+    "function", ["mine_of_trust:victim", "torchvision.models:resnet18", "torch.nn:Flatten"]
+)
+def test_functions_that_a_run_folder_of_others_would_call_need_a_word(mine, function):
+    """Those of Mirage and Lightning are never called; see ImportedClassifier."""
+    victim = called("project.victims.ImportedClassifier", function=function, num_classes=4)
+    with pytest.raises(InputError, match=rf"outside of Mirage.*: {function}\. .* add --trust"):
+        require_own({"model": {"victims": {"v": victim}}}, "config.yaml")
+    assert "mine_of_trust" not in sys.modules
 
 
 @pytest.mark.parametrize(

@@ -5,24 +5,10 @@ import time
 
 import huggingface_hub.constants as hub
 import pytest
-import torch
 
 from project.victims import SmpVictim, TimmVictim, TorchvisionSegmenter, TorchvisionVictim
 from project.victims.downloads import reachable, without_waiting
 from project.victims.weights import WeightsError
-
-
-@pytest.fixture
-def no_network(monkeypatch, tmp_path):
-    """No name can be looked up, nothing is in a cache, and no proxy is set."""
-
-    def unknown(*place, **more):
-        raise socket.gaierror(-2, "Name or service not known")
-
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    monkeypatch.setattr("project.victims.downloads.getproxies", dict)
-    monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "torch"))
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,14 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "DeepLabV3": {"decoder_channels": 16},
     "DeepLabV3Plus": {"decoder_channels": 16},
     "FPN": {"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 32},
+    "Linknet": {},
+    "MAnet": {"decoder_channels": [16, 16, 8, 8, 8]},
+    "PAN": {"decoder_channels": 16},
     "PSPNet": {"psp_out_channels": 16},
     "Segformer": {"decoder_segmentation_channels": 16},
     "UPerNet": {"decoder_channels": 16},
     "Unet": {"decoder_channels": [16, 16, 8, 8, 8]},
+    "UnetPlusPlus": {"decoder_channels": [16, 16, 8, 8, 8]},
 }
 
 
@@ -30,6 +34,8 @@ def victim(architecture: str, encoder: str, **arguments: Any) -> SmpVictim:
 @pytest.mark.parametrize("size", [(64, 96), (57, 75)])
 def test_victim_check_passes_at_sizes_that_the_stride_divides_and_does_not(architecture, size):
     segmenter = victim(architecture, "tu-resnet10t", **SMALL)
+    if architecture == "PAN":  # pools its features, a sixteenth of the image, by eight
+        size = tuple(2 * side for side in size)
     images = eight_bit_images(2, *size)
     assert check_victim(architecture, segmenter, images, "segmentation", 4) == []
 
