@@ -82,7 +82,10 @@ def read_checkpoint(
     network = _network(library, folder, config, auto_classes, victim)
     _settle_hooks(network, told.side or _SIDE)
     return HuggingFaceCheckpoint(
-        network, config.model_type, {int(n): str(name) for n, name in config.id2label.items()}, *told
+        network,
+        config.model_type,
+        {int(n): str(name) for n, name in config.id2label.items()},
+        *told,
     )
 
 
@@ -176,8 +179,8 @@ def _preprocessing(
 ) -> _Preprocessing:
     if not (folder / _PREPROCESSING).is_file():
         raise WeightsError(
-            f"checkpoint {str(folder)!r} must hold {_PREPROCESSING}, which says mean, std and size, "
-            "found none. Save the processor there too (save_pretrained)."
+            f"checkpoint {str(folder)!r} must hold {_PREPROCESSING}, which says mean, std and "
+            "size, found none. Save the processor there too (save_pretrained)."
         )
     processor = _read(library.AutoImageProcessor.from_pretrained, folder)
     for odd in ("do_flip_channel_order", "rescale_offset", "include_top"):
@@ -230,5 +233,3 @@ def _side(processor: Any) -> int | None:
     if "height" in told and told["height"] == told["width"]:
         return int(told["height"])
     return None
-
-

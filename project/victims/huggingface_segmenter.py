@@ -27,7 +27,7 @@ class HuggingFaceSegmenter(SegmentationVictim):
 
     MaskFormer and Mask2Former answer with Q masks, each with a class. A pixel's score of class c is
     $s_c = \sum_q p_q(c)\,\sigma(m_q)$ without the class "no object", which so never wins, and its
-    logits are $\log s_c$: their order is that of the scores, and their softmax is the scores' share.
+    logits are $\log s_c$: their order is that of the scores, their softmax the scores' shares.
     Mask2Former's masks are resized to the network's input before the sigmoid; MaskFormer's scores
     are resized.
 

@@ -145,9 +145,7 @@ def _found(name: str) -> Any:
     """Import a function by its name, where it may be called."""
     parts = _NAME.fullmatch(name)
     if parts is None:
-        raise InputError(
-            f"function must be module:function, such as mine:resnet, got {name!r}."
-        )
+        raise InputError(f"function must be module:function, such as mine:resnet, got {name!r}.")
     module, own = parts.groups()
     top = module.partition(".")[0]
     if top in _NEVER or top in sys.stdlib_module_names or "__main__" in module.split("."):
@@ -175,7 +173,7 @@ def _found(name: str) -> Any:
 
 
 def _makes_networks(found: Any) -> bool:
-    """Tell whether a function's own types, or the class that it is, say that networks come of it."""
+    """Tell whether a function is a kind of network, or its types say that it returns one."""
     made = found
     if not isclass(found):
         try:

@@ -168,5 +168,7 @@ def _text_side(model: Any, tokenizer: Any, names: Sequence[str], prompts: Sequen
     """Return each class's weights (K, D): the mean feature of its texts."""
     texts = [prompt(name) for name in names for prompt in prompts]
     parts = [texts[start : start + _BATCH] for start in range(0, len(texts), _BATCH)]
-    features = torch.cat([F.normalize(model.encode_text(tokenizer(part)), dim=-1) for part in parts])
+    features = torch.cat(
+        [F.normalize(model.encode_text(tokenizer(part)), dim=-1) for part in parts]
+    )
     return F.normalize(features.view(len(names), len(prompts), -1).mean(1), dim=-1)

@@ -6,7 +6,6 @@ import os
 import sys
 import types
 import warnings
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path, PurePath
 from typing import Any, Literal

@@ -82,7 +82,8 @@ def _told(path: Path) -> dict[str, Any]:
         return dict(json.loads(path.read_text()))
     except (ValueError, TypeError, UnicodeDecodeError) as error:
         raise WeightsError(
-            f"{str(path)!r} must be JSON as smp's save_pretrained writes it ({error}). Copy it again."
+            f"{str(path)!r} must be JSON as smp's save_pretrained writes it ({error}). Copy it "
+            "again."
         ) from error
 
 

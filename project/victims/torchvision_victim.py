@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import torchvision
 
+from project.core.errors import InputError
 from project.victims.networks import build, finish, require_one_origin
 from project.victims.victim import Channels, ClassificationVictim
 
@@ -26,9 +27,11 @@ class TorchvisionVictim(ClassificationVictim):
         std: likewise.
         input_size: side of the square that images are resized to inside; ``auto`` takes the
             published weights' crop, None keeps the images' size.
-        model_args: further arguments of the architecture.
+        model_args: further arguments of the architecture. Published files of ``googlenet`` and
+            ``inception_v3`` that are given as checkpoint need ``{transform_input: true}``.
 
     Raises:
+        InputError: if the architecture is no classifier of images, or a quantised one.
         WeightsError: if the weights cannot be fetched, read or fitted.
     """
 
@@ -45,6 +48,7 @@ class TorchvisionVictim(ClassificationVictim):
         model_args: dict[str, Any] | None = None,
     ) -> None:
         require_one_origin(weights is not None, checkpoint)
+        _require_classifier(architecture)
         arguments = {**(model_args or {}), "num_classes": num_classes or 1000}
         network = build(
             lambda: torchvision.models.get_model(architecture, weights=weights, **arguments),
@@ -67,3 +71,21 @@ class TorchvisionVictim(ClassificationVictim):
         self.weights = weights
         self.checkpoint = checkpoint
         self.model_args = model_args
+
+
+def _require_classifier(architecture: str) -> None:
+    """Refuse what torchvision has of other kinds; a name that it has not, building refuses."""
+    models = torchvision.models
+    kinds = {
+        "quantised, so that no gradient reaches the images": models.quantization,
+        "a detector of objects": models.detection,
+        "for videos": models.video,
+        "for optical flow": models.optical_flow,
+        "a segmenter, which TorchvisionSegmenter takes": models.segmentation,
+    }
+    for told, module in kinds.items():
+        if architecture in models.list_models(module=module):
+            raise InputError(
+                f"architecture must be a classifier of images, got {architecture!r}, which is "
+                f"{told}. Take one such as {models.list_models(module=models)[0]!r}."
+            )

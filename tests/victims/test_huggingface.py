@@ -312,7 +312,9 @@ def test_one_network_in_two_folders_is_one_and_other_weights_are_another(make: A
 
 
 def test_a_name_of_the_hub_is_found_in_its_cache_without_a_network(no_network: Path):
-    snapshot = no_network / "hub/models--owner--tiny/snapshots/0123456789abcdef0123456789abcdef01234567"
+    snapshot = (
+        no_network / "hub/models--owner--tiny/snapshots/0123456789abcdef0123456789abcdef01234567"
+    )
     network, _ = saved(vit, snapshot)
     references = no_network / "hub/models--owner--tiny/refs"
     references.mkdir()

@@ -75,8 +75,10 @@ def test_classes_and_templates_tell_victims_apart_and_folders_do_not(tmp_path: P
     first, second = (OpenClipVictim(tmp_path / place / "it", CLASSES) for place in "ab")
     other = OpenClipVictim(tmp_path / "a" / "it", CLASSES, templates="simple")
     assert digest(describe(first)) == digest(describe(second)) != digest(describe(other))
-    assert not any("transformer.resblocks" in name and "visual" not in name
-                   for name, _ in first.named_parameters())
+    assert not any(
+        "transformer.resblocks" in name and "visual" not in name
+        for name, _ in first.named_parameters()
+    )
 
 
 def test_known_lists_are_by_name(tmp_path: Path):
@@ -101,7 +103,7 @@ def test_what_does_not_fit_is_refused(given: dict[str, Any], told: str, tmp_path
 
 
 def test_a_checkpoint_that_is_not_there_or_damaged_is_told(tmp_path: Path, no_network: Path):
-    with pytest.raises(WeightsError, match="'laion/it' could not be fetched .* into a folder"):
+    with pytest.raises(WeightsError, match=r"'laion/it' could not be fetched .* into a folder"):
         OpenClipVictim("laion/it", CLASSES)
     saved(tmp_path / "it")
     (tmp_path / "it" / "open_clip_model.safetensors").write_bytes(b"damaged")

