@@ -22,7 +22,11 @@ _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 
 def checkpoint_folder(
-    checkpoint: str | Path, revision: str | None, config: str, patterns: Sequence[str]
+    checkpoint: str | Path,
+    revision: str | None,
+    config: str,
+    more: Sequence[str],
+    weights: Sequence[str],
 ) -> Path:
     """Return the folder of a checkpoint, fetched from the hub where it is a name of it.
 
@@ -30,7 +34,8 @@ def checkpoint_folder(
         checkpoint: a local folder, or a hub name such as ``nvidia/segformer-b0-finetuned-ade``.
         revision: branch, tag or commit of the hub; None is its newest.
         config: the file that the folder must hold.
-        patterns: of the files to fetch.
+        more: patterns of what else to fetch beside it.
+        weights: patterns of the weights; what the first finds is fetched, else the next.
 
     Raises:
         WeightsError: if the folder is not there or holds no such file, or nothing can be fetched;
@@ -50,7 +55,10 @@ def checkpoint_folder(
                 f"found {'a file' if folder.exists() else 'nothing there'}. Correct it (relative "
                 f"paths start at {str(Path.cwd())!r})."
             )
-        folder = _fetched(told, revision, config, patterns)
+        for pattern in weights:
+            folder = _fetched(told, revision, config, [config, *more, pattern])
+            if any(folder.glob(pattern)):
+                break
     if not (folder / config).is_file():
         raise WeightsError(
             f"checkpoint {str(folder)!r} must hold {config}, beside the weights, found none. "

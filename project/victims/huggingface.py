@@ -17,7 +17,7 @@ from project.victims.victim import Channels, Interpolation
 from project.victims.weights import WeightsError
 
 _REMEDY = "pip install 'mirage-attacks[hf]'"
-_FILES = ("*.json", "*.safetensors")
+_WEIGHTS = ("*.safetensors", "*.bin")
 _PREPROCESSING = "preprocessor_config.json"
 _BILINEAR = 2  # pillow's number
 _SIDE = 128  # of an image for networks that take any
@@ -70,7 +70,7 @@ def read_checkpoint(
         WeightsError: if the checkpoint cannot be fetched or read, or does not fit its network.
     """
     library = extra("transformers", victim, _REMEDY)
-    folder = checkpoint_folder(checkpoint, revision, "config.json", _FILES)
+    folder = checkpoint_folder(checkpoint, revision, "config.json", ["*.json"], _WEIGHTS)
     config = _read(library.AutoConfig.from_pretrained, folder)
     classes = len(config.id2label)
     if num_classes not in (None, classes):

@@ -20,7 +20,8 @@ from project.victims.weights import WeightsError
 
 _REMEDY = "pip install 'mirage-attacks[clip]'"
 _CONFIG = "open_clip_config.json"
-_FILES = ("*.json", "*.txt", "*.model", "open_clip_model.safetensors")
+_TOKENIZER = ("*.json", "*.txt", "*.model")
+_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _BATCH = 256  # texts at a time
 
 
@@ -66,7 +67,7 @@ class OpenClipVictim(ClassificationVictim):
         library = extra("open_clip", "OpenClipVictim", _REMEDY)
         names = _names(library, classes)
         prompts = _prompts(library, templates)
-        folder = checkpoint_folder(checkpoint, revision, _CONFIG, _FILES)
+        folder = checkpoint_folder(checkpoint, revision, _CONFIG, _TOKENIZER, _WEIGHTS)
         model, preprocessing = _read(library, folder)
         own = {"mean": tuple(preprocessing["mean"]), "std": tuple(preprocessing["std"])}
         for name, given in (("mean", mean), ("std", std)):

@@ -16,7 +16,6 @@ from project.victims.smp_victim import architecture_of, normalisation_of, stride
 from project.victims.victim import Channels
 from project.victims.weights import WeightsError, load_weights
 
-_FILES = ("*.json", "model.safetensors")
 _WEIGHTS = "model.safetensors"
 _AUGMENTATION = "albumentations_config_eval.json"
 
@@ -53,7 +52,7 @@ class SmpCheckpoint(SegmentationVictim):
         std: Channels | None = None,
         input_size: int | None = None,
     ) -> None:
-        folder = checkpoint_folder(checkpoint, revision, "config.json", _FILES)
+        folder = checkpoint_folder(checkpoint, revision, "config.json", ["*.json"], [_WEIGHTS])
         config = _told(folder / "config.json")
         classes = int(config.get("classes", 1))
         if num_classes not in (None, classes):

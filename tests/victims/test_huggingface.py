@@ -325,6 +325,23 @@ def test_a_name_of_the_hub_is_found_in_its_cache_without_a_network(no_network: P
         close(victim(images), network(victim.normalise(images)).logits)
 
 
+def test_old_weight_files_are_fetched_only_where_there_are_no_others(tmp_path: Path, monkeypatch):
+    asked = []
+
+    def fetch(name: str, allow_patterns: list[str], **more: Any) -> str:
+        asked.append(allow_patterns)
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    network, _ = saved(vit, tmp_path)
+    HuggingFaceClassifier("owner/name")
+    assert asked == [["config.json", "*.json", "*.safetensors"]]
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(network.state_dict(), tmp_path / "pytorch_model.bin")
+    HuggingFaceClassifier("owner/name")
+    assert asked[2] == ["config.json", "*.json", "*.bin"]
+
+
 def test_a_name_of_the_hub_without_a_network_is_told_in_seconds(no_network: Path):
     began = time.monotonic()
     with pytest.raises(WeightsError, match=r"^checkpoint 'owner/other' could not .* into a folder"):
