@@ -171,7 +171,8 @@ def _settle_hooks(network: nn.Module, side: int) -> None:
         network(pixel_values=torch.zeros(1, 3, side, side))
     for part in network.modules():
         for key, hook in part._forward_hooks.items():
-            part._forward_hooks[key] = LibraryHook.of(hook)
+            if inspect.isfunction(hook) and "<locals>" in hook.__qualname__:
+                part._forward_hooks[key] = LibraryHook.of(hook)
 
 
 def _preprocessing(
