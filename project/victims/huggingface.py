@@ -219,8 +219,12 @@ def _normalisation(processor: Any) -> tuple[Channels, Channels]:
         mean, std = processor.image_mean, processor.image_std
     # The processor sees 0 … 255, or that times its factor.
     unit = 255 * (processor.rescale_factor if processor.do_rescale else 1)
-    means, stds = (tuple(float(one) / unit for one in three) for three in (mean, std))
-    return means, stds
+    return _divided(mean, unit), _divided(std, unit)
+
+
+def _divided(channels: Sequence[float], unit: float) -> Channels:
+    red, green, blue = (float(one) / unit for one in channels)
+    return red, green, blue
 
 
 def _side(processor: Any) -> int | None:
