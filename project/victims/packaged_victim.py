@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import timm
 from torch import Tensor, nn
@@ -78,7 +78,7 @@ class PackagedVictim(ClassificationVictim):
         published = choose("name", _NETWORKS, name)
         # Read first: it says what to install before anything is built.
         state = read_weights(_file(published))
-        network = timm.create_model(published.architecture)
+        network: Any = timm.create_model(published.architecture)
         _load_in_order(network, state, published)
         super().__init__(
             network,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,11 @@ def _published(folder: Path) -> tuple[Channels, Channels] | None:
         step = steps.pop()
         if "mean" in step and "std" in step:
             scale = float(step.get("max_pixel_value") or 255) / 255
-            mean, std = (tuple(scale * float(one) for one in step[key]) for key in ("mean", "std"))
-            return mean, std
+            return _scaled(step["mean"], scale), _scaled(step["std"], scale)
         steps += step.get("transforms", [])
     return None
+
+
+def _scaled(channels: Sequence[float], scale: float) -> Channels:
+    red, green, blue = (scale * float(one) for one in channels)
+    return red, green, blue

@@ -7,8 +7,9 @@ import pytest
 import yaml
 from jsonargparse import ArgumentParser
 
+from project.core.errors import InputError
 from project.victims import Victim
-from tests.test_configs import parts
+from tests.test_configs import of_checkpoints, parts
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FRAGMENTS = sorted((CONFIGS / "victims").glob("*.yaml"))
@@ -64,3 +65,18 @@ def test_victims_that_are_trained_on_first_use_are_made_by_their_own_recipe(frag
         content = yaml.safe_load((CONFIGS.parent / recipe).read_text())
         saved = content["trainer"]["callbacks"][-1]["init_args"]
         assert checkpoint == f"{saved['dirpath']}/{saved['filename']}.ckpt"
+
+
+@pytest.mark.parametrize(
+    "fragment", [path for path in FRAGMENTS if of_checkpoints(path)], ids=lambda path: path.stem
+)
+def test_published_checkpoints_that_cannot_be_had_are_told_by_what_to_do(
+    fragment: Path, no_network: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(no_network)
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--victim", type=Victim)
+    for part in yaml.safe_load(fragment.read_text())["model"]["victims"].values():
+        asked = parser.parse_object({"victim": part})
+        with pytest.raises(InputError, match=r"Connect to the internet once, or put|pip install"):
+            parser.instantiate(asked)

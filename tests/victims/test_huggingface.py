@@ -311,6 +311,20 @@ def test_one_network_in_two_folders_is_one_and_other_weights_are_another(make: A
     assert digest(describe(first)) != digest(describe(second))
 
 
+@pytest.mark.parametrize("make", [dpt, upernet, mask2former])
+def test_words_of_a_config_are_no_folders_of_the_working_directory(
+    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """DPT's readout is called "project", and classes are called anything."""
+    saved(make, tmp_path / "it")
+    monkeypatch.chdir(tmp_path)
+    victim = HuggingFaceSegmenter(tmp_path / "it")
+    before = digest(describe(victim))
+    for word in ("project", "cat", "gelu", "relu", "stage1", "convnext", "swin", "sine"):
+        (tmp_path / word).mkdir()
+    assert digest(describe(victim)) == before
+
+
 def test_a_name_of_the_hub_is_found_in_its_cache_without_a_network(no_network: Path):
     snapshot = (
         no_network / "hub/models--owner--tiny/snapshots/0123456789abcdef0123456789abcdef01234567"
