@@ -41,9 +41,10 @@ CLUTTER = frozenset(
 
 _MOST_VISITS = 32  # of one folder by different links; links that form a net have no end
 
+_LARGEST_FILE = 2**31  # bytes
+
 Entries = Callable[[Path], Iterable[os.DirEntry[str]]]
 """Returns what a folder holds."""
-_LARGEST_FILE = 2**31  # bytes
 
 
 class FileError(InputError):

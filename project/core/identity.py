@@ -19,6 +19,7 @@ import math
 import re
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from datetime import date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from fractions import Fraction
@@ -225,8 +226,17 @@ def _layer(module: nn.Module) -> list[Any]:
     }
     chosen = {name: value.__name__ for name, value in values.items() if _is_of(module, value)}
     rest = {name: value for name, value in values.items() if name not in chosen}
-    with any_text_may_name_files(_is_anybodys(layer_kind(module))):
-        return [*told, _description(rest), *([chosen] if chosen else [])]
+    anybodys = _is_anybodys(layer_kind(module))
+    token = _in_layer_of_library.set(not anybodys)
+    try:
+        with any_text_may_name_files(anybodys):
+            return [*told, _description(rest), *([chosen] if chosen else [])]
+    finally:
+        _in_layer_of_library.reset(token)
+
+
+_in_layer_of_library: ContextVar[bool] = ContextVar("in_layer_of_library", default=False)
+"""Whether what is described is held by a library's layer, whose settings are words of its own."""
 
 
 def _is_of(module: nn.Module, value: Any) -> bool:
@@ -270,8 +280,11 @@ def _argument(kind: type, name: str, value: Any) -> Any:
     own = [base for base in kind.__mro__ if _is_own(base)]  # their fields keep their words
     inherited = any(name in getattr(base, "__dataclass_fields__", ()) for base in own)
     outside = not inherited and not _is_own(kind)
+    of_library = _is_layer_of_library(kind) or (
+        _in_layer_of_library.get() and not _is_anybodys(kind)
+    )
     try:
-        with any_text_may_name_files(outside and not _is_layer_of_library(kind)):
+        with any_text_may_name_files(outside and not of_library):
             return _description(value)
     except UndescribableError as error:
         raise UndescribableError(f"{public_name(kind)}.{name}: {error}") from error

@@ -133,32 +133,7 @@ def _network(
             part.name_or_path = ""
         if (own := getattr(part, "config", None)) is not None:
             own.name_or_path = ""
-            _settle_words(own)
     return network.eval()  # type: ignore[no-any-return]
-
-
-class Word(str):
-    """A text of a config, which names no file, whatever lies in the working folder."""
-
-    __slots__ = ()
-
-
-def _settle_words(config: Any) -> None:
-    """Keep a config's texts, such as DPT's "project", from being told as the folders they name."""
-    for name, value in vars(config).items():
-        vars(config)[name] = _word(value)
-
-
-def _word(value: Any) -> Any:
-    if isinstance(value, str):
-        return Word(value)
-    if type(value) is dict:
-        return {_word(key): _word(one) for key, one in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(map(_word, value))
-    if hasattr(value, "model_type"):  # a config inside
-        _settle_words(value)
-    return value
 
 
 class LibraryHook:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from timm.models import FeatureInfo
 from torch import nn
 
 from project.attacks import PGD, SSTA, Momentum, TranSegPGD
@@ -277,6 +278,21 @@ def test_a_word_is_no_file_whatever_lies_in_the_folder(tmp_path, monkeypatch):
     before = describe("resnet50")
     Path("resnet50").write_text("something")
     assert describe("resnet50") == before == "resnet50"
+
+
+def test_words_in_an_object_inside_of_a_library_s_layer_are_no_folders(tmp_path, monkeypatch):
+    """Such as the config in layers of transformers, or the list of features of timm's networks."""
+    monkeypatch.chdir(tmp_path)
+    layer, own = nn.Identity(), things.Shift(2.0)
+    for holder in (layer, own):
+        features = [{"num_chs": 8, "reduction": 2, "module": "project"}]
+        holder.told = FeatureInfo(features, (0,))
+    networks = [nn.Sequential(layer), nn.Sequential(nn.Sequential(own), layer)]
+    before = [digest(describe(network)) for network in networks]
+    (tmp_path / "project").mkdir()
+    after = [digest(describe(network)) for network in networks]
+    assert after[0] == before[0]
+    assert after[1] != before[1]  # somebody's own layer may read it
 
 
 def full_backward(network: nn.Module) -> None:

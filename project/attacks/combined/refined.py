@@ -14,12 +14,11 @@ from project.attacks.combined.sea import SEA
 from project.attacks.core.attack import Attack, Traits
 from project.attacks.core.best_so_far import BestSoFar
 from project.attacks.core.query import fooled_share, query
-from project.attacks.core.result import Perturbed
+from project.attacks.core.result import Perturbed, measured
 from project.core.errors import InputError
 from project.core.losses import margin, mean_over_valid, valid_elements
 from project.core.per_image import per_image
 from project.core.samples import Samples
-from project.metrics.flows import flow_facts
 from project.threat_models import ThreatModel
 
 _HALVINGS = 8
@@ -108,15 +107,14 @@ class Refined(Combination):
         facts = found.facts | {
             "shrunk": (least.distance / whole.distance.clamp(min=1e-30)).double()
         }
-        if (flow := scene.space.flow(least.perturbation)) is not None:
-            facts |= flow_facts(flow)
-        return replace(
+        refined = replace(
             found,
             images=least.images,
             float_images=scene.space.apply(images, least.perturbation),
             perturbation=least.perturbation,
             facts=facts,
         )
+        return measured(refined)
 
     def _shrink(
         self, scene: "_Scene", full: Tensor, best: "BestSoFar[_Trial]", aim: Tensor

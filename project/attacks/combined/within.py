@@ -9,11 +9,10 @@ from torch import Tensor, nn
 
 from project.attacks.combined.combination import Combination, traits_around
 from project.attacks.core.attack import Attack, Traits
-from project.attacks.core.result import Perturbed
+from project.attacks.core.result import Perturbed, measured
 from project.core.errors import InputError
 from project.core.per_image import per_image
 from project.core.samples import Samples
-from project.metrics.flows import flow_facts
 from project.metrics.panel import perceptual_panel
 from project.metrics.perceptual_metric import PerceptualMetric
 from project.threat_models import ThreatModel
@@ -85,15 +84,14 @@ class Within(Combination):
             floats = space.apply(images, part)
             rounded = space.round(images, floats)
             facts = {"kept": kept.double(), "visibility": _metric(self.metric)(images, rounded)}
-        if (flow := space.flow(part)) is not None:
-            facts |= flow_facts(flow)
-        return replace(
+        cut = replace(
             found,
             images=rounded,
             float_images=floats,
             perturbation=part,
             facts=found.facts | facts,
         )
+        return measured(cut)
 
     def _largest(self, space: ThreatModel, images: Tensor, whole: Tensor) -> Tensor:
         """Return the largest factors found whose images keep to the budget, (N,)."""

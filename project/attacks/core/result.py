@@ -9,7 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from project.core.errors import InputError
+from project.metrics.flows import flow_facts
 from project.threat_models import Masked, ThreatModel
+
+Result = TypeVar("Result", bound="Perturbed")
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,12 @@ class AttackResult(Perturbed):
     success: Tensor = field(kw_only=True)
     success_float: Tensor = field(kw_only=True)
     fooled: Tensor = field(kw_only=True)
+
+
+def measured(found: Result) -> Result:
+    """Return a result whose facts tell what its flow measures, if anything moves."""
+    flow = found.flow
+    return found if flow is None else replace(found, facts=found.facts | flow_facts(flow))
 
 
 def require_sound(found: Perturbed, images: Tensor, name: str) -> None:
@@ -115,7 +124,6 @@ def require_sound(found: Perturbed, images: Tensor, name: str) -> None:
 _OFF_LEVEL = 1e-3
 """How far rounding in float32 may leave a value from its 8-bit level, in levels."""
 
-Result = TypeVar("Result", bound="Perturbed")
 Part = tuple[Tensor, Tensor, Tensor]
 """Images, targets and sample ids of a part of a batch."""
 

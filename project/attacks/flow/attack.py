@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from project.attacks.core.attack import Attack, Traits
 from project.attacks.core.best_so_far import REACHED, BestSoFar
 from project.attacks.core.query import fooled_share, query
-from project.attacks.core.result import Perturbed
+from project.attacks.core.result import Perturbed, measured
 from project.attacks.flow.active_set import ActiveSet
 from project.attacks.flow.solvers.solver import Solver
 from project.attacks.gradient.objectives import Objective
@@ -22,7 +22,6 @@ from project.core.losses import margin, mean_over_valid
 from project.core.per_image import per_image
 from project.images.eight_bit import to_8bit
 from project.images.warping import smoothness
-from project.metrics.flows import flow_facts
 from project.saliency.provider import Scene
 from project.threat_models import Flow, Masked, ThreatModel
 
@@ -268,10 +267,7 @@ class FlowAttack(Attack):
     def _result(self, best: Best, facts: dict[str, Tensor]) -> Perturbed:
         """Return the best iterates, with the facts that all flow attacks report."""
         images, flow, mask = best.found["images"], best.found["flow"], best.found.get("mask")
-        facts = facts | flow_facts(flow if mask is None else flow * mask)
-        if mask is not None:
-            facts["mask_area"] = (mask > 0).double().mean((1, 2, 3))
-        return Perturbed(
+        found = Perturbed(
             images=to_8bit(images),
             float_images=images,
             perturbation=flow,
@@ -280,6 +276,10 @@ class FlowAttack(Attack):
             mask=mask,
             threat_model=self._space(mask),
         )
+        if mask is None:
+            return measured(found)
+        area = (mask > 0).double().mean((1, 2, 3))
+        return replace(found, facts=measured(found).facts | {"mask_area": area})
 
 
 def _nothing(images: Tensor, mask: Tensor | None) -> Best:

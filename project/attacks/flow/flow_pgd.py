@@ -6,7 +6,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from project.attacks.core.result import Perturbed
+from project.attacks.core.result import Perturbed, measured
 from project.attacks.flow.growing import Growing
 from project.attacks.flow.masks import lifted
 from project.attacks.gradient.attack import GradientAttack, GradientRecipe
@@ -17,7 +17,6 @@ from project.attacks.gradient.transforms import InputTransform
 from project.core.errors import InputError
 from project.core.randomness import Draws
 from project.core.samples import Samples
-from project.metrics.flows import flow_facts
 from project.saliency.provider import Saliency, SaliencyFunction, Scene, saliency_maps
 from project.threat_models import ChromaFlow, Flow, Masked
 
@@ -123,7 +122,7 @@ class FlowPGD(GradientRecipe):
         """Run all steps inside the growing mask of saliency maps (N, 1, H, W) in [0, 1]."""
         space = self._inside(maps)
         inside = replace(self._attack, threat_model=space)
-        found = self._measured(inside, victim, images, target, index, space.mask)
+        found = self._climbed(inside, victim, images, target, index)
         area = space.mask.double().mean((1, 2, 3))
         return replace(
             found,
@@ -132,19 +131,17 @@ class FlowPGD(GradientRecipe):
             threat_model=Masked(self.carrier, space.mask),
         )
 
-    def _measured(
+    def _climbed(
         self,
         attack: GradientAttack,
         victim: nn.Module,
         images: Tensor,
         target: Tensor,
         index: Tensor,
-        mask: Tensor | None = None,
     ) -> Perturbed:
-        """Run all steps, and measure the flows inside a mask."""
-        found = attack.climb(victim, images, target, Draws(index, self.seed, self.name))
-        flow = found.perturbation if mask is None else found.perturbation * mask
-        return replace(found, facts=found.facts | flow_facts(flow))
+        """Run all steps, and measure the flows."""
+        draws = Draws(index, self.seed, self.name)
+        return measured(attack.climb(victim, images, target, draws))
 
     def _inside(self, maps: Tensor) -> Growing:
         """Return the threat model inside the growing mask of some maps."""

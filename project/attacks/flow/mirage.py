@@ -1,17 +1,16 @@
 """Mirage: a little flow and a little noise where they count most, on views, which transfer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from project.attacks.core.result import Perturbed
+from project.attacks.core.result import Perturbed, measured
 from project.attacks.gradient.attack import GradientAttack, GradientRecipe
 from project.attacks.gradient.objectives import CrossEntropy, Objective
 from project.attacks.gradient.rules import GradientRule, Momentum, TopPixels
 from project.attacks.gradient.schedules import StepSchedule
 from project.attacks.gradient.transforms import BlockShuffle, InputTransform
-from project.metrics.flows import flow_facts
 from project.threat_models import FlowAndNoise
 
 
@@ -82,6 +81,4 @@ class Mirage(GradientRecipe):
         self, victim: nn.Module, images: Tensor, target: Tensor, index: Tensor
     ) -> Perturbed:
         """Run all steps, and measure the flows."""
-        found = super().perturb(victim, images, target, index)
-        flow = self.carrier.flow(found.perturbation)
-        return replace(found, facts=found.facts | flow_facts(flow))
+        return measured(super().perturb(victim, images, target, index))

@@ -7,9 +7,8 @@ from torch import Tensor, nn
 
 from project.attacks.core.attack import Attack
 from project.attacks.core.query import query
-from project.attacks.core.result import Perturbed
+from project.attacks.core.result import Perturbed, measured
 from project.images.eight_bit import to_8bit
-from project.metrics.flows import flow_facts
 from project.threat_models import Flow
 
 
@@ -52,11 +51,11 @@ class RandomFlow(Attack):
         drawn = space.noise(images, index, self.seed, self.name)
         flow = space.ascent_(drawn) * self.max_shift
         moved = space.apply(images, flow)
-        return Perturbed(
+        found = Perturbed(
             images=to_8bit(moved),
             float_images=moved,
             perturbation=flow,
             steps=torch.zeros_like(index),
-            facts=flow_facts(flow),
             threat_model=space,
         )
+        return measured(found)

@@ -106,7 +106,8 @@ def _facts(result: AttackResult) -> dict[str, list[float]]:
 
 
 def _flows(result: AttackResult) -> NDArray[np.float16] | None:
-    return None if result.flow is None else result.flow.cpu().numpy().astype(np.float16)
+    flow = result.flow
+    return None if flow is None else flow.cpu().numpy().astype(np.float16)
 
 
 def _to_uint8(values: Tensor) -> NDArray[np.uint8]:

@@ -16,7 +16,8 @@ from project.core.randomness import Draws
 class Admix(Mixing):
     r"""Show copies with a little of another image in each: $$x + \eta x'$$.
 
-    Followed by :class:`~project.attacks.ScaleInvariant` it is the paper's attack.
+    Followed by :class:`~project.attacks.ScaleInvariant` it is the paper's attack. The other images
+    are of other classes, as there, and from the data set instead of the batch [ours].
 
     Source: Wang et al., "Admix: Enhancing the Transferability of Adversarial Attacks", ICCV 2021,
     eq. (6) and algorithm 1 [paper].

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
@@ -21,6 +21,8 @@ class MixedFrequency(Mixing):
     $$x + (1 - a)\,F^{-1}\big((1 - M) \odot F(x' - x)\big) + \xi$$, with F the Fourier transform of
     each channel, M the low frequencies, $$a \sim U(0, 1)$$ and $$\xi \sim N(0, \sigma^2)$$ drawn
     for each copy. Followed by :class:`~project.attacks.ScaleInvariant` it is the paper's attack.
+
+    The other image is of another class and from the data set instead of the batch [ours].
 
     Source: "Enhancing Transferability of Adversarial Examples Through Mixed-Frequency Inputs",
     IEEE TIFS 2024 [paper]; its defaults and both masks as TransferAttack has them [port].
@@ -72,16 +74,28 @@ class MixedFrequency(Mixing):
     @without_autocast
     def _high(self, images: Tensor) -> Tensor:
         """Return the high frequencies of images, (N, 3, H, W)."""
-        mask = self._high_mask(*images.shape[2:]).to(images, non_blocking=True)
+        height, width = images.shape[2:]
+        mask = _high_mask(height, width, self.radius, self.softness, images.dtype, images.device)
         # One by one: transforms of batches round differently in batches of other sizes.
         spectra = (torch.fft.rfft2(one) * mask for one in images)
         return torch.stack([torch.fft.irfft2(each, s=images.shape[2:]) for each in spectra])
 
-    def _high_mask(self, height: int, width: int) -> Tensor:
-        """Return 1 - M, (H, W // 2 + 1) float64, as ``rfft2`` orders frequencies."""
-        down = torch.fft.fftfreq(height, 1 / height, dtype=torch.float64)
-        across = torch.fft.rfftfreq(width, 1 / width, dtype=torch.float64)
-        distance = torch.hypot(down[:, None], across)
-        if not self.softness:
-            return (distance > self.radius).double()
-        return torch.sigmoid((distance - self.radius) / self.softness)
+
+@lru_cache(maxsize=8)
+def _high_mask(
+    height: int,
+    width: int,
+    radius: float,
+    softness: float,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Tensor:
+    """Return 1 - M, (H, W // 2 + 1), as ``rfft2`` orders frequencies."""
+    down = torch.fft.fftfreq(height, 1 / height, dtype=torch.float64)
+    across = torch.fft.rfftfreq(width, 1 / width, dtype=torch.float64)
+    distance = torch.hypot(down[:, None], across)
+    if softness:
+        mask = torch.sigmoid((distance - radius) / softness)
+    else:
+        mask = (distance > radius).double()
+    return mask.to(device, dtype)
