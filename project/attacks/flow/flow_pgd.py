@@ -112,7 +112,7 @@ class FlowPGD(GradientRecipe):
     ) -> Perturbed:
         """Run all steps, and measure the flows."""
         if self.saliency is None:
-            return self._measured(self._attack, victim, images, target, index)
+            return self._climbed(self._attack, victim, images, target, index)
         maps = saliency_maps(self.saliency, images, Scene(victim, target, index))
         return self.perturb_inside(lifted(maps, self.min_area), victim, images, target, index)
 
