@@ -1,4 +1,4 @@
-# make demo    set up, then attack the embedded victims on the embedded data
+# make demo    set up, then attack pretrained classifiers on photos, and small segmenters on drawings
 # make test    set up, then run the quick tests
 # make slow    set up, then run the tests that kill processes, train, or work a browser
 # make check   set up, then lint and check types
@@ -14,7 +14,9 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 .PHONY: demo test slow check docs picture install
 
 demo: install
-	$(BIN)/python attack.py
+	$(BIN)/mirage attack --config configs/data/foolbox_photos.yaml \
+		--config configs/victims/imagenet_packaged.yaml --config configs/attacks/demo.yaml
+	$(BIN)/mirage attack --data.task segmentation
 
 test: install
 	$(PYTEST) -m "not slow"
@@ -33,11 +35,11 @@ docs: install
 
 picture:
 	$(CHROMIUM) --headless --no-sandbox --hide-scrollbars --window-size=1100,1900 \
-		--screenshot=docs/images/report.png "file://$(CURDIR)/runs/shapes_classification/report.html"
+		--screenshot=docs/images/report.png "file://$(CURDIR)/runs/demo/report.html"
 
 install: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[test,dev]'
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[test,dev,demo]'
 	touch $@

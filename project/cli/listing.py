@@ -12,6 +12,7 @@ import project.victims
 from project.attacks import Attack, GradientRule, InputTransform, Objective
 from project.core.errors import plain_errors
 from project.data import AttackDataModule
+from project.data.synsets import imagenet_synsets
 from project.metrics.panel import perceptual_summaries
 from project.saliency import Saliency
 from project.victims import Victim
@@ -25,17 +26,19 @@ _CLASSES: dict[str, tuple[ModuleType, type]] = {
     "victims": (project.victims, Victim),
     "data": (project.data, AttackDataModule),
 }
-WHAT = (*_CLASSES, "metrics")
+WHAT = (*_CLASSES, "metrics", "classes")
 
 
 def listed(what: str) -> dict[str, str]:
     """Return the names of a kind with the first line of what each is, in alphabetical order.
 
     Args:
-        what: one of :data:`WHAT`.
+        what: one of :data:`WHAT`; ``classes`` are ImageNet's, by their numbers.
     """
     if what == "metrics":
         return perceptual_summaries()
+    if what == "classes":
+        return {f"{number}": name for number, name in enumerate(imagenet_synsets().values())}
     module, base = _CLASSES[what]
     kinds = {
         kind
@@ -63,9 +66,9 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: command line; None is ``sys.argv``.
     """
     parser = argparse.ArgumentParser(prog="mirage list", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=WHAT, help="default: all")
+    parser.add_argument("what", nargs="?", choices=WHAT, help="default: all but ImageNet's classes")
     given = parser.parse_args(arguments)
-    for what in [given.what] if given.what else WHAT:
+    for what in [given.what] if given.what else WHAT[:-1]:
         found = listed(what)
         width = max(map(len, found))
         print(f"{what}:")

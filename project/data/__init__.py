@@ -19,6 +19,7 @@ from project.data.cutouts import CutoutData
 from project.data.datamodule import AttackDataModule
 from project.data.decoding import Reading
 from project.data.eval_transform import CentreCrop, Frame, Native, PadToSquare, Stretch
+from project.data.foolbox_photos import FoolboxPhotos
 from project.data.image_list import ImageListData
 from project.data.imagenet import ImageNetData
 from project.data.mask_folder import MaskFolderData
@@ -41,6 +42,7 @@ __all__ = [
     "CutoutData",
     "DataError",
     "DealtBatchSampler",
+    "FoolboxPhotos",
     "Frame",
     "ImageListData",
     "ImageNetData",

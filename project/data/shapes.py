@@ -7,7 +7,7 @@ Convention
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -82,13 +82,16 @@ SHAPES: dict[str, Distance] = {
 SHAPE_NAMES = tuple(SHAPES)
 
 
-def draw(random: np.random.Generator, size: int, max_objects: int) -> Drawing:
+def draw(
+    random: np.random.Generator, size: int, max_objects: int, shapes: Sequence[str] = SHAPE_NAMES
+) -> Drawing:
     """Draw one sample.
 
     Args:
         random: where everything about it comes from.
         size: side of the square image in pixels.
         max_objects: 1 … max_objects shapes, later ones in front.
+        shapes: names of the K shapes to draw from.
 
     Returns:
         Image, mask (0 background, 1 … K shapes, 255 rim) and the last shape's number, 0 … K − 1.
@@ -100,10 +103,10 @@ def draw(random: np.random.Generator, size: int, max_objects: int) -> Drawing:
     count = int(random.integers(1, max_objects + 1))
     shape = 0
     for radius, centre in _places(random, size, count):
-        shape = int(random.integers(len(SHAPES)))
+        shape = int(random.integers(len(shapes)))
         dy, dx = y - np.float32(centre[0]), x - np.float32(centre[1])
         turn = random.uniform(0, 2 * np.pi)
-        distance = _turned(SHAPES[SHAPE_NAMES[shape]], dy, dx, radius, turn)
+        distance = _turned(SHAPES[shapes[shape]], dy, dx, radius, turn)
         # The object's hue keeps away from the background's, so that every object can be seen.
         hue = ground + random.uniform(0.25, 0.75)
         _paint(canvas, distance, _texture(random, y, x, hue, strength=0.9))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from project.core.choices import choose
+from project.core.errors import InputError
 from project.data.augmentation import Augmentation
 from project.data.datamodule import AttackDataModule
 from project.data.decoding import Pixels
@@ -22,12 +24,14 @@ class ShapeSet(SampleSet):
     """Procedural samples: sample ``index`` of a split is a function of (seed, split, index).
 
     Args:
-        task: classification (one object, its class) or segmentation (1 to 3 objects, the mask;
+        task: classification (one object, its class) or segmentation (several objects, the mask;
             class 0 is the background).
         split: ``train``, ``val`` or ``test``.
         count: number of samples.
         size: side of the square images in pixels.
         seed: of the drawings.
+        shapes: names of the shapes, which are the classes.
+        max_objects: 1 … max_objects stand in an image for segmentation.
         frame: the evaluation transform.
         limit: see :class:`SampleSet`.
     """
@@ -41,6 +45,8 @@ class ShapeSet(SampleSet):
         size: int,
         seed: int,
         frame: Frame,
+        shapes: Sequence[str] = SHAPE_NAMES,
+        max_objects: int = 3,
         limit: int | None = None,
     ) -> None:
         self.task = task
@@ -48,14 +54,16 @@ class ShapeSet(SampleSet):
         self.count = count
         self.size = size
         self.seed = seed
-        self.class_names = SHAPE_NAMES if task == "classification" else ("background", *SHAPE_NAMES)
+        self.shapes = tuple(shapes)
+        self.max_objects = 1 if task == "classification" else max_objects
+        self.class_names = self.shapes if task == "classification" else ("background", *self.shapes)
         super().__init__([f"{split}_{index:05d}" for index in range(count)], frame, limit)
 
     def draw(self, index: int) -> Drawing:
         """Draw one sample."""
         key = np.random.SeedSequence((self.seed, _SPLITS.index(self.split), index))
         random = np.random.Generator(np.random.PCG64(key))
-        return draw(random, self.size, max_objects=1 if self.task == "classification" else 3)
+        return draw(random, self.size, self.max_objects, self.shapes)
 
     def read(self, index: int) -> tuple[Pixels, RawTarget]:
         """Draw image and target; see :class:`SampleSet`."""
@@ -68,7 +76,7 @@ class ShapeSet(SampleSet):
 
     def content(self) -> list[Any]:
         """Return as plain data what the drawings depend on."""
-        return [DRAWING_VERSION, self.seed, self.split, self.size]
+        return [DRAWING_VERSION, self.seed, self.split, self.size, self.max_objects, *self.shapes]
 
     def where(self, index: int) -> str:
         """Return the sample's name: there is no file."""
@@ -79,8 +87,11 @@ class ShapesData(AttackDataModule):
     """Textured shapes on textured backgrounds, generated on the fly.
 
     Args:
-        task: classification (6 classes) or segmentation (background and 6 classes).
+        task: classification (one object in an image) or segmentation (with class 0, background).
         size: side of the square images in pixels.
+        shapes: the K classes, of ``disc``, ``square``, ``triangle``, ``star``, ``ring``, ``cross``;
+            None is all six.
+        max_objects: 1 … max_objects stand in an image for segmentation.
         num_train: samples of the training split.
         num_val: samples of the validation split.
         num_test: samples of the test split.
@@ -100,6 +111,8 @@ class ShapesData(AttackDataModule):
         task: Task = "classification",
         *,
         size: int = 64,
+        shapes: list[str] | None = None,
+        max_objects: int = 3,
         num_train: int = 2000,
         num_val: int = 200,
         num_test: int = 200,
@@ -124,8 +137,20 @@ class ShapesData(AttackDataModule):
             verify=verify,
             seed=seed,
         )
+        for shape in shapes or ():
+            choose("shapes", SHAPE_NAMES, shape)
+        if shapes is not None and not 0 < len({*shapes}) == len(shapes):
+            raise InputError(
+                f"shapes must be different ones, at least one, got {shapes}. Correct --data.shapes."
+            )
+        if max_objects < 1:
+            raise InputError(
+                f"max_objects must be at least 1, got {max_objects}. Correct --data.max_objects."
+            )
         self._task = task
         self.size = size
+        self.shapes = tuple(shapes or SHAPE_NAMES)
+        self.max_objects = max_objects
         self.num_train = num_train
         self.num_val = num_val
         self.num_test = num_test
@@ -141,5 +166,13 @@ class ShapesData(AttackDataModule):
         name = f"{split}"
         count = counts.get(name, 0)
         return ShapeSet(
-            self.task, name, count=count, size=self.size, seed=self.seed, frame=frame, limit=limit
+            self.task,
+            name,
+            count=count,
+            size=self.size,
+            seed=self.seed,
+            shapes=self.shapes,
+            max_objects=self.max_objects,
+            frame=frame,
+            limit=limit,
         )

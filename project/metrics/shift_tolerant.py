@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -20,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from project.core.errors import InputError
+from project.core.packages import in_package
 from project.metrics.learned import channels_last, weighted_distance
 from project.metrics.perceptual_metric import PerceptualMetric
 from project.victims.weights import read_weights
@@ -144,11 +144,9 @@ def _published(net: ShiftTolerantNet) -> Path:
     Raises:
         InputError: if the package is not installed.
     """
-    spec = find_spec(_PACKAGE)  # which does not run it
-    for folder in (spec and spec.submodule_search_locations) or []:
-        path = Path(folder, "weights", "vST0.0", f"{net}_shift_tolerant.pth")
-        if path.is_file():
-            return path
+    path = in_package(f"{_PACKAGE}/weights/vST0.0/{net}_shift_tolerant.pth")
+    if path is not None:
+        return path
     raise InputError(
         f"stlpips_{net} needs the weights in the package stlpips-pytorch, which is not installed. "
         f"Install it: {_REMEDY}"

