@@ -15,7 +15,9 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 demo: install
 	$(BIN)/mirage attack --config configs/data/foolbox_photos.yaml \
-		--config configs/victims/imagenet_packaged.yaml --config configs/attacks/demo.yaml
+		--config configs/victims/imagenet_packaged.yaml --config configs/attacks/demo.yaml \
+		--config configs/metrics/packaged.yaml --run.folder runs/demo \
+		--run.title "20 photos, attacked on EfficientNet-Lite0"
 	$(BIN)/mirage attack --data.task segmentation
 
 test: install

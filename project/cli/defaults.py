@@ -138,9 +138,11 @@ def completed(args: Sequence[str]) -> list[list[str]]:
             "only the embedded shapes. Add --config configs/victims/….yaml."
         )
     task = kind or "classification"
-    chosen = {part: EMBEDDED[task][part] for part in missing}
-    limit = _limit(named) if "data" in chosen else []
-    told = ", ".join([*(f"configs/{name}.yaml" for name in chosen.values()), *limit])
+    # The embedded victims know the embedded data as their own config draws them.
+    drawn = ["data"] if "victims" in missing and "data" in named.parts else []
+    chosen = {part: EMBEDDED[task][part] for part in [*drawn, *missing]}
+    limit = _limit(named) if "data" in missing else []
+    told = ", ".join([*(f"configs/{EMBEDDED[task][part]}.yaml" for part in missing), *limit])
     rank_zero_only(print)(
         f"{' and '.join(missing)} not named, so the embedded default for {task}: {told}", flush=True
     )

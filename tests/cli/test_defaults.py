@@ -65,7 +65,9 @@ def here(monkeypatch):
 def test_what_is_not_named_is_the_default_of_the_task(args, task, parts, capsys):
     limit = [LIMIT] if "d" in parts else []
     wanted = [name for name in SHAPES[task] if name[0] in parts]
-    assert added(args) == [wanted + limit]
+    # The embedded victims know the embedded data as their config draws them.
+    drawn = [name for name in SHAPES[task] if name[0] == "d" and "v" in parts and "d" not in parts]
+    assert added(args) == [drawn + wanted + limit]
     (said,) = capsys.readouterr().out.splitlines()
     assert f"not named, so the embedded default for {task}: " in said
     assert all(f"configs/{name}.yaml" in said for name in wanted)
