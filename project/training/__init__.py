@@ -3,6 +3,7 @@
 from project.training.batch_norm import BatchNormMomentum
 from project.training.classifier import ClassifierTraining
 from project.training.saliency import SaliencyTraining
+from project.training.schedules import Cyclic, LearningRateSchedule, Piecewise, Polynomial
 from project.training.segmenter import SegmenterTraining
 from project.training.training import Training
 from project.training.unfolding import UnfoldBatchNorm
@@ -12,6 +13,10 @@ from project.training.victim_training import VictimTraining
 __all__ = [
     "BatchNormMomentum",
     "ClassifierTraining",
+    "Cyclic",
+    "LearningRateSchedule",
+    "Piecewise",
+    "Polynomial",
     "SaliencyTraining",
     "SegmenterTraining",
     "Training",

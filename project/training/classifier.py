@@ -9,8 +9,9 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from project.core.answers import answered
 from project.training.batch_norm import BatchNorm
+from project.training.optimisation import Optimizer, Schedule
 from project.training.robust import RobustLoss
-from project.training.victim_training import Optimizer, Schedule, Stage, VictimTraining
+from project.training.victim_training import Stage, VictimTraining
 from project.victims import Victim
 
 
@@ -22,9 +23,11 @@ class ClassifierTraining(VictimTraining):
     Args:
         victim: a classification victim.
         learning_rate: the schedule's peak.
-        weight_decay: on matrices and kernels only.
-        optimizer: AdamW, or SGD with Nesterov momentum.
-        schedule: course of the learning rate.
+        weight_decay: on matrices and kernels only, with ``heavy_ball`` on all.
+        optimizer: AdamW, SGD with Nesterov's momentum, or ``heavy_ball``; see
+            :class:`~project.training.victim_training.VictimTraining`.
+        schedule: course of the learning rate, by name or as ``Piecewise``, ``Cyclic`` or
+            ``Polynomial``.
         robust: the loss of batches with adversarial images; None trains on the clean ones.
         batch_norm: whose statistics eval mode uses.
         label_smoothing: weight of the uniform distribution in the target, in [0, 1).

@@ -10,8 +10,9 @@ from torch.nn import ModuleDict
 from project.core.losses import VOID
 from project.metrics.segmentation import Confusion, mean_iou
 from project.training.batch_norm import BatchNorm
+from project.training.optimisation import Optimizer, Schedule
 from project.training.robust import RobustLoss
-from project.training.victim_training import Optimizer, Schedule, Stage, VictimTraining
+from project.training.victim_training import Stage, VictimTraining
 from project.victims import Victim
 
 
@@ -24,9 +25,11 @@ class SegmenterTraining(VictimTraining):
     Args:
         victim: a segmentation victim.
         learning_rate: the schedule's peak.
-        weight_decay: on matrices and kernels only.
-        optimizer: AdamW, or SGD with Nesterov momentum.
-        schedule: course of the learning rate.
+        weight_decay: on matrices and kernels only, with ``heavy_ball`` on all.
+        optimizer: AdamW, SGD with Nesterov's momentum, or ``heavy_ball``; see
+            :class:`~project.training.victim_training.VictimTraining`.
+        schedule: course of the learning rate, by name or as ``Piecewise``, ``Cyclic`` or
+            ``Polynomial``.
         robust: the loss of batches with adversarial images; None trains on the clean ones.
         batch_norm: whose statistics eval mode uses.
         label_smoothing: weight of the uniform distribution in the target, in [0, 1).

@@ -20,9 +20,8 @@ from project.core.randomness import Draws
 from project.data.loader import Batch
 from project.metrics import Rate
 from project.threat_models import Linf
-from project.training.optimisation import make_schedule
+from project.training.optimisation import Schedule, make_schedule
 from project.training.training import Training
-from project.training.victim_training import Schedule
 from project.victims import Victim
 
 

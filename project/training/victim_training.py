@@ -14,15 +14,13 @@ from project.core.errors import InputError
 from project.core.logits import logits_of
 from project.data.loader import Batch
 from project.training.batch_norm import BatchNorm, Kind, make_policy, share_buffers
-from project.training.optimisation import make_optimizer, make_schedule
+from project.training.optimisation import Optimizer, Schedule, make_optimizer, make_schedule
 from project.training.robust import RobustLoss
 from project.training.robust.robust_loss import Learner
 from project.training.training import Training
 from project.victims import Task, Victim
 
 Stage = Literal["val", "test"]
-Optimizer = Literal["adamw", "sgd"]
-Schedule = Literal["one_cycle", "cosine", "constant"]
 
 
 class VictimTraining(Training):
@@ -33,9 +31,11 @@ class VictimTraining(Training):
     Args:
         victim: the network to train, with its preprocessing.
         learning_rate: the schedule's peak.
-        weight_decay: weight decay of matrices and kernels only.
-        optimizer: AdamW, or SGD with Nesterov momentum.
-        schedule: course of the learning rate over all steps of the run.
+        weight_decay: weight decay of matrices and kernels only, with ``heavy_ball`` of all.
+        optimizer: AdamW; SGD with Nesterov's momentum; or ``heavy_ball``, SGD as most published
+            robust trainings have it, see :func:`~project.training.optimisation.make_optimizer`.
+        schedule: course of the learning rate over all steps of the run, by name, or ``Piecewise``,
+            ``Cyclic`` or ``Polynomial``.
         robust: the loss of batches with adversarial images, which the callback
             ``AdversarialBatches`` puts there; None trains on the clean ones.
         batch_norm: whose statistics eval mode uses, those of ``both`` kinds of images, of
