@@ -1,6 +1,7 @@
 """Victims: networks that map [0, 1] images to logits and normalise inside."""
 
 from project.victims.check import VictimCheckError, check_victim, check_victims
+from project.victims.cifar_victim import CIFARVictim
 from project.victims.ensemble import EnsembleVictim, MeanLossEnsemble, RandomEnsemble
 from project.victims.huggingface_classifier import HuggingFaceClassifier
 from project.victims.huggingface_segmenter import HuggingFaceSegmenter
@@ -19,6 +20,7 @@ from project.victims.victim import ClassificationVictim, Task, Victim
 from project.victims.weights import WeightsError, load_weights
 
 __all__ = [
+    "CIFARVictim",
     "ClassificationVictim",
     "EnsembleVictim",
     "HuggingFaceClassifier",
