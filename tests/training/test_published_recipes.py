@@ -146,6 +146,7 @@ def test_recipe_of_cifar_trains_resnet18_for_an_epoch(name: str, tmp_path: Path)
     assert loaded.fingerprint() == trainer.lightning_module.victim.fingerprint()
 
 
+@pytest.mark.slow
 def test_wide_network_trains_with_settings_of_its_own(tmp_path: Path):
     names = ["cifar10_wrn_28_10", "robust/cifar10/mart", "robust/cifar10/mart_wide"]
     trainer = cifar(tmp_path, names)
@@ -156,6 +157,7 @@ def test_wide_network_trains_with_settings_of_its_own(tmp_path: Path):
     assert loaded.fingerprint() == training.victim.fingerprint()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [None, "pgd", "segpgd"])
 @pytest.mark.parametrize("network", SEGMENTERS)
 @pytest.mark.parametrize("data", DATA)
@@ -173,6 +175,7 @@ def test_segmenter_trains_for_an_epoch(data: str, network: str, recipe: str, tmp
     assert loaded.fingerprint() == trainer.lightning_module.victim.fingerprint()
 
 
+@pytest.mark.slow
 def test_autoattack_judges_what_a_recipe_has_trained(tmp_path: Path):
     cifar(tmp_path, ["cifar10_resnet18", "robust/cifar10/fast"])
     checkpoint = str(tmp_path / "kept" / "it.ckpt")
@@ -182,6 +185,7 @@ def test_autoattack_judges_what_a_recipe_has_trained(tmp_path: Path):
     assert [row["victim"] for row in rows] == ["trained"] * 2
 
 
+@pytest.mark.slow
 def test_segpgd_judges_what_a_recipe_has_trained(tmp_path: Path):
     segmented(tmp_path, "voc", ["voc_pspnet50", "robust/segmentation/pgd"])
     checkpoint = str(tmp_path / "kept" / "it.ckpt")
