@@ -21,6 +21,8 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 ROBUST = CONFIGS / "train" / "robust"
 CIFAR = sorted(path.stem for path in (ROBUST / "cifar10").glob("*.yaml"))
 SEGMENTERS = ["pspnet50", "deeplabv3_50"]
+SIDE = 32  # of windows and photos of segmenters
+FRAME = {"class_path": "Stretch", "init_args": {"height": SIDE, "width": SIDE}}
 
 pytestmark = [
     # Lightning calls what jsonargparse has renamed
@@ -35,7 +37,7 @@ pytestmark = [
 def voc(root: Path) -> Path:
     lists = root / "ImageSets" / "Segmentation"
     lists.mkdir(parents=True)
-    for split, count in (("trainaug", 4), ("val", 2)):
+    for split, count in (("trainaug", 2), ("val", 2)):
         names = [f"{split}_{number}" for number in range(count)]
         (lists / f"{split}.txt").write_text("\n".join(names) + "\n")
         for number, name in enumerate(names):
@@ -48,7 +50,7 @@ def voc(root: Path) -> Path:
 
 
 def cityscapes(root: Path) -> Path:
-    for split, count in (("train", 4), ("val", 2)):
+    for split, count in (("train", 2), ("val", 2)):
         for number in range(count):
             stem = f"{split}/bonn/bonn_00000{number}_000019"
             save(root / "leftImg8bit" / f"{stem}_leftImg8bit.png", photo(128, 256, seed=number))
@@ -92,11 +94,11 @@ def segmented(folder: Path, data: str, names: list[str]) -> Trainer:
     small = [
         "--data.batch_size=2",
         "--model.victim.pretrained=false",
-        "--data.augment.height=64",
-        "--data.augment.width=64",
+        f"--data.augment.height={SIDE}",
+        f"--data.augment.width={SIDE}",
         "--data.frame.class_path=Stretch",
-        "--data.frame.init_args.height=64",
-        "--data.frame.init_args.width=64",
+        f"--data.frame.init_args.height={SIDE}",
+        f"--data.frame.init_args.width={SIDE}",
     ]
     return fit(folder, names, DATA[data](folder / data), *small)
 
@@ -118,7 +120,7 @@ def attacked(folder: Path, data: str, victim: dict[str, Any], attack: dict[str, 
             "--trainer.accelerator=cpu",
             "--trainer.logger=false",
             *(
-                ["--data.frame={class_path: Stretch, init_args: {height: 64, width: 64}}"]
+                ["--data.frame", yaml.safe_dump(FRAME, default_flow_style=True)]
                 if data != "cifar10"
                 else []
             ),
@@ -164,7 +166,7 @@ def test_wide_network_trains_with_settings_of_its_own(tmp_path: Path):
 def test_segmenter_trains_for_an_epoch(data: str, network: str, recipe: str, tmp_path: Path):
     names = [f"{data}_{network}", *([f"robust/segmentation/{recipe}"] if recipe else [])]
     trainer = segmented(tmp_path, data, names)
-    assert trainer.global_step == 2
+    assert trainer.global_step == 1
     for metric in ("miou", "robust_miou")[: 2 if recipe else 1]:
         assert 0 <= trainer.callback_metrics[f"val/{metric}"] <= 1
     victim = f"{network}_{recipe}" if recipe else network
