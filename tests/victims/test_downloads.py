@@ -11,6 +11,8 @@ from project.victims.downloads import reachable, without_waiting
 from project.victims.weights import WeightsError
 
 
+# smp 0.5 tells that it asks a second host.
+@pytest.mark.filterwarnings("ignore:Error loading resnet18:UserWarning")
 @pytest.mark.parametrize(
     "victim",
     [
