@@ -13,6 +13,7 @@ from torch import nn
 from project.core.errors import InputError
 from project.core.identity import describe, digest
 from project.victims import HuggingFaceClassifier, HuggingFaceSegmenter, check_victim
+from project.victims.acceleration import Acceleration, accelerated
 from project.victims.weights import WeightsError
 from tests.models import eight_bit_images
 from tests.victims.networks import settled
@@ -323,6 +324,19 @@ def test_words_of_a_config_are_no_folders_of_the_working_directory(
     for word in ("project", "cat", "gelu", "relu", "stage1", "convnext", "swin", "sine"):
         (tmp_path / word).mkdir()
     assert digest(describe(victim)) == before
+
+
+@pytest.mark.parametrize("make", [*CLASSIFIERS, *SEGMENTERS, mask2former, maskformer])
+def test_a_fast_copy_answers_alike(make: Any, tmp_path: Path):
+    """Copies see networks called by the names of their arguments."""
+    saved(make, tmp_path / "it")
+    kind = HuggingFaceClassifier if make in CLASSIFIERS else HuggingFaceSegmenter
+    victim = kind(tmp_path / "it")
+    images = eight_bit_images(2, 64, 64)
+    for how in (Acceleration(), Acceleration(precision="bfloat16")):
+        made = accelerated(victim, how, images)
+        assert made.difference.relative < (1e-5 if how == Acceleration() else 0.1)
+        assert made.victim(images).shape == victim(images).shape
 
 
 def test_a_name_of_the_hub_is_found_in_its_cache_without_a_network(no_network: Path):

@@ -90,7 +90,7 @@ def _changes(how: Acceleration) -> Iterator[tuple[str, Change]]:
 def _fold(fast: Victim, images: Tensor) -> str:
     norms = sum(isinstance(part, nn.BatchNorm2d) for part in fast.modules())
     inputs = first_inputs(fast, images)
-    folded = sum(fold(network, arguments) for network, arguments in inputs.items())
+    folded = sum(fold(network, given, named) for network, (given, named) in inputs.items())
     return f"{folded} of {norms} BatchNorms folded" if norms else ""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,9 @@ _CONVOLUTIONS = (nn.Conv2d.forward, Conv2dSame.forward)
 _NORMS = (nn.BatchNorm2d.forward, BatchNormAct2d.forward)
 
 
-def fold(network: nn.Module, arguments: Sequence[Any]) -> int:
+def fold(
+    network: nn.Module, arguments: Sequence[Any], named: Mapping[str, Any] | None = None
+) -> int:
     r"""Fold each BatchNorm into the convolution before it, whose output nothing else may use.
 
     $$w' = w \cdot \gamma / \sqrt{v + \epsilon}$$ and
@@ -35,11 +37,12 @@ def fold(network: nn.Module, arguments: Sequence[Any]) -> int:
     Args:
         network: in eval mode; changed.
         arguments: arguments of one forward pass, in which the uses of all outputs are counted.
+        named: its arguments that are given by name.
 
     Returns:
         The number of BatchNorms folded.
     """
-    pairs = _pairs(network, arguments)
+    pairs = _pairs(network, arguments, named or {})
     for norm, convolution in pairs.items():
         _absorb(convolution, norm)
     for name, module in list(network.named_modules(remove_duplicate=False)):
@@ -65,7 +68,9 @@ class _Uses(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 
-def _pairs(network: nn.Module, arguments: Sequence[Any]) -> dict[nn.BatchNorm2d, nn.Conv2d]:
+def _pairs(
+    network: nn.Module, arguments: Sequence[Any], named: Mapping[str, Any]
+) -> dict[nn.BatchNorm2d, nn.Conv2d]:
     """Return each BatchNorm that can be folded, with its convolution."""
     uses = _Uses()
     calls: Counter[nn.Module] = Counter()
@@ -84,7 +89,7 @@ def _pairs(network: nn.Module, arguments: Sequence[Any]) -> dict[nn.BatchNorm2d,
             found[module] = maker
 
     with _hooked(network, made, taken), torch.no_grad(), uses:
-        network(*arguments)
+        network(*arguments, **named)
     return {
         norm: convolution
         for norm, (convolution, output) in found.items()

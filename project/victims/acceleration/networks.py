@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,13 @@ from torch import Tensor, nn
 from project.victims.victim import Victim
 
 Forward = Callable[..., Any]
+
+
+class Arguments(NamedTuple):
+    """What a network is called with."""
+
+    given: tuple[Any, ...]
+    named: dict[str, Any]
 
 
 def networks(victim: Victim) -> list[nn.Module]:
@@ -25,14 +32,16 @@ def networks(victim: Victim) -> list[nn.Module]:
     return list(dict.fromkeys(leaves))
 
 
-def first_inputs(victim: Victim, images: Tensor) -> dict[nn.Module, tuple[Any, ...]]:
+def first_inputs(victim: Victim, images: Tensor) -> dict[nn.Module, Arguments]:
     """Return the arguments of each network's first call when the victim sees images."""
-    inputs: dict[nn.Module, tuple[Any, ...]] = {}
+    inputs: dict[nn.Module, Arguments] = {}
 
-    def keep(network: nn.Module, given: tuple[Any, ...]) -> None:
-        inputs.setdefault(network, given)
+    def keep(network: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+        inputs.setdefault(network, Arguments(given, named))
 
-    handles = [network.register_forward_pre_hook(keep) for network in networks(victim)]
+    handles = [
+        network.register_forward_pre_hook(keep, with_kwargs=True) for network in networks(victim)
+    ]
     with torch.no_grad():
         victim(images)
     for handle in handles:

@@ -32,9 +32,10 @@ def to_bfloat16(network: nn.Module) -> None:
 
 
 def _autocast(forward: Forward) -> Forward:
-    def cast(images: Tensor) -> Any:
+    def cast(*arguments: Any, **named: Any) -> Any:
+        images = next(one for one in (*arguments, *named.values()) if isinstance(one, Tensor))
         with torch.autocast(images.device.type, torch.bfloat16):
-            answer = forward(images)
+            answer = forward(*arguments, **named)
         return tree_map(_float32, answer)
 
     return cast

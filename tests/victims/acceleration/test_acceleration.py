@@ -51,7 +51,17 @@ def classifier(seed: int = 0) -> Victim:
     return settled(TimmVictim("resnet10t", num_classes=4), seed)
 
 
+class ByName(TimmVictim):
+    """Calls its network with a named argument, as victims of transformers do."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits of images."""
+        logits: Tensor = self.network(x=self.normalise(images))
+        return logits
+
+
 VICTIMS: dict[str, Callable[[], Victim]] = {
+    "by name": lambda: settled(ByName("resnet10t", num_classes=4)),
     "timm": classifier,
     "depthwise": lambda: settled(TimmVictim("mobilenetv2_035", num_classes=4)),
     "unet": lambda: settled(SmpVictim("Unet", "tu-resnet10t", 4)),
