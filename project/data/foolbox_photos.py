@@ -9,6 +9,7 @@ from project.core.errors import InputError
 from project.core.packages import in_package
 from project.data.augmentation import Augmentation
 from project.data.datamodule import AttackDataModule
+from project.data.decoding import Reading
 from project.data.eval_transform import Frame
 from project.data.files import ClassificationFiles, LabelledFile
 from project.data.synsets import imagenet_synsets
@@ -36,6 +37,7 @@ class FoolboxPhotos(AttackDataModule):
         on_error: what to do about samples that cannot be used.
         verify: decode every sample before anything runs.
         seed: without effect here.
+        reading: how files are read.
 
     Raises:
         InputError: if the package is not installed, or holds no such photos.
@@ -55,6 +57,7 @@ class FoolboxPhotos(AttackDataModule):
         on_error: OnError = "raise",
         verify: bool = True,
         seed: int = 0,
+        reading: Reading | None = None,
     ) -> None:
         super().__init__(
             eval_split=None,
@@ -66,6 +69,7 @@ class FoolboxPhotos(AttackDataModule):
             on_error=on_error,
             verify=verify,
             seed=seed,
+            reading=reading,
         )
 
     def build(self, split: str | None, frame: Frame, limit: int | None) -> ClassificationFiles:
@@ -81,7 +85,12 @@ class FoolboxPhotos(AttackDataModule):
         if len(files) != _COUNT:
             self.notice(f"{folder} has {len(files)} photos of ImageNet, and {_COUNT} as published.")
         return ClassificationFiles(
-            folder, files, list(imagenet_synsets().values()), frame=frame, limit=limit
+            folder,
+            files,
+            list(imagenet_synsets().values()),
+            frame=frame,
+            reading=self.reading,
+            limit=limit,
         )
 
 
