@@ -6,9 +6,9 @@
 import runpy
 import sys
 from collections.abc import Callable
-from difflib import get_close_matches
 from functools import partial
 
+from project.core.choices import choose
 from project.core.errors import InputError, plain_errors
 
 _STORED = "What was attacked is in the store (--attack.store): the same command goes on from there."
@@ -79,11 +79,7 @@ def main() -> None:
         return
     if name not in COMMANDS:
         with plain_errors():
-            close = ", ".join(get_close_matches(name, COMMANDS)) or "none"
-            raise InputError(
-                f"the command must be one of {', '.join(COMMANDS)}, got {name!r}; close to it: "
-                f"{close}."
-            )
+            choose("the command", COMMANDS, name)
     sys.argv = [f"mirage {name}", *rest]
     COMMANDS[name][0]()
 

@@ -106,6 +106,11 @@ def _let_go(error: Exception) -> None:
         sys.unraisablehook = hook
 
 
+def first_line(error: BaseException) -> str:
+    """Return an error's first line without full stop, at most 200 characters, or else its kind."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(". ")
+
+
 def _of_the_machine(error: OSError) -> str | None:
     """Return what is wrong with the machine, None if the error says nothing of the kind."""
     remedy = _REMEDIES.get(error.errno or 0)
@@ -137,11 +142,10 @@ def _told(error: BaseException) -> str | None:
     if "embedded null" in str(error):
         return "a file's name must not hold a NUL character, got one. Correct it in the config."
     if out_of_memory(error):
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         return (
-            f"memory ran out ({first}). Attack fewer images at a time (--attack.max_batch; python "
-            "-m project.largest_batch finds how many), or set --data.batch_size lower, and run the "
-            "same command: what is stored is not lost."
+            f"memory ran out ({first_line(error)}). Attack fewer images at a time "
+            "(--attack.max_batch; python -m project.largest_batch finds how many), or set "
+            "--data.batch_size lower, and run the same command: what is stored is not lost."
         )
     # Where a config may name one of several kinds, jsonargparse raises its own error from ours.
     return None if cause is None else str(cause)

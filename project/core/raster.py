@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from project.core.errors import first_line
 from project.core.folders import FileError, read_regular
 
 FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
@@ -85,8 +86,7 @@ def decode(path: Path, max_pixels: int | None = None) -> Raster:
     except MemoryError as error:
         raise FileError("cannot be decoded: memory ran out") from error
     except Exception as error:  # Pillow's decoders raise almost anything on broken files
-        first = (str(error) or type(error).__name__).splitlines()[0]
-        raise FileError(f"cannot be decoded: {first}") from error
+        raise FileError(f"cannot be decoded: {first_line(error)}") from error
     if image.format in ("JPEG", _MULTI_PICTURE):
         _check_jpeg(data)
     return Raster(image, str(image.format), layout, deep)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torchvision.datasets.utils import download_and_extract_archive
 
 from project.core.choices import choose
-from project.core.errors import InputError
+from project.core.errors import InputError, first_line
 from project.core.folders import FileError, read_regular
 from project.data.augmentation import Augmentation
 from project.data.datamodule import AttackDataModule
@@ -276,8 +276,9 @@ def _unpickled(path: Path) -> dict[str, Any]:
     except InputError as error:
         raise InputError(f"{path}: {error} {_REPAIR}") from error
     except Exception as error:  # what a damaged pickle raises depends on its bytes
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path}: is damaged or no file of CIFAR ({reason}). {_REPAIR}") from error
+        raise InputError(
+            f"{path}: is damaged or no file of CIFAR ({first_line(error)}). {_REPAIR}"
+        ) from error
     if not isinstance(entry, dict):
         raise InputError(f"{path}: must hold a dictionary, got {type(entry).__name__}. {_REPAIR}")
     return entry

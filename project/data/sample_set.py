@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from project.core.errors import InputError
+from project.core.errors import InputError, first_line
 from project.core.identity import digest
 from project.data.decoding import Pixels, Remark, SampleError
 from project.data.eval_transform import Frame
@@ -253,9 +253,9 @@ def framed(image: Pixels, target: RawTarget, transform: Any) -> tuple[Pixels, Ra
         both = transform(image=image, mask=target)
         return both["image"], both["mask"]
     except Exception as error:  # albumentations and OpenCV raise errors of many kinds
-        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise SampleError(
-            f"the frame does not fit a photo of {image.shape[1]}×{image.shape[0]} ({reason})"
+            f"the frame does not fit a photo of {image.shape[1]}×{image.shape[0]} "
+            f"({first_line(error)})"
         ) from error
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from project.core.errors import InputError, let_memory_errors_pass
+from project.core.errors import InputError, first_line, let_memory_errors_pass
 from project.core.logits import output_told
 from project.victims.victim import Task, Victim
 
@@ -111,11 +111,10 @@ def _outside(images: Tensor) -> list[str]:
 
 
 def _refusal(images: Tensor, error: Exception) -> str:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
     height, width = images.shape[-2:]
     return (
-        f"must take images of {height}×{width}, but raised {type(error).__name__}: {reason}. "
-        "Set its input_size (or divisor), or resize the data."
+        f"must take images of {height}×{width}, but raised {type(error).__name__}: "
+        f"{first_line(error)}. Set its input_size (or divisor), or resize the data."
     )
 
 

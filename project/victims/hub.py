@@ -14,10 +14,12 @@ from pathlib import Path
 import huggingface_hub
 import huggingface_hub.constants as hub
 
-from project.core.errors import let_memory_errors_pass
+from project.core.errors import InputError, first_line, let_memory_errors_pass
 from project.victims.downloads import without_waiting
+from project.victims.victim import Channels
 from project.victims.weights import WeightsError
 
+_ROUNDED = 1e-3  # means and stds are published with three or four decimal places
 _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 
@@ -67,6 +69,35 @@ def checkpoint_folder(
     return folder
 
 
+def require_classes(checkpoint: str | Path, given: int | None, own: int) -> None:
+    """Refuse a number of classes that is not the checkpoint's; None is any."""
+    if given not in (None, own):
+        raise InputError(
+            f"checkpoint {str(checkpoint)!r} must have num_classes {given}, but is for {own}. "
+            "Leave num_classes out, or take a checkpoint trained on those classes."
+        )
+
+
+def require_normalisation(
+    mean: Channels | None, std: Channels | None, own: tuple[Channels, Channels], file: str
+) -> None:
+    """Refuse a given mean or std that differs from a checkpoint's in the third decimal place.
+
+    Args:
+        mean: per channel in [0, 1] units; None is any.
+        std: likewise.
+        own: the checkpoint's mean and std.
+        file: in which the checkpoint says them, for the message.
+    """
+    for name, given, told in (("mean", mean, own[0]), ("std", std, own[1])):
+        if given is None or all(abs(a - b) <= _ROUNDED for a, b in zip(given, told, strict=True)):
+            continue
+        raise InputError(
+            f"{name} must be the checkpoint's {tuple(round(one, 4) for one in told)}, got "
+            f"{tuple(given)}. Leave it out, or correct {file}."
+        )
+
+
 def _fetched(name: str, revision: str | None, config: str, patterns: Sequence[str]) -> Path:
     try:
         with without_waiting():
@@ -81,9 +112,8 @@ def _fetched(name: str, revision: str | None, config: str, patterns: Sequence[st
             )
     except Exception as error:  # of the hub's own kinds, of httpx and of the disk
         let_memory_errors_pass(error)
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise WeightsError(
             f"checkpoint {name!r} could not be fetched from the hub ({type(error).__name__}: "
-            f"{first.rstrip('.')}), nor is it a folder here. Connect to the internet once, or put "
+            f"{first_line(error)}), nor is it a folder here. Connect to the internet once, or put "
             f"its files ({config} and the weights) into a folder and give that as checkpoint."
         ) from error

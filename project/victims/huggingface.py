@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from project.core.errors import InputError, let_memory_errors_pass
-from project.victims.extras import extra
-from project.victims.hub import checkpoint_folder
+from project.core.errors import InputError, first_line, let_memory_errors_pass
+from project.core.packages import imported
+from project.victims.hub import checkpoint_folder, require_classes, require_normalisation
 from project.victims.victim import Channels, Interpolation
 from project.victims.weights import WeightsError
 
@@ -69,15 +69,11 @@ def read_checkpoint(
             supported, or differs from what is expected.
         WeightsError: if the checkpoint cannot be fetched or read, or does not fit its network.
     """
-    library = extra("transformers", victim, _REMEDY)
+    library = imported("transformers", victim, _REMEDY)
     folder = checkpoint_folder(checkpoint, revision, "config.json", ["*.json"], _WEIGHTS)
     config = _read(library.AutoConfig.from_pretrained, folder)
     classes = len(config.id2label)
-    if num_classes not in (None, classes):
-        raise InputError(
-            f"checkpoint {str(checkpoint)!r} must have num_classes {num_classes}, but is for "
-            f"{classes}. Leave num_classes out, or take a checkpoint trained on those classes."
-        )
+    require_classes(checkpoint, num_classes, classes)
     told = _preprocessing(library, folder, mean, std)
     network = _network(library, folder, config, auto_classes, victim)
     _settle_hooks(network, told.side or _SIDE)
@@ -95,10 +91,9 @@ def _read(read: Any, folder: Path, **more: Any) -> Any:
         return read(folder, local_files_only=True, trust_remote_code=False, **more)
     except Exception as error:  # whatever damaged files make a library raise
         let_memory_errors_pass(error)
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise WeightsError(
             f"checkpoint {str(folder)!r} must be one that transformers can read "
-            f"({type(error).__name__}: {first.rstrip('.')}). Save it anew with save_pretrained, "
+            f"({type(error).__name__}: {first_line(error)}). Save it anew with save_pretrained, "
             "the network's and its processor's."
         ) from error
 
@@ -190,19 +185,11 @@ def _preprocessing(
                 f"the processor of {str(folder)!r} must rescale and normalise only, but has {odd}. "
                 "Take another checkpoint."
             )
-    own_mean, own_std = _normalisation(processor)
-    for name, given, own in (("mean", mean, own_mean), ("std", std, own_std)):
-        if given is not None and not torch.allclose(
-            torch.tensor(given), torch.tensor(own), rtol=0, atol=1e-3
-        ):
-            raise InputError(
-                f"{name} must be the processor's {tuple(round(one, 4) for one in own)}, got "
-                f"{tuple(given)}. Leave it out, or correct {_PREPROCESSING}."
-            )
+    own = _normalisation(processor)
+    require_normalisation(mean, std, own, _PREPROCESSING)
     resample = getattr(processor, "resample", None)
     return _Preprocessing(
-        own_mean,
-        own_std,
+        *own,
         _side(processor),
         "bilinear" if resample is None or int(resample) == _BILINEAR else "bicubic",
         getattr(processor, "size_divisor", None)

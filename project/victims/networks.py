@@ -10,7 +10,7 @@ from pathlib import Path
 import timm
 from torch import nn
 
-from project.core.errors import InputError, let_memory_errors_pass
+from project.core.errors import InputError, first_line, let_memory_errors_pass
 from project.victims.downloads import without_waiting
 from project.victims.weights import WeightsError, load_weights
 
@@ -67,7 +67,7 @@ def build(
             raise
         raise WeightsError(
             f"the published weights of {name!r} could not be fetched "
-            f"({type(error).__name__}: {str(error).strip().splitlines()[0][:200]}). "
+            f"({type(error).__name__}: {first_line(error)}). "
             "Connect to the internet once, or give a local file as checkpoint."
         ) from error
 

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from project.core.choices import choose
-from project.core.errors import InputError, let_memory_errors_pass
-from project.victims.extras import extra
-from project.victims.hub import checkpoint_folder
+from project.core.errors import InputError, first_line, let_memory_errors_pass
+from project.core.packages import imported
+from project.victims.hub import checkpoint_folder, require_normalisation
 from project.victims.victim import Channels, ClassificationVictim, Interpolation
 from project.victims.weights import WeightsError
 
@@ -64,20 +64,13 @@ class OpenClipVictim(ClassificationVictim):
         std: Channels | None = None,
         input_size: int | Literal["auto"] | None = "auto",
     ) -> None:
-        library = extra("open_clip", "OpenClipVictim", _REMEDY)
+        library = imported("open_clip", "OpenClipVictim", _REMEDY)
         names = _names(library, classes)
         prompts = _prompts(library, templates)
         folder = checkpoint_folder(checkpoint, revision, _CONFIG, _TOKENIZER, _WEIGHTS)
         model, preprocessing = _read(library, folder)
-        own = {"mean": tuple(preprocessing["mean"]), "std": tuple(preprocessing["std"])}
-        for name, given in (("mean", mean), ("std", std)):
-            if given is not None and not torch.allclose(
-                torch.tensor(given), torch.tensor(own[name]), rtol=0, atol=1e-3
-            ):
-                raise InputError(
-                    f"{name} must be the checkpoint's {own[name]}, got {tuple(given)}. Leave it "
-                    f"out, or correct {_CONFIG}."
-                )
+        own_mean, own_std = tuple(preprocessing["mean"]), tuple(preprocessing["std"])
+        require_normalisation(mean, std, (own_mean, own_std), _CONFIG)
         tokenizer = library.get_tokenizer(f"local-dir:{folder}")
         network = _ZeroShot(model, _text_side(model, tokenizer, names, prompts))
         side = preprocessing["size"]
@@ -88,8 +81,8 @@ class OpenClipVictim(ClassificationVictim):
         super().__init__(
             network,
             len(names),
-            mean=own["mean"],
-            std=own["std"],
+            mean=own_mean,
+            std=own_std,
             input_size=side if input_size == "auto" else input_size,
             interpolation=interpolation,
         )
@@ -156,10 +149,9 @@ def _read(library: Any, folder: Path) -> tuple[Any, dict[str, Any]]:
         usual["size"] = model.visual.image_size
     except Exception as error:  # whatever damaged files make a library raise
         let_memory_errors_pass(error)
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise WeightsError(
             f"checkpoint {str(folder)!r} must be one that open_clip can read "
-            f"({type(error).__name__}: {first.rstrip('.')}). Copy its {_CONFIG} and weights again."
+            f"({type(error).__name__}: {first_line(error)}). Copy its {_CONFIG} and weights again."
         ) from error
     return model, usual | told
 

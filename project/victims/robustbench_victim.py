@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import types
-import warnings
 from importlib.util import find_spec
 from pathlib import Path, PurePath
 from typing import Any, Literal
@@ -14,9 +13,9 @@ from urllib.request import getproxies
 from torch import nn
 
 from project.core.choices import choose
-from project.core.errors import let_memory_errors_pass
+from project.core.errors import first_line, let_memory_errors_pass
+from project.core.packages import imported
 from project.victims.downloads import reachable, without_waiting
-from project.victims.extras import extra
 from project.victims.victim import ClassificationVictim
 from project.victims.weights import WeightsError
 
@@ -91,9 +90,7 @@ def _zoo() -> Any:
         package.__path__ = list(spec.submodule_search_locations or [])
         package.__spec__ = spec
         sys.modules["robustbench"] = package
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it imports timm's parts by their old names
-        return extra("robustbench.utils", "RobustBenchVictim", _REMEDY)
+    return imported("robustbench.utils", "RobustBenchVictim", _REMEDY)
 
 
 def _require_files(published: str | list[str] | None, place: Path, name: str) -> None:
@@ -117,10 +114,9 @@ def _loaded(zoo: Any, name: str, dataset: str, threat_model: str, place: Path) -
             )
     except Exception as error:  # of a download, of a damaged file, or of weights that do not fit
         let_memory_errors_pass(error)
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise WeightsError(
             f"the published weights of {name!r} could not be loaded ({type(error).__name__}: "
-            f"{first.rstrip('.')}). Remove its files from {str(place / dataset / threat_model)!r} "
+            f"{first_line(error)}). Remove its files from {str(place / dataset / threat_model)!r} "
             "and fetch them anew."
         ) from error
     return network

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import segmentation_models_pytorch as smp
-import torch
 
-from project.core.errors import InputError, let_memory_errors_pass
-from project.victims.hub import checkpoint_folder
+from project.core.errors import let_memory_errors_pass
+from project.victims.hub import checkpoint_folder, require_classes, require_normalisation
 from project.victims.segmentation import SegmentationVictim
 from project.victims.smp_victim import architecture_of, normalisation_of, stride_of
 from project.victims.victim import Channels
@@ -56,11 +55,7 @@ class SmpCheckpoint(SegmentationVictim):
         folder = checkpoint_folder(checkpoint, revision, "config.json", ["*.json"], [_WEIGHTS])
         config = _told(folder / "config.json")
         classes = int(config.get("classes", 1))
-        if num_classes not in (None, classes):
-            raise InputError(
-                f"checkpoint {str(checkpoint)!r} must have num_classes {num_classes}, but is for "
-                f"{classes}. Leave num_classes out, or take one trained on those classes."
-            )
+        require_classes(checkpoint, num_classes, classes)
         network: Any = _network(folder, config)
         load_weights(network, folder / _WEIGHTS)
         own_mean, own_std = _normalisation(folder, config, mean, std)
@@ -115,12 +110,7 @@ def _normalisation(
         trained = bool(config.get("encoder_weights"))
         usual_mean, usual_std = normalisation_of(encoder, trained, given=bool(mean and std))
         return mean or usual_mean, std or usual_std
-    for name, given, told in (("mean", mean, own[0]), ("std", std, own[1])):
-        if given is not None and not torch.allclose(torch.tensor(given), torch.tensor(told)):
-            raise InputError(
-                f"{name} must be the checkpoint's {told}, got {tuple(given)}. Leave it out, or "
-                f"correct {_AUGMENTATION}."
-            )
+    require_normalisation(mean, std, own, _AUGMENTATION)
     return own
 
 

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from project.core.errors import InputError, out_of_memory
+from project.core.errors import InputError, first_line, out_of_memory
 from project.core.whole_files import require_whole
 
 # Prefixes that wrappers put before the network's own keys: DataParallel, torch.compile, common
@@ -104,11 +104,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # what a damaged pickle raises depends on its bytes
         if out_of_memory(error):
             raise WeightsError(
-                f"memory ran out while {str(path)!r} was read ({_first_line(error)}). Free some; "
+                f"memory ran out while {str(path)!r} was read ({first_line(error)}). Free some; "
                 "or the file is damaged, and claims more than it holds: copy it again."
             ) from error
         raise WeightsError(
-            f"{str(path)!r} is not a readable weight file ({_first_line(error)}). "
+            f"{str(path)!r} is not a readable weight file ({first_line(error)}). "
             "Weights must be .safetensors or a state_dict that torch.load(weights_only=True) "
             "accepts: copy the file again, or save model.state_dict() anew."
         ) from error
@@ -178,7 +178,3 @@ def _assign(network: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 def _widen(value: Tensor) -> Tensor:
     return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

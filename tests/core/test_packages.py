@@ -1,6 +1,11 @@
-"""Files inside of packages are found, and no code of the packages runs."""
+"""Optional packages are imported or named; files inside of them are found unrun."""
 
-from project.core.packages import in_package
+import json
+
+import pytest
+
+from project.core.errors import InputError
+from project.core.packages import imported, in_package
 
 
 def test_a_file_inside_is_found_without_running_the_package(tmp_path, monkeypatch):
@@ -17,3 +22,11 @@ def test_a_file_inside_is_found_without_running_the_package(tmp_path, monkeypatc
 
 def test_what_is_not_installed_is_none():
     assert in_package("no_such_package_for_a_test/file") is None
+
+
+def test_a_package_is_imported_or_named_with_its_command():
+    assert imported("json", "It", "pip install json") is json
+    with pytest.raises(
+        InputError, match=r"^It needs the package nowhere_at_all, .*: pip install x$"
+    ):
+        imported("nowhere_at_all.inside", "It", "pip install x")

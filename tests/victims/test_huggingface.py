@@ -381,8 +381,8 @@ def test_a_name_of_the_hub_without_a_network_is_told_in_seconds(no_network: Path
     ("given", "told"),
     [
         ({"num_classes": 7}, "must have num_classes 7, but is for 4"),
-        ({"mean": (0.485, 0.456, 0.406)}, r"mean must be the processor's \(0.4, 0.5, 0.6\), got"),
-        ({"std": (0.5, 0.5, 0.5)}, r"std must be the processor's \(0.2, 0.3, 0.25\), got"),
+        ({"mean": (0.485, 0.456, 0.406)}, r"mean must be the checkpoint's \(0.4, 0.5, 0.6\), got"),
+        ({"std": (0.5, 0.5, 0.5)}, r"std must be the checkpoint's \(0.2, 0.3, 0.25\), got"),
     ],
 )
 def test_what_contradicts_the_checkpoint_is_refused(given: Any, told: str, tmp_path: Path):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from project.attacks.adapters.peer import AskedVictim, PeerAttack, imported
+from project.attacks.adapters.peer import AskedVictim, PeerAttack
 from project.core.errors import InputError
 from project.threat_models import Norm
 
@@ -37,10 +37,10 @@ class ArtAttack(PeerAttack):
 
     def known(self) -> Mapping[str, Any]:
         """Return the attacks that take a classifier and nothing else that plain settings can't."""
-        evasion, base = imported(self.name, "art.attacks.evasion", "art.attacks.attack")
+        base = self.module("attacks.attack")
         return {
             name: kind
-            for name, kind in sorted(vars(evasion).items())
+            for name, kind in sorted(vars(self.module("attacks.evasion")).items())
             if isinstance(kind, type)
             and issubclass(kind, base.EvasionAttack)
             and not inspect.isabstract(kind)
@@ -58,7 +58,6 @@ class ArtAttack(PeerAttack):
 
     def built(self, victim: AskedVictim, shape: tuple[int, ...], classes: int, seed: int) -> Any:
         """Return the attack."""
-        _, classification = imported(self.name, "art", "art.estimators.classification")
         kind = self.known()[self.method]
         names = inspect.signature(kind).parameters
         self.require_eps("eps" in names)
@@ -69,7 +68,7 @@ class ArtAttack(PeerAttack):
             own["norm"] = _NORMS[self.norm]
         given = {name: value for name, value in own.items() if name in names}
         network = nn.Sequential(victim, nn.Softmax(1)) if self.method in _PROBABILITIES else victim
-        model = classification.PyTorchClassifier(
+        model = self.module("estimators.classification").PyTorchClassifier(
             network,
             nn.CrossEntropyLoss(),
             shape,

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from project.attacks.adapters.peer import AskedVictim, PeerAttack, imported
+from project.attacks.adapters.peer import AskedVictim, PeerAttack
 
 _NEED_MORE = ("DatasetAttack", "BinarizationRefinementAttack")  # than a network and an image
 _NO_START = "init_attack failed"
@@ -34,10 +34,10 @@ class FoolboxAttack(PeerAttack):
 
     def known(self) -> Mapping[str, Any]:
         """Return the attacks that need nothing but a network."""
-        library, attacks = imported(self.name, "foolbox", "foolbox.attacks")
+        library = self.module()
         return {
             name: kind
-            for name, kind in sorted(vars(attacks).items())
+            for name, kind in sorted(vars(self.module("attacks")).items())
             if isinstance(kind, type)
             and issubclass(kind, library.Attack)
             and not inspect.isabstract(kind)
@@ -54,9 +54,9 @@ class FoolboxAttack(PeerAttack):
 
     def built(self, victim: AskedVictim, shape: tuple[int, ...], classes: int, seed: int) -> Any:
         """Return the attack."""
-        library, base = imported(self.name, "foolbox", "foolbox.attacks.base")
+        library = self.module()
         kind = self.known()[self.method]
-        self.require_eps(issubclass(kind, base.FixedEpsilonAttack))
+        self.require_eps(issubclass(kind, self.module("attacks.base").FixedEpsilonAttack))
         given = dict(self.settings or {})
         distances = {"linf": library.distances.linf, "l2": library.distances.l2}
         if "distance" in self.arguments(kind):
@@ -69,7 +69,7 @@ class FoolboxAttack(PeerAttack):
 
     def attacked(self, attack: Any, victim: AskedVictim, image: Tensor, target: Tensor) -> Tensor:
         """Run the attack."""
-        (library,) = imported(self.name, "foolbox")
+        library = self.module()
         model = library.PyTorchModel(victim, bounds=(0, 1), device=image.device)
         missed = library.criteria.Misclassification, library.criteria.TargetedMisclassification
         criterion = missed[self.targeted](target)

@@ -1,12 +1,10 @@
 """What all attacks of other libraries share: settings checked by name, draws and verdicts kept."""
 
 import random
-import warnings
 from abc import abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib import import_module
 from importlib.metadata import version
 from typing import Any, ClassVar
 
@@ -18,8 +16,9 @@ from project.attacks.core.attack import Attack, Traits
 from project.attacks.core.query import query
 from project.attacks.core.result import Perturbed
 from project.core.choices import choose
-from project.core.errors import InputError, let_memory_errors_pass
+from project.core.errors import InputError, first_line, let_memory_errors_pass
 from project.core.logits import logits_of
+from project.core.packages import imported
 from project.core.randomness import derived_seed
 from project.threat_models import Linf, Norm, norm_ball
 
@@ -77,6 +76,11 @@ class PeerAttack(Attack):
             raise InputError(
                 f"{self.package} cannot make {self.method} with these settings: {_told(error)}."
             ) from error
+
+    def module(self, inside: str = "") -> Any:
+        """Return the library, or the module of a name inside of it; see :func:`imported`."""
+        name = f"{self.package}.{inside}" if inside else self.package
+        return imported(name, self.name, "pip install 'mirage-attacks[peers]'")
 
     @abstractmethod
     def known(self) -> Mapping[str, Any]:
@@ -246,27 +250,5 @@ def random_state(seed: int, device: torch.device) -> Iterator[None]:
             np.random.set_state(kept_numpy)
 
 
-def imported(attack: str, *modules: str) -> list[Any]:
-    """Return a library's modules.
-
-    Args:
-        attack: the adapter's name.
-        modules: names of the modules, the library's own first.
-
-    Raises:
-        InputError: naming the library and how to install it.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what libraries import themselves
-            return [import_module(name) for name in modules]
-    except ImportError as error:
-        raise InputError(
-            f"{attack} needs the package {modules[0]}, which cannot be imported ({error}). Install "
-            "it: pip install 'mirage-attacks[peers]'"
-        ) from error
-
-
 def _told(error: Exception) -> str:
-    first = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
-    return f"{type(error).__name__}, {first}"
+    return f"{type(error).__name__}, {first_line(error)}"

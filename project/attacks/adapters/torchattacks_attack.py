@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from project.attacks.adapters.peer import AskedVictim, PeerAttack, imported
+from project.attacks.adapters.peer import AskedVictim, PeerAttack
 from project.core.errors import InputError
 from project.threat_models import Norm
 
@@ -34,7 +34,7 @@ class TorchattacksAttack(PeerAttack):
 
     def known(self) -> Mapping[str, Any]:
         """Return the attacks that need nothing but a network."""
-        (library,) = imported(self.name, "torchattacks")
+        library = self.module()
         names = set(library.__all__) - set(library.__wrapper__)
         return {name: getattr(library, name) for name in sorted(names)}
 

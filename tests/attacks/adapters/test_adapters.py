@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from project.attacks import ArtAttack, FoolboxAttack, TorchattacksAttack
-from project.attacks.adapters.peer import AskedVictim, imported, random_state
+from project.attacks.adapters.peer import AskedVictim, random_state
 from project.core.errors import InputError
 from project.core.identity import describe, digest
 from tests.models import CurvedClassifier, eight_bit_images, predicted
@@ -188,10 +188,13 @@ def test_what_art_has_not_is_refused_when_it_is_given(make, message):
         make()
 
 
-def test_a_library_that_is_missing_is_told_with_its_pip_line():
-    expected = "MyAttack needs the package no_such_library, .*pip install 'mirage-attacks"
+def test_a_library_that_is_missing_is_told_with_its_pip_line(monkeypatch):
+    pytest.importorskip("foolbox")
+    attack = FoolboxAttack("LinfPGD", eps=0.1)
+    monkeypatch.setattr(FoolboxAttack, "package", "no_such_library")
+    expected = "FoolboxAttack needs the package no_such_library, .*pip install 'mirage-attacks"
     with pytest.raises(InputError, match=expected):
-        imported("MyAttack", "no_such_library")
+        attack.known()
 
 
 def test_random_state_is_each_images_own_and_restored_afterwards():
