@@ -18,6 +18,7 @@ from project.data.shapes import DRAWING_VERSION, SHAPE_NAMES, Drawing, draw
 from project.data.verify import OnError
 
 _SPLITS = ("train", "val", "test")
+_KEPT_BYTES = 2**26  # of drawings that a set keeps: 4,000 of 64², for a training's next epoch
 
 
 class ShapeSet(SampleSet):
@@ -56,14 +57,22 @@ class ShapeSet(SampleSet):
         self.seed = seed
         self.shapes = tuple(shapes)
         self.max_objects = 1 if task == "classification" else max_objects
+        self._drawn: dict[int, Drawing] = {}
         self.class_names = self.shapes if task == "classification" else ("background", *self.shapes)
         super().__init__([f"{split}_{index:05d}" for index in range(count)], frame, limit)
 
     def draw(self, index: int) -> Drawing:
-        """Draw one sample."""
+        """Draw one sample, or return what was drawn of it, read-only."""
+        if (drawn := self._drawn.get(index)) is not None:
+            return drawn
         key = np.random.SeedSequence((self.seed, _SPLITS.index(self.split), index))
         random = np.random.Generator(np.random.PCG64(key))
-        return draw(random, self.size, self.max_objects, self.shapes)
+        drawn = draw(random, self.size, self.max_objects, self.shapes)
+        for pixels in (drawn.image, drawn.mask):
+            pixels.setflags(write=False)
+        if (len(self._drawn) + 1) * (drawn.image.nbytes + drawn.mask.nbytes) <= _KEPT_BYTES:
+            self._drawn[index] = drawn
+        return drawn
 
     def read(self, index: int) -> tuple[Pixels, RawTarget]:
         """Draw image and target; see :class:`SampleSet`."""

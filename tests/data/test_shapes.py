@@ -6,7 +6,7 @@ from project.cli.defaults import CONFIGS
 from project.core.errors import InputError
 from project.core.yaml_files import parse_yaml
 from project.data import Native, ShapesData
-from project.data.shapes import SHAPE_NAMES
+from project.data.shapes import SHAPE_NAMES, draw
 from project.data.shapes_data import ShapeSet
 
 
@@ -158,7 +158,7 @@ def test_other_shapes_are_other_samples():
 @pytest.mark.parametrize(
     ("chosen", "told"),
     [
-        ({"shapes": ["disk"]}, "close to it.*disc|disc"),
+        ({"shapes": ["disk"]}, "Do you mean disc"),
         ({"shapes": []}, r"at least one, got \[\]"),
         ({"shapes": ["disc", "disc"]}, "different ones"),
         ({"max_objects": 0}, "at least 1, got 0"),
@@ -181,3 +181,24 @@ def test_the_embedded_segmenters_are_trained_on_what_they_are_attacked_on():
         for settings in drawn.values()
     ]
     assert chosen[0] == chosen[1] == chosen[2]
+
+
+def test_a_sample_is_drawn_once_and_nobody_can_change_it(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "project.data.shapes_data.draw", lambda *told: drawn.append(1) or draw(*told)
+    )
+    three = shapes("segmentation", "train", count=3)
+    first, again = three.draw(1), three.draw(1)
+    assert len(drawn) == 1
+    assert (first.image == again.image).all()
+    with pytest.raises(ValueError, match="read-only"):
+        again.image[0, 0] = 0
+
+
+def test_drawings_are_kept_within_a_budget_of_memory(monkeypatch):
+    monkeypatch.setattr("project.data.shapes_data._KEPT_BYTES", 2 * 4 * 64 * 64)
+    three = shapes("segmentation", "train", count=3)
+    kept = [three.draw(index) for index in range(3)]
+    assert [three.draw(index) is kept[index] for index in range(3)] == [True, True, False]
+    assert (three.draw(2).image == kept[2].image).all()
