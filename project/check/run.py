@@ -7,16 +7,16 @@ from pathlib import Path
 from project.core.errors import InputError
 from project.storage import layout
 from project.storage.checksums import damages, read_checksums, read_json, unlisted
+from project.storage.column_reader import read_through
 from project.storage.history import History
-from project.storage.rows import read_measures, read_rows
+from project.storage.rows import read_measures
 from project.storage.seal import DamagedError
-from project.storage.traces import read_traces
 
 _READERS = {
     layout.FACTS: read_json,
-    layout.ROWS: read_rows,
+    layout.ROWS: read_through,
     layout.MEASURES: read_measures,
-    layout.TRACES: read_traces,
+    layout.TRACES: read_through,
     layout.HISTORY: History.read,
 }
 

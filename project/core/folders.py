@@ -81,14 +81,25 @@ def regular_bytes(path: Path) -> bytes:
             has no end.
         OSError: as by :meth:`pathlib.Path.read_bytes`.
     """
+    size = require_regular(path)
+    if size > _LARGEST_FILE:
+        raise FileError(f"file is too large: {size} bytes")
+    return path.read_bytes()
+
+
+def require_regular(path: Path) -> int:
+    """Return the bytes of a file of any size, refusing what is no regular file.
+
+    Raises:
+        FileError: if it is none.
+        OSError: as by :meth:`pathlib.Path.stat`.
+    """
     state = path.stat()
     if stat.S_ISDIR(state.st_mode):
         raise FileError("must be a file, got a folder")
     if not stat.S_ISREG(state.st_mode):
         raise FileError("must be a regular file, got a pipe, socket or device")
-    if state.st_size > _LARGEST_FILE:
-        raise FileError(f"file is too large: {state.st_size} bytes")
-    return path.read_bytes()
+    return state.st_size
 
 
 def is_clutter(name: str) -> bool:

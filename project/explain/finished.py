@@ -7,15 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
+import numpy as np
 
 from project.core.errors import InputError
 from project.core.yaml_files import read_sections
 from project.evaluation import Pass
+from project.report.results import Results
 from project.storage import layout
 from project.storage.checksums import read_checked, read_json
-from project.storage.rows import read_rows
 
 _FILES = {
     layout.CONFIG: "what was attacked, on whom and how",
@@ -32,13 +31,13 @@ class FinishedRun:
         folder: the run's folder.
         config: the whole config, as ``attack.py`` wrote it.
         facts: the content of run.json.
-        rows: one per image × attack × source × victim.
+        results: the rows, one per image × attack × source × victim.
     """
 
     folder: Path
     config: dict[str, Any]
     facts: dict[str, Any]
-    rows: pa.Table
+    results: Results
 
     @classmethod
     def read(cls, folder: Path) -> FinishedRun:
@@ -60,7 +59,7 @@ class FinishedRun:
             folder,
             config,
             read_json(folder / layout.FACTS),
-            read_rows(folder / layout.ROWS),
+            Results.read(folder / layout.ROWS),
         )
 
     def chosen(self, attack: str | None, source: str | None) -> Pass:
@@ -79,7 +78,8 @@ class FinishedRun:
     @cached_property
     def indices(self) -> list[int]:
         """Indices of the run's samples, ascending, the order in which batches were made of them."""
-        return sorted(pc.unique(self.rows["index"]).to_pylist())
+        found: list[int] = self.results.indices.tolist()
+        return found
 
     def batch(self, index: int, size: int) -> list[int]:
         """Return the samples of the batch in which a sample was attacked, itself among them."""
@@ -98,11 +98,13 @@ class FinishedRun:
                 f"Their ids are {_listed(self.indices)}; the column index of "
                 f"{self.folder / layout.ROWS} has all."
             )
-        wanted = {"attack": step.attack, "source": step.source, "index": index}
-        kept = pa.scalar(True)
-        for name, value in wanted.items():
-            kept = pc.and_(kept, pc.equal(self.rows[name], value))
-        rows: list[dict[str, Any]] = self.rows.filter(kept).to_pylist()
+        image, names = np.array([index], np.int64), self.results.names
+        rows = [
+            row
+            for key in self.results.groups
+            if key[:2] == (step.attack, step.source)
+            for row in self.results.rows(names, key, image).values()
+        ]
         return sorted(rows, key=lambda row: row["victim"] != step.source)
 
 

@@ -112,7 +112,7 @@ def _drawn(run: Run) -> str:
 
 
 def _counts(run: Run) -> list[str]:
-    images = run.facts.get("images") or len({row["index"] for row in run.rows})
+    images = run.facts.get("images") or len(run.results.indices)
     sources = {source for attack in run.attacks for source in run.sources(attack)}
     counted: list[tuple[Any, str]] = [
         (images, "image"),

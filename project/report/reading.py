@@ -7,12 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pyarrow as pa
-
 from project.core.errors import InputError
 from project.core.json_text import parse_json
 from project.storage.checksums import read_checked
-from project.storage.rows import COLUMNS, KEY, read_rows
 
 Read = TypeVar("Read")
 _KINDS: dict[str, type | tuple[type, ...]] = {
@@ -68,26 +65,3 @@ def read_facts(path: Path) -> dict[str, Any]:
         if facts.get(name) is not None and not isinstance(facts[name], kind):
             raise damaged(path, f"{name} must be {_SAID[kind]}, got {facts[name]!r:.60}")  # type: ignore[index]
     return facts
-
-
-def read_results(path: Path) -> pa.Table:
-    """Read a rows.parquet; columns that an older version did not write are null.
-
-    Raises:
-        InputError: if it is none, or a row does not say whose it is.
-    """
-    table = read_whole(path, read_rows)
-    if missing := [name for name in KEY if name not in table.column_names]:
-        raise damaged(path, f"it has no column {', '.join(missing)}")
-    with whole(path):
-        for name, kind in COLUMNS.items():
-            if name not in table.column_names:
-                if pa.types.is_list(kind):
-                    continue  # counts by class: their readers know what older versions lack
-                table = table.append_column(name, pa.nulls(table.num_rows, kind))
-            elif table[name].type != kind:
-                place = table.column_names.index(name)
-                table = table.set_column(place, name, table[name].cast(kind))
-    if empty := [name for name in KEY if table[name].null_count]:
-        raise damaged(path, f"a row has no {', '.join(empty)}")
-    return table

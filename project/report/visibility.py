@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-import statistics
 from dataclasses import dataclass
+
+import numpy as np
 
 from project.report.columns import column
 from project.report.numbers import interval, number, percent
-from project.report.run import Row, Run
+from project.report.run import Run
+from project.statistics.bootstrap import Floats
 from project.storage.rows import Measure
 
 
@@ -44,14 +46,16 @@ def visibility(run: Run) -> VisibilityTable:
 
     Classification: right on the clean image and wrong now. Segmentation: any pixel likewise.
     """
-    columns = run.float_columns
+    columns = run.results.float_columns
     rows = []
-    for (attack, source), found in run.white_box.items():
-        fooled = [row for row in found if row["fooled"] or row["fooled_pixels"]]
-        steps = [row["steps"] for row in fooled if row["steps"] is not None]
-        cells = [number(statistics.median(steps), 0) if steps else "–"]
-        cells += [_mean(name, fooled) for name in columns]
-        rows.append((attack, source, f"{len(fooled)} of {len(found)}", cells))
+    for attack, source in run.white_box:
+        names = ("fooled", "fooled_pixels", "steps", *columns)
+        found = run.results.columns(names, (attack, source, source))
+        fooled = (found["fooled"] > 0) | (found["fooled_pixels"] > 0)
+        steps = found["steps"][fooled & ~np.isnan(found["steps"])]
+        cells = [number(float(np.median(steps)), 0) if len(steps) else "–"]
+        cells += [_mean(name, found[name][fooled]) for name in columns]
+        rows.append((attack, source, f"{fooled.sum()} of {len(found)}", cells))
     return VisibilityTable(["steps (median)", *(column(name).title for name in columns)], rows)
 
 
@@ -76,12 +80,13 @@ def both_rates(run: Run) -> list[BothRates]:
     Only attacks that start from a salient region have both.
     """
     found = []
-    for (attack, source), rows in run.white_box.items():
+    for attack, source in run.white_box:
         ours = run.measure("asr", attack, source, source)
         papers = run.measure("asr_paper", attack, source, source)
         if ours is None or papers is None:
             continue
-        wrong = sum(row["clean_correct"] is False for row in rows)
+        clean = run.results.columns(["clean_correct"], (attack, source, source))["clean_correct"]
+        wrong = (clean == 0).sum()
         left_out = run.measure("small_mask", attack, source, source)
         small = (ours.total or 0) - (papers.total or 0) if left_out is None else left_out.hits
         skipped = f"{small} small mask, {wrong} wrong when clean"
@@ -89,13 +94,12 @@ def both_rates(run: Run) -> list[BothRates]:
     return found
 
 
-def _mean(name: str, rows: list[Row]) -> str:
-    values = [row[name] for row in rows if row[name] is not None and not math.isnan(row[name])]
-    finite = [value for value in values if not math.isinf(value)]
-    infinite = f" (+{len(values) - len(finite)} × ∞)" if len(finite) < len(values) else ""
-    if not finite:
+def _mean(name: str, values: Floats) -> str:
+    finite, endless = values[np.isfinite(values)], int(np.isinf(values).sum())
+    infinite = f" (+{endless} × ∞)" if endless else ""
+    if not len(finite):
         return "–" + infinite
-    mean = column(name).scale * math.fsum(finite) / len(finite)
+    mean = column(name).scale * math.fsum(finite.tolist()) / len(finite)
     return number(mean, column(name).places(mean)) + infinite
 
 

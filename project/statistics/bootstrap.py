@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 Floats = NDArray[np.float64]
+Times = NDArray[np.uint8]
+"""How often each resample holds each image, (resamples, N)."""
 RESAMPLES = 2000
 SEED = 0
 _ALPHA = 0.025  # on either side
@@ -48,20 +50,33 @@ def bootstrap(columns: Floats, statistic: Callable[[Floats], Floats]) -> list[Es
     ]
 
 
-def resampled_sums(columns: Floats) -> Floats:
+def resampled_sums(columns: Floats, times: Iterable[Times] | None = None) -> Floats:
     """Return the sums over all resamples, (RESAMPLES, C), of columns (N, C).
 
     The draws depend on N alone, so columns of the same images may be summed in parts.
+
+    Args:
+        columns: a row per image.
+        times: what :func:`drawn_times` yields for N, where it was kept for several sums.
     """
-    generator, count = np.random.default_rng(SEED), len(columns)
-    sums = []
+    drawn = drawn_times(len(columns)) if times is None else times
+    return np.concatenate([some.astype(np.float64) @ columns for some in drawn])
+
+
+def drawn_times(count: int) -> Iterator[Times]:
+    """Yield how often each resample holds each image, some resamples at a time, (…, N).
+
+    Args:
+        count: N.
+    """
+    generator = np.random.default_rng(SEED)
     for start in range(0, RESAMPLES, at_once := max(1, _AT_ONCE // max(1, count))):
         size = min(at_once, RESAMPLES - start)
         chosen = generator.integers(0, max(1, count), (size, count))
         places = chosen + count * np.arange(size)[:, None]
         times = np.bincount(places.ravel(), minlength=size * count).reshape(size, count)
-        sums.append(times.astype(np.float64) @ columns)
-    return np.concatenate(sums)
+        # Of 256 images or more none is drawn so often: the chance is below 1e-500.
+        yield times.astype(np.uint8)
 
 
 def bca(value: float, drawn: Floats, left: Floats) -> tuple[float, float]:

@@ -10,17 +10,18 @@ Convention
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from project.statistics.bootstrap import Estimate, Floats, resampled_sums
+from project.statistics.bootstrap import Estimate, Floats, Times, resampled_sums
 
 _TAILS = (0.025, 0.975)
 
 
-def drawn_sums(columns: Floats) -> Floats:
+def drawn_sums(columns: Floats, times: Sequence[Times] | None = None) -> Floats:
     """Return sums over images, (1 + resamples, C): of all of them, then of each resample.
 
     The draws depend on the number of images alone, so the columns of several attacks on the same
@@ -28,8 +29,9 @@ def drawn_sums(columns: Floats) -> Floats:
 
     Args:
         columns: (N, C), a row per image.
+        times: see :func:`resampled_sums`.
     """
-    return np.concatenate([columns.sum(0, keepdims=True), resampled_sums(columns)])
+    return np.concatenate([columns.sum(0, keepdims=True), resampled_sums(columns, times)])
 
 
 @dataclass(frozen=True)

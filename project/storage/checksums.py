@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from project.core.folders import FileError, regular_bytes
+from project.core.folders import FileError, regular_bytes, require_regular
 from project.core.json_text import parse_json
 from project.storage import layout
 from project.storage.files import replace_file
@@ -27,6 +27,7 @@ from project.storage.seal import DamagedError
 
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 _DEPTH = 5  # folders from a run's down to its pictures
+_AT_ONCE = 1 << 20  # bytes of a file that are in memory while its checksum is computed
 
 Stamp = tuple[int, int, int]
 
@@ -38,14 +39,31 @@ def read_checked(path: Path) -> bytes:
         DamagedError: if it is not what was written, or the list cannot be read.
     """
     content = _content(path)
-    for folder in list(path.absolute().parents)[:_DEPTH]:
-        if (folder / layout.CHECKSUMS).exists():
-            name = path.absolute().relative_to(folder).as_posix()
-            wanted = read_checksums(folder).get(name)
-            if wanted not in (None, _sha256(content)):
-                raise DamagedError(_damaged(path))
-            break
+    if _listed(path) not in (None, hashlib.sha256(content).hexdigest()):
+        raise DamagedError(damage(path))
     return content
+
+
+def open_checked(path: Path) -> pa.NativeFile:
+    """Return a file, open at its beginning, after comparing it as :func:`read_checked` does.
+
+    It is never in memory as a whole, and what is read from it later is what was compared, even if
+    another file takes its name.
+
+    Raises:
+        DamagedError: likewise.
+    """
+    wanted = _listed(path)
+    try:
+        require_regular(path)
+        file = pa.OSFile(str(path))
+        if wanted is not None:
+            if _digest(file) != wanted:
+                raise DamagedError(damage(path))
+            file.seek(0)
+    except FileError as error:
+        raise DamagedError(_unfit(path, error)) from error
+    return file
 
 
 def read_json(path: Path) -> Any:
@@ -55,7 +73,7 @@ def read_json(path: Path) -> Any:
     except DamagedError:
         raise
     except ValueError as error:
-        raise DamagedError(_damaged(path)) from error
+        raise DamagedError(damage(path)) from error
 
 
 def read_parquet(path: Path) -> pa.Table:
@@ -68,7 +86,7 @@ def read_parquet(path: Path) -> pa.Table:
         table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
         table.validate(full=True)
     except (pa.ArrowException, OSError) as error:
-        raise DamagedError(_damaged(path)) from error
+        raise DamagedError(damage(path)) from error
     return table
 
 
@@ -143,7 +161,7 @@ def listing(folder: Path, written: Collection[str]) -> Iterator[None]:
 
 
 def _write(folder: Path, kept: Mapping[str, str], changed: Iterable[str]) -> None:
-    fresh = {name: _sha256((folder / name).read_bytes()) for name in changed}
+    fresh = {name: _sha256(folder / name) for name in changed}
     lines = [f"{checksum}  {name}\n" for name, checksum in sorted({**kept, **fresh}.items())]
     replace_file(folder / layout.CHECKSUMS, "".join(lines).encode())
 
@@ -161,19 +179,32 @@ def damages(folder: Path) -> list[str]:
         path = folder / name
         if not path.exists():
             found.append(f"{path} is missing")
-        elif not path.is_file() or _sha256(path.read_bytes()) != wanted:
+        elif not path.is_file() or _sha256(path) != wanted:
             found.append(f"{path} is damaged: it is not what was written")
     return found
+
+
+def _listed(path: Path) -> str | None:
+    """Return the checksum that the nearest list has of a file, None where it has none."""
+    for folder in list(path.absolute().parents)[:_DEPTH]:
+        if (folder / layout.CHECKSUMS).exists():
+            return read_checksums(folder).get(path.absolute().relative_to(folder).as_posix())
+    return None
 
 
 def _content(path: Path) -> bytes:
     try:
         return regular_bytes(path)
     except FileError as error:
-        raise DamagedError(f"{path} is damaged: it {error}. Remove it and run again.") from error
+        raise DamagedError(_unfit(path, error)) from error
 
 
-def _damaged(path: Path) -> str:
+def _unfit(path: Path, error: FileError) -> str:
+    return f"{path} is damaged: it {error}. Remove it and run again."
+
+
+def damage(path: Path) -> str:
+    """Return what is said of a file that is not what was written."""
     return (
         f"{path} is damaged: it is not what the run wrote. Run the command of {layout.FACTS} "
         "again, which takes the images from the store; if you have changed the file yourself, "
@@ -181,8 +212,16 @@ def _damaged(path: Path) -> str:
     )
 
 
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def _sha256(path: Path) -> str:
+    with pa.OSFile(str(path)) as file:
+        return _digest(file)
+
+
+def _digest(file: pa.NativeFile) -> str:
+    digest = hashlib.sha256()
+    while part := file.read(_AT_ONCE):
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def _stamps(folder: Path) -> dict[str, Stamp]:

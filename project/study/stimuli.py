@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from project.core.errors import InputError
 from project.report.gallery import Sample
-from project.report.run import Row, Run
+from project.report.results import Row
+from project.report.run import Run
 from project.study.designs import DESIGNS
 from project.study.distortions import obvious, png
 from project.study.settings import Settings
@@ -67,9 +68,9 @@ def stimuli(run: Run, settings: Settings) -> Iterator[Stimulus]:
         for sample in run.gallery
         if sample.source == settings.source and sample.attack in settings.attacks
     }
-    names = {row["index"]: row["name"] for row in run.rows}
-    measured = _measured(run, settings.source)
-    for image in _drawn(samples, settings):
+    images = _drawn(samples, settings)
+    names, measured = _names(run, images), _measured(run, settings, images)
+    for image in images:
         clean = samples[settings.attacks[0], image].read("clean")
         name = names.get(image) or str(image)
         yield Stimulus(image, name, CLEAN, png(clean))
@@ -92,13 +93,27 @@ def _drawn(samples: dict[tuple[str, int], Sample], settings: Settings) -> list[i
     return sorted(rng.permutation(common)[: settings.images].tolist())
 
 
-def _measured(run: Run, source: str) -> dict[tuple[str, int], Row]:
+def _names(run: Run, images: Sequence[int]) -> dict[int, str]:
+    """Return the names of images that have any."""
+    found: dict[int, str] = {}
+    for key in run.results.groups:
+        left = [image for image in images if image not in found]
+        if not left:
+            break
+        names = run.results.values(["name"], key, np.array(left, np.int64))["name"]
+        found |= {image: name for image, name in zip(left, names, strict=True) if name}
+    return found
+
+
+def _measured(
+    run: Run, settings: Settings, images: Sequence[int]
+) -> dict[tuple[str, int], Row]:
     """Return what the run measured of each attack × image, judged by the source itself."""
-    return {
-        (attack, row["index"]): {
-            name: row[name] for name in ("fooled", "success", *run.float_columns)
-        }
-        for (attack, made_on), rows in run.white_box.items()
-        if made_on == source
-        for row in rows
-    }
+    names = ("fooled", "success", *run.results.float_columns)
+    found = {}
+    for attack in settings.attacks:
+        key = (attack, settings.source, settings.source)
+        rows = run.results.rows(names, key, np.array(images, np.int64))
+        for image, row in rows.items():
+            found[attack, image] = {name: row[name] for name in names}
+    return found

@@ -7,13 +7,13 @@ at most ``MOST_SHEETS`` files of at most ``PAIRS`` pairs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import wandb
 from PIL import Image
 
 from project.report.gallery import Sample
-from project.report.run import Row, Run
+from project.report.run import Run
 from project.tracking.gallery import own_rows
 from project.tracking.subsample import shards, spread
 
@@ -26,13 +26,13 @@ _COLOURS = {True: "#c0392b", False: "#3b7a57", None: "#b8b8b8"}
 
 def contact_sheets(run: Run) -> dict[str, list[wandb.Image]]:
     """Return the sheets of each attack that has a gallery, under ``sheets/ATTACK``."""
-    rows, found = own_rows(run), {}
+    found = {}
     for attack in run.attacks:
         gallery = [sample for sample in run.gallery if sample.attack == attack]
         gallery.sort(key=lambda sample: (sample.index, sample.source))
         if gallery:
             cut = shards(gallery, PAIRS, MOST_SHEETS)
-            found[f"sheets/{attack}"] = [_logged(shard, rows) for shard in cut]
+            found[f"sheets/{attack}"] = [_logged(run, shard) for shard in cut]
     return found
 
 
@@ -52,8 +52,9 @@ def sheet(samples: Sequence[Sample], fooled: Sequence[bool | None]) -> Image.Ima
     return canvas
 
 
-def _logged(shard: Sequence[Sample], rows: Mapping[tuple[str, str, int], Row]) -> wandb.Image:
+def _logged(run: Run, shard: Sequence[Sample]) -> wandb.Image:
     shown = spread(shard, PAIRS)
+    rows = own_rows(run, shown, ["fooled"])
     own = [rows.get((one.attack, one.source, one.index), {}) for one in shown]
     caption = f"images {shard[0].index} to {shard[-1].index}: {len(shown)} of {len(shard)} pairs"
     drawn = sheet(shown, [row.get("fooled") for row in own])

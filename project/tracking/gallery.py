@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import wandb
 
 from project.report.gallery import Sample
 from project.report.pictures import strip
-from project.report.run import Row, Run
+from project.report.results import Row
+from project.report.run import Run
 from project.tracking.subsample import spread
 
 MOST_SAMPLES = 48  # of all attacks and sources together
@@ -25,7 +28,7 @@ def gallery_table(run: Run) -> wandb.Table | None:
     shown = spread(run.gallery, MOST_SAMPLES)
     if not shown:
         return None
-    verdicts = own_rows(run)
+    verdicts = own_rows(run, shown)
     told = [verdicts.get((one.attack, one.source, one.index), {}) for one in shown]
     columns = _columns(told)
     names = run.facts.get("class_names") or []
@@ -37,10 +40,30 @@ def gallery_table(run: Run) -> wandb.Table | None:
     return wandb.Table(columns=["picture", "attack", "source", "index", *columns], data=data)
 
 
-def own_rows(run: Run) -> dict[tuple[str, str, int], Row]:
-    """Return the white-box rows, whose victim is the source, by attack, source and index."""
-    rows = (row for found in run.white_box.values() for row in found)
-    return {(row["attack"], row["source"], row["index"]): row for row in rows}
+def own_rows(
+    run: Run, samples: Iterable[Sample], names: Iterable[str] = ()
+) -> dict[tuple[str, str, int], Row]:
+    """Return the white-box rows of samples, whose victim is the source, where there are any.
+
+    Args:
+        run: the run.
+        samples: which.
+        names: of the columns; none is all but the counts by class.
+
+    Returns:
+        By attack, source and index.
+    """
+    wanted: dict[tuple[str, str], list[int]] = {}
+    for one in samples:
+        wanted.setdefault((one.attack, one.source), []).append(one.index)
+    columns = tuple(names) or run.results.names
+    return {
+        (attack, source, index): row
+        for (attack, source), indices in sorted(wanted.items())
+        for index, row in run.results.rows(
+            columns, (attack, source, source), np.array(indices, np.int64)
+        ).items()
+    }
 
 
 def _columns(rows: list[Row]) -> list[str]:

@@ -2,9 +2,34 @@
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from project.report.comparison.white_box import white_box
+from project.report.results import WORDS, Results
 from project.report.run import Run
-from project.storage.rows import Measure
+from project.storage.column_reader import ColumnReader
+from project.storage.rows import COLUMNS, Measure
+
+
+def results_of(rows, **options):
+    """The results of some rows in the order given, as if from a file with options of Parquet."""
+    rows = list(rows)
+    names = dict.fromkeys(("attack", "source", "victim", "index"))
+    names |= dict.fromkeys(name for row in rows for name in row)
+    schema = pa.schema([(name, COLUMNS.get(name, pa.float64())) for name in names])
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns, schema=schema), sink, **options)
+    return Results(ColumnReader(Path("rows"), pa.BufferReader(sink.getvalue()), WORDS))
+
+
+def listed(results):
+    """All rows of some results, group by group."""
+    found = (
+        results.rows(results.names, key, results.columns((), key).index) for key in results.groups
+    )
+    return [row for rows in found for row in rows.values()]
 
 
 def rows_of(attack, victim, fooled, **columns):
@@ -41,11 +66,9 @@ def rows_of(attack, victim, fooled, **columns):
 def run_of(*groups, **facts):
     """A run of some rows, its attacks and victims in the order in which they come."""
     rows = [row for group in groups for row in group]
-    names = {name: None for row in rows for name in row}
-    full = [names | row for row in rows]
     pairs = dict.fromkeys((row["attack"], row["source"], row["victim"]) for row in rows)
     measures = [Measure(*key, "asr", 0.5) for key in pairs]
-    return Run(Path(), {"task": "classification", **facts}, full, measures, [])
+    return Run(Path(), {"task": "classification", **facts}, results_of(rows), measures, [])
 
 
 def data_of(*groups, **facts):

@@ -7,6 +7,7 @@ import numpy as np
 from project.report.run import Run
 from project.statistics.miou import COLUMNS, Cell, mean_iou
 from project.storage.rows import Measure
+from tests.report.rows import results_of
 
 
 def drawn_counts(rng, images, classes=4, right=0.7, labelled=None):
@@ -45,7 +46,7 @@ def run_of(cells, **facts):
             measures.append(Measure("", "", victim, "clean_miou", float(clean)))
         found = float(mean_iou(cell.adversarial.sum(0)))
         measures.append(Measure(attack, source, victim, "miou", found, found - 0.01, found + 0.02))
-    return Run(Path(), {"task": "segmentation", **facts}, [], measures, [], cells)
+    return Run(Path(), {"task": "segmentation", **facts}, results_of([]), measures, [], cells)
 
 
 def counted(cell, place):

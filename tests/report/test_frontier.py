@@ -16,6 +16,7 @@ from project.report.run import Run
 from project.statistics.miou import image_iou
 from project.storage import layout
 from project.storage.rows import Measure
+from tests.report.rows import results_of
 from tests.report.segmented import drawn_cells, slow_miou
 from tests.report.segmented import run_of as segmented_run
 
@@ -49,7 +50,7 @@ def run_of(*groups, **facts):
     rows = [row for group in groups for row in group]
     pairs = dict.fromkeys((row["attack"], row["source"], row["victim"]) for row in rows)
     measures = [Measure(*key, "asr", 0.5) for key in pairs]
-    return Run(layout.Path(), {"task": "classification", **facts}, rows, measures, [])
+    return Run(layout.Path(), {"task": "classification", **facts}, results_of(rows), measures, [])
 
 
 def by_hand(**facts):
@@ -98,7 +99,7 @@ def test_a_flow_attack_has_made_all_its_steps_where_no_image_left_at_its_first_s
 
 
 def _rest(run):
-    return run.rows, run.measures, run.gallery
+    return run.results, run.measures, run.gallery
 
 
 def test_only_images_that_every_victim_gets_right_count_and_no_row_without_an_answer():
@@ -212,7 +213,7 @@ def segmenters():
         for (attack, source, victim), cell in run.cells.items()
         for index in cell.index
     ]
-    return Run(run.folder, run.facts, rows, run.measures, [], run.cells)
+    return Run(run.folder, run.facts, results_of(rows), run.measures, [], run.cells)
 
 
 def test_of_segmenters_the_share_of_clean_miou_counts_and_that_of_each_images_own_classes():

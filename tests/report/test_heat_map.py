@@ -10,6 +10,7 @@ from PIL import Image
 from project.report.heat_map import heat_map, panel, write_heat_map
 from project.report.run import Run
 from project.storage.rows import Measure
+from tests.report.rows import results_of
 from tests.report.segmented import drawn_cells, run_of
 
 KIN = {"both": ["a"], "a": ["both"]}
@@ -39,7 +40,7 @@ def test_a_panel_of_classifiers_holds_success_and_nothing_where_nothing_was_judg
         Measure("pgd", "a", "a", "asr", 1.0),
         Measure("pgd", "a", "b", "asr", float("nan")),
     ]
-    run = Run(tmp_path, {"task": "classification"}, [], measures, [])
+    run = Run(tmp_path, {"task": "classification"}, results_of([]), measures, [])
     found = panel(run, "pgd")
     assert found.heat[0, 0] == 100
     assert np.isnan(found.shown[:, 1]).all()
@@ -66,7 +67,7 @@ def test_the_same_run_gives_the_same_picture(tmp_path):
 
 
 def test_a_run_without_attacks_has_no_picture(tmp_path):
-    assert heat_map(Run(tmp_path, {}, [], [], [])) is None
+    assert heat_map(Run(tmp_path, {}, results_of([]), [], [])) is None
 
 
 @pytest.mark.parametrize("strength", [0.85, 1.0])

@@ -14,11 +14,11 @@ from project.report.masking import (
     masking_section,
     read_findings,
 )
-from project.report.masking.attack_outcome import Budget, Count, Outcome, Traits
+from project.report.masking.attack_outcome import Budget, Outcome, Traits
 from project.report.masking.checks_between import gains, not_ahead
 from project.report.masking.section import findings
 from project.storage.rows import write_measures, write_rows
-from tests.report.rows import rows_of, run_of
+from tests.report.rows import listed, rows_of, run_of
 from tests.report.test_page import Page
 
 EPS = 8 / 255
@@ -40,7 +40,7 @@ def fooled(count, of=100):
     return "x" * count + "." * (of - count) + "-" * 5
 
 
-def run_with(numbers=None, zero=0.0, bad=0.0, transfer=20, unit=rows_of, traits=TRAITS, of=100):
+def run_with(numbers=None, zero=0.0, bad=0.0, transfer=20, unit=rows_of, traits=TRAITS, of=100, change=None):
     """A run of the attacks on victim a, and of pgd10 made on b and judged by a."""
     counts = CLEAN | (numbers or {})
     gradients = {"zero_gradient": [zero] * (of + 5), "bad_gradient": [bad] * (of + 5)}
@@ -50,7 +50,10 @@ def run_with(numbers=None, zero=0.0, bad=0.0, transfer=20, unit=rows_of, traits=
     ]
     from_b = unit("pgd10", "a", fooled(transfer * of // 100, of), **gradients)
     task = "segmentation" if unit is as_pixels else "classification"
-    return run_of(*groups, [row | {"source": "b"} for row in from_b], task=task, attacks=traits)
+    rows = [*groups, [row | {"source": "b"} for row in from_b]]
+    if change:
+        rows = [[change(row) for row in group] for group in rows]
+    return run_of(*rows, task=task, attacks=traits)
 
 
 def as_pixels(attack, victim, letters, **columns):
@@ -134,7 +137,7 @@ def test_a_lead_that_many_comparisons_make_doubtful_is_left_open():
 
 def test_a_lead_on_every_image_that_is_a_trifle_is_no_sign():
     attacks = {
-        name: Outcome(name, "a", "a", Traits(), {k: Count(n, 1000) for k in range(50)}, "pixels")
+        name: outcome_of([n] * 50, [1000] * 50, "pixels")
         for name, n in {"weaker": 505, "far": 520, "stronger": 500}.items()
     }
     assert not not_ahead(attacks["weaker"], attacks["stronger"]).suspicious
@@ -142,15 +145,26 @@ def test_a_lead_on_every_image_that_is_a_trifle_is_no_sign():
     assert not_ahead(attacks["weaker"], attacks["stronger"]).p == pytest.approx(0.5**50)
 
 
+def outcome_of(fooled, right, unit, index=None):
+    index = np.arange(len(fooled)) if index is None else np.array(index)
+    return Outcome("one", "a", "a", Traits(), index, np.array(fooled), np.array(right), unit)
+
+
 def outcome(letters):
-    counts = {k: Count(int(letter == "x"), 1) for k, letter in enumerate(letters)}
-    return Outcome("one", "a", "a", Traits(), counts, "images")
+    return outcome_of([letter == "x" for letter in letters], [True] * len(letters), "images")
 
 
 def test_the_p_value_is_that_of_the_exact_test_on_images_that_differ():
     compared = not_ahead(outcome("xxxxx..x."), outcome("....xx.x."))
     assert compared.p == pytest.approx(binomtest(4, 5, alternative="greater").pvalue)
     assert not_ahead(outcome("x."), outcome("x.")).p == 1
+
+
+def test_only_images_of_which_both_attacks_judge_something_are_compared():
+    weaker = outcome_of([1, 1, 1, 0], [1, 1, 0, 1], "images", index=[3, 5, 7, 9])
+    stronger = outcome_of([0, 0, 0, 0], [1, 1, 1, 0], "images", index=[4, 5, 7, 9])
+    assert not_ahead(weaker, stronger).p == 0.5  # image 5 alone
+    assert weaker.total == (2, 3)
 
 
 def test_a_gain_is_counted_on_the_images_that_withstand_the_smaller_budget():
@@ -216,10 +230,10 @@ def test_rows_without_gradient_columns_leave_that_check_open():
 
 
 def test_gradients_of_images_that_are_wrong_when_clean_do_not_count():
-    found = run_with(zero=0.0)
-    for row in found.rows:
-        row["zero_gradient"] = 1.0 if not row["clean_correct"] else 0.0
-    assert verdicts(found)["gradients"] == "passed"
+    def change(row):
+        return row | {"zero_gradient": 1.0 if not row["clean_correct"] else 0.0}
+
+    assert verdicts(run_with(change=change))["gradients"] == "passed"
 
 
 def test_a_sentence_has_the_numbers_and_the_budget():
@@ -238,7 +252,8 @@ def folder(classification_run, tmp_path):
     """A run in which an attack on another source beats the attacks on the victim itself."""
     shutil.copytree(classification_run, tmp_path, dirs_exist_ok=True)
     run = run_with({"square": 90})
-    write_rows(tmp_path / "rows.parquet", [row | {"stage": 1.0} for row in run.rows])
+    rows = listed(run.results)
+    write_rows(tmp_path / "rows.parquet", [row | {"stage": 1.0} for row in rows])
     write_measures(tmp_path / "metrics.csv", run.measures)
     facts = {"task": "classification", "title": "x", "attacks": TRAITS, "command": "python it"}
     (tmp_path / "run.json").write_text(json.dumps(facts))

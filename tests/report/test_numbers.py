@@ -12,10 +12,11 @@ from project.report.run import Run
 from project.report.visibility import both_rates, set_distances, visibility
 from project.statistics.wilson import wilson
 from project.storage.rows import Measure, write_measures, write_rows
+from tests.report.rows import results_of
 
 
 def run_of(rows=(), measures=(), **facts):
-    return Run(Path(), facts, list(rows), list(measures), [])
+    return Run(Path(), facts, results_of(rows), list(measures), [])
 
 
 def image(index, fooled, clean_correct=True, attack="ssta", **more):

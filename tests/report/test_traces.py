@@ -37,7 +37,7 @@ def trace(index, attack="transegpgd", source="a", switch=3, **more):
 def run_with(*traces):
     run = run_of(drawn_cells())
     gallery = [Sample("pgd", "a", 1, Path())]
-    return Run(Path(), run.facts, [], run.measures, gallery, run.cells, list(traces))
+    return Run(Path(), run.facts, run.results, run.measures, gallery, run.cells, list(traces))
 
 
 def test_a_curve_is_the_median_and_the_quartiles_of_the_images_step_by_step():

@@ -8,6 +8,7 @@ from project.tracking.contact_sheets import MOST_SHEETS, PAIRS, contact_sheets, 
 from project.tracking.gallery import MOST_SAMPLES, gallery_table
 from project.tracking.subsample import shards, spread
 from tests.report.conftest import make_run
+from tests.report.rows import listed
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def test_shards_cut_without_loss_into_parts_of_nearly_equal_length():
 
 def test_the_table_tells_each_sample_as_its_source_sees_it(pictured):
     table = gallery_table(pictured)
-    rows = {(r["attack"], r["source"], r["victim"], r["index"]): r for r in pictured.rows}
+    rows = {(r["attack"], r["source"], r["victim"], r["index"]): r for r in listed(pictured.results)}
     assert table.columns[:4] == ["picture", "attack", "source", "index"]
     assert "valid_pixels" not in table.columns
     assert len(table.data) == len(pictured.gallery) == 6

@@ -12,7 +12,7 @@ from project.report.comparison.quality import (
     quality_contrasts,
 )
 from project.report.comparison.success import Success, SuccessContrast, success_contrasts, successes
-from project.report.comparison.white_box import ImageVictim, WhiteBox
+from project.report.comparison.white_box import WhiteBox
 
 _MATCHED = 0.5
 """The least success of an attack whose quality is compared [ours]."""
@@ -26,7 +26,8 @@ class Comparison:
         reference: the attack that the others are tested against.
         attacks: what is compared, in the run's order.
         victims: attacked by all of them.
-        matched: pairs that every attack fools, but for the weak ones.
+        matched: by victim, how many of its images every attack fools, but for the weak ones.
+        matched_images: how many different images these are.
         weak: attacks that fool fewer than half of the pairs; there is no success to match, and with
             them hardly a pair would be left to compare the others on.
         successes: attacks × (victims, then all of them together).
@@ -40,7 +41,8 @@ class Comparison:
     reference: str
     attacks: list[str]
     victims: list[str]
-    matched: list[ImageVictim]
+    matched: dict[str, int]
+    matched_images: int
     weak: list[str]
     metrics: list[str]
     successes: list[Success]
@@ -49,6 +51,11 @@ class Comparison:
     success_contrasts: list[SuccessContrast]
     methods: dict[str, str]
     fooled: dict[str, int]
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs of image and victim every attack fools, but for the weak ones."""
+        return sum(self.matched.values())
 
 
 def compare(data: WhiteBox, reference: str | None = None) -> Comparison:
@@ -63,7 +70,7 @@ def compare(data: WhiteBox, reference: str | None = None) -> Comparison:
     """
     attacks, chosen = data.tabled(), data.reference(reference)
     others = [attack for attack in attacks if attack != chosen]
-    strong = [a for a in attacks if len(data.fooled(a)) >= _MATCHED * len(data.rows[a])]
+    strong = [a for a in attacks if data.fooled[a].sum() >= _MATCHED * data.judged[a].sum()]
     compared = strong if len(strong) > 1 else attacks
     matched = data.matched(compared)
     metrics = perceptual(data.metrics)
@@ -71,7 +78,8 @@ def compare(data: WhiteBox, reference: str | None = None) -> Comparison:
         reference=chosen,
         attacks=attacks,
         victims=data.victims,
-        matched=matched,
+        matched=dict(zip(data.by_name, matched.sum(0).tolist(), strict=True)),
+        matched_images=int(matched.any(1).sum()),
         weak=[attack for attack in attacks if attack not in compared],
         metrics=metrics,
         successes=[success for attack in attacks for success in successes(data, attack)],
@@ -79,5 +87,5 @@ def compare(data: WhiteBox, reference: str | None = None) -> Comparison:
         quality_contrasts=quality_contrasts(data, chosen, others, metrics),
         success_contrasts=success_contrasts(data, chosen, others),
         methods=data.methods,
-        fooled={attack: len(data.fooled(attack)) for attack in attacks},
+        fooled={attack: int(data.fooled[attack].sum()) for attack in attacks},
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from project.report.columns import DISTANCES
-from project.report.comparison.quality import cluster_means, columns_of
+from project.report.comparison.quality import cluster_means
 from project.report.comparison.success import successes
 from project.report.comparison.white_box import WhiteBox, family
 from project.report.numbers import shortened
@@ -94,22 +94,25 @@ def by_budget(attacks: Sequence[str]) -> list[str]:
 
 
 def _family(data: WhiteBox, metric: str, title: str, attacks: Sequence[str]) -> ParetoFamily:
-    least: dict[object, float] = {}
+    least = np.full(data.judged[attacks[0]].shape, np.inf)
+    points = []
     for attack in attacks:
-        pairs = sorted(data.fooled(attack))
-        for pair, value in zip(pairs, data.values(attack, metric, pairs), strict=True):
-            if np.isfinite(value):
-                least[pair] = min(value, least.get(pair, np.inf))
+        values = data.values(attack, [metric])[..., 0]
+        points.append(_point(data, attack, values))
+        known = data.fooled[attack] & np.isfinite(values)
+        least[known] = np.minimum(values[known], least[known])
     return ParetoFamily(
         title=title,
-        points=[_point(data, metric, attack) for attack in attacks],
-        distances=np.sort(np.array(list(least.values()), dtype=np.float64)),
-        total=len(data.rows[attacks[0]]),
+        points=points,
+        distances=np.sort(least[np.isfinite(least)]),
+        total=int(data.judged[attacks[0]].sum()),
     )
 
 
-def _point(data: WhiteBox, metric: str, attack: str) -> ParetoPoint:
-    pairs = sorted(data.fooled(attack))
-    [distance] = cluster_means(columns_of(data, [(attack, metric)], pairs), pairs)
+def _point(data: WhiteBox, attack: str, values: Floats) -> ParetoPoint:
+    pairs = data.fooled[attack]
+    [distance] = cluster_means(values[pairs][:, None], pairs)
     *_, pooled = successes(data, attack)
-    return ParetoPoint(attack, family(attack)[1] or "", distance, pooled.rate, len(pairs))
+    return ParetoPoint(
+        attack, family(attack)[1] or "", distance, pooled.rate, int(pairs.sum())
+    )

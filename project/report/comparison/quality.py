@@ -13,7 +13,7 @@ import numpy as np
 
 from project.report.columns import column
 from project.report.comparison.published import PUBLISHED
-from project.report.comparison.white_box import ImageVictim, WhiteBox
+from project.report.comparison.white_box import Chosen, WhiteBox
 from project.report.contrast import PairedContrast, Winner, ahead_by, corrected
 from project.statistics.bootstrap import Estimate, Floats, cluster_ratios
 from project.statistics.paired_tests import signed_rank
@@ -41,57 +41,65 @@ class QualityMean:
 
 
 def qualities(
-    data: WhiteBox, attacks: Sequence[str], metrics: Sequence[str], matched: Sequence[ImageVictim]
+    data: WhiteBox, attacks: Sequence[str], metrics: Sequence[str], matched: Chosen
 ) -> list[QualityMean]:
     """Return every metric's mean of every attack over the matched pairs."""
     keys = [(attack, metric) for attack in attacks for metric in metrics]
-    values = columns_of(data, keys, matched)
-    means = cluster_means(values, matched)
+    sums, counts, endless = [], [], list[int]()
+    for attack in attacks if metrics else ():
+        values = data.values(attack, metrics)[matched]
+        endless += np.isinf(values).sum(0).tolist()
+        above, below = _finite_sums(values, matched)
+        sums.append(above)
+        counts.append(below)
+    if not sums:
+        return []
+    number = [int(count) for below in counts for count in below.sum(0)]
+    means = cluster_ratios(np.hstack(sums), np.hstack(counts))
     return [
         QualityMean(
             attack=attack,
             metric=metric,
             mean=mean,
-            pairs=int(np.isfinite(values[:, k]).sum()),
-            infinite=int(np.isinf(values[:, k]).sum()),
+            pairs=number[k],
+            infinite=endless[k],
             published=published_quality(data, attack, metric),
         )
         for k, ((attack, metric), mean) in enumerate(zip(keys, means, strict=True))
     ]
 
 
-def columns_of(
-    data: WhiteBox, keys: Sequence[tuple[str, str]], pairs: Sequence[ImageVictim]
-) -> Floats:
-    """Return the columns of (attack, metric) at some pairs, (pairs, K), NaN where a row has none.
-
-    Args:
-        data: the rows.
-        keys: K attacks and metrics.
-        pairs: of image and victim.
-    """
-    found = [data.values(attack, metric, pairs) for attack, metric in keys]
-    return np.stack(found, axis=1) if found else np.zeros((len(pairs), 0))
-
-
-def cluster_means(values: Floats, pairs: Sequence[ImageVictim]) -> list[Estimate]:
+def cluster_means(values: Floats, pairs: Chosen) -> list[Estimate]:
     """Return the mean of each column over its finite values, with an interval over images.
 
     Args:
-        values: (pairs, K).
+        values: (pairs, K), in the order of the pairs.
         pairs: what the values belong to.
     """
+    return cluster_ratios(*_finite_sums(values, pairs))
+
+
+def _finite_sums(values: Floats, pairs: Chosen) -> tuple[Floats, Floats]:
+    """Return the sums of the finite values of each image, and their number, (images, K) each."""
     finite = np.isfinite(values)
-    return cluster_ratios(
-        by_image(np.where(finite, values, 0.0), pairs), by_image(finite.astype(np.float64), pairs)
+    return (
+        by_image(np.where(finite, values, 0.0), pairs),
+        by_image(finite.astype(np.float64), pairs),
     )
 
 
-def by_image(values: Floats, pairs: Sequence[ImageVictim]) -> Floats:
-    """Sum values over the victims of each image, (pairs, K) to (images, K)."""
-    images, place = np.unique([pair.image for pair in pairs], return_inverse=True)
-    sums = np.zeros((len(images), values.shape[1]))
-    np.add.at(sums, place, values)
+def by_image(values: Floats, pairs: Chosen) -> Floats:
+    """Sum values over the victims of each image, (pairs, K) to (images, K).
+
+    Args:
+        values: in the order of the pairs.
+        pairs: what the values belong to; an image without any is left out.
+    """
+    place = np.cumsum(pairs.any(1)) - 1
+    image, victim = pairs.nonzero()
+    sums = np.zeros((int(place[-1]) + 1 if len(place) else 0, values.shape[1]))
+    for own in range(pairs.shape[1]):
+        sums[place[image[victim == own]]] += values[victim == own]
     return sums
 
 
@@ -137,22 +145,22 @@ def quality_contrasts(
         others: which to test.
         metrics: in which columns; one that an attack's rows lack is left out for it.
     """
+    ours = data.values(reference, metrics)
     found = [
         contrast
         for attack in others
-        for contrast in _contrasts(data, reference, attack, metrics)
+        for contrast in _contrasts(data, reference, ours, attack, metrics)
         if contrast.pairs
     ]
     return corrected(found)
 
 
 def _contrasts(
-    data: WhiteBox, reference: str, attack: str, metrics: Sequence[str]
+    data: WhiteBox, reference: str, values: Floats, attack: str, metrics: Sequence[str]
 ) -> list[QualityContrast]:
     """Return the contrasts of one attack, not corrected yet."""
     pairs = data.matched([reference, attack])
-    ours = columns_of(data, [(reference, metric) for metric in metrics], pairs)
-    theirs = columns_of(data, [(attack, metric) for metric in metrics], pairs)
+    ours, theirs = values[pairs], data.values(attack, metrics)[pairs]
     # A pair counts where both values are finite: an unchanged image's PSNR is infinite.
     finite = np.isfinite(ours) & np.isfinite(theirs)
     ours, theirs = (by_image(np.where(finite, x, 0.0), pairs) for x in (ours, theirs))

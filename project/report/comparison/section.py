@@ -137,7 +137,7 @@ def _rows(found: Comparison) -> Iterator[ComparisonRow]:
         yield asr._replace(
             hits=rate.hits, pairs=rate.total, published=paper.mean_asr if paper else None
         )
-    images = len({pair.image for pair in found.matched})
+    images = found.matched_images
     for one in found.qualities:
         mean = ComparisonRow("quality", one.attack, None, POOLED, one.metric, *one.mean)
         yield mean._replace(pairs=one.pairs, images=images, published=one.published)

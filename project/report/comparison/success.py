@@ -49,9 +49,10 @@ def successes(data: WhiteBox, attack: str) -> list[Success]:
     mean number of images, which errs on the wide side.
     """
     counts = []
+    judged, fooled = (found[attack].sum(0).tolist() for found in (data.judged, data.fooled))
     for victim in data.victims:
-        fooled = [row["fooled"] for pair, row in data.rows[attack].items() if pair.victim == victim]
-        counts.append((victim, sum(fooled), len(fooled), float(len(fooled))))
+        place = data.by_name.index(victim)
+        counts.append((victim, fooled[place], judged[place], float(judged[place])))
     hits, total = sum(count[1] for count in counts), sum(count[2] for count in counts)
     counts.append((POOLED, hits, total, total / len(data.victims)))
     return [Success(attack, victim, n, of, _rate(n, of, by)) for victim, n, of, by in counts]
@@ -69,14 +70,13 @@ def success_contrasts(
     """Test on each victim whether attacks fool as often as the reference."""
     found = []
     for attack in others:
+        # Only where both were judged: what has no prediction is neither fooled nor not.
+        both = data.judged[reference] & data.judged[attack]
+        ours, theirs = (data.fooled[name] & both for name in (reference, attack))
+        alone = [(one & ~other).sum(0).tolist() for one, other in ((ours, theirs), (theirs, ours))]
         for victim in data.victims:
-            # Only where both were judged: what has no prediction is neither fooled nor not.
-            both = data.rows[reference].keys() & data.rows[attack].keys()
-            ours, theirs = (
-                {pair for pair in data.fooled(name) & both if pair.victim == victim}
-                for name in (reference, attack)
-            )
-            only_ours, only_theirs = len(ours - theirs), len(theirs - ours)
+            place = data.by_name.index(victim)
+            only_ours, only_theirs = (counts[place] for counts in alone)
             found.append(
                 SuccessContrast(
                     attack=attack,

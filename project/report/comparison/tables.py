@@ -74,7 +74,7 @@ def _quality(found: Comparison) -> Table:
         rows=[
             (
                 attack,
-                [TableCell(f"+{found.fooled[attack] - len(found.matched)}")]
+                [TableCell(f"+{found.fooled[attack] - found.pairs}")]
                 + [cells[attack, metric] for metric in found.metrics],
             )
             for attack in found.attacks
@@ -89,15 +89,12 @@ def _matched(found: Comparison) -> str:
         if found.weak
         else ""
     )
-    if not found.matched:
+    if not found.pairs:
         return f"No image is fooled by every attack, so there is no common ground.{weak}"
-    counts = [
-        f"{sum(pair.victim == victim for pair in found.matched)} on {victim}"
-        for victim in found.victims
-    ]
-    images = len({pair.image for pair in found.matched})
+    counts = [f"{found.matched[victim]} on {victim}" for victim in found.victims]
+    images = found.matched_images
     note = (
-        f"Means over the {len(found.matched)} pairs of image and victim that every attack fools "
+        f"Means over the {found.pairs} pairs of image and victim that every attack fools "
         f"({', '.join(counts)}; {images} different images), with BCa bootstrap 95 % intervals: "
         f"{RESAMPLES} seeded resamples of whole images, since victims share them. “Fooled beyond”: "
         "pairs that this attack fools and another does not. An image that did not change has an "

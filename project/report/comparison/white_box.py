@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,15 +20,14 @@ from project.core.choices import choose
 from project.core.errors import InputError
 from project.core.yaml_files import parse_yaml
 from project.report.comparison.published import method
-from project.report.run import Row, Run, judged
+from project.report.results import Indices, Results, of_images
+from project.report.run import Run
+from project.statistics.bootstrap import Floats
 from project.storage import layout
 
-
-class ImageVictim(NamedTuple):
-    """An image and the victim that was attacked on it and judges it."""
-
-    image: int
-    victim: str
+Chosen = NDArray[np.bool_]
+"""Some of all pairs of an image and the victim that was attacked on it and judges it, as a mask
+(images, victims). In order, they are by image and then by the victim's name."""
 
 
 @dataclass(frozen=True)
@@ -37,31 +36,48 @@ class WhiteBox:
 
     Attributes:
         attacks: their names, in the run's order.
-        victims: those that every attack was made on.
-        rows: by attack, then by pair.
+        victims: those that every attack was made on, in the run's order.
+        images: (I,), ids of all images, ascending: the first axis of masks.
+        judged: by attack the pairs that count: right when clean, and with a prediction now.
+        fooled: by attack those of them that it fools.
         methods: by attack, see :func:`project.report.comparison.published.method`.
         metrics: columns of numbers that any row has.
+        results: the run's rows.
     """
 
     attacks: list[str]
     victims: list[str]
-    rows: dict[str, dict[ImageVictim, Row]]
+    images: Indices
+    judged: dict[str, Chosen]
+    fooled: dict[str, Chosen]
     methods: dict[str, str]
     metrics: list[str]
+    results: Results
 
-    def fooled(self, attack: str) -> set[ImageVictim]:
-        """Return the pairs that an attack fools."""
-        return {pair for pair, row in self.rows[attack].items() if row["fooled"]}
+    @property
+    def by_name(self) -> list[str]:
+        """The victims by name: the second axis of masks."""
+        return sorted(self.victims)
 
-    def matched(self, attacks: Sequence[str]) -> list[ImageVictim]:
-        """Return the pairs that every one of some attacks fools, in order."""
-        return sorted(set.intersection(*(self.fooled(attack) for attack in attacks)))
+    def matched(self, attacks: Sequence[str]) -> Chosen:
+        """Return the pairs that every one of some attacks fools."""
+        found: Chosen = np.logical_and.reduce([self.fooled[attack] for attack in attacks])
+        return found
 
-    def values(self, attack: str, metric: str, pairs: Sequence[ImageVictim]) -> NDArray[np.float64]:
-        """Return a column at some pairs, NaN where a row lacks it."""
-        rows = self.rows[attack]
-        found = (rows[pair].get(metric) for pair in pairs)
-        return np.array([np.nan if value is None else value for value in found], dtype=np.float64)
+    def values(self, attack: str, metrics: Sequence[str]) -> Floats:
+        """Return columns of all pairs, (images, victims, K), NaN where a row lacks one or is none.
+
+        Args:
+            attack: whose.
+            metrics: K columns.
+        """
+        found = np.full((len(self.images), len(self.victims), len(metrics)), np.nan)
+        for place, victim in enumerate(self.by_name):
+            columns = self.results.columns(metrics, (attack, victim, victim))
+            at = np.searchsorted(self.images, columns.index)
+            for k, metric in enumerate(metrics):
+                found[at, place, k] = columns[metric]
+        return found
 
     def tabled(self) -> list[str]:
         """Return the attacks that the tables compare: those that are no budget of a family."""
@@ -85,27 +101,34 @@ class WhiteBox:
 
 def white_box(run: Run) -> WhiteBox | None:
     """Return what can be compared: None on segmentation, or with fewer than two attacks."""
-    by_source = {key: found for key, found in run.white_box.items() if found}
-    attacks = [a for a in run.attacks if any(attack == a for attack, _ in by_source)]
-    victims = [v for v in run.victims if all((attack, v) in by_source for attack in attacks)]
+    there = {pair for pair in run.white_box if run.results.count((*pair, pair[1]))}
+    attacks = [a for a in run.attacks if any(attack == a for attack, _ in there)]
+    victims = [v for v in run.victims if all((attack, v) in there for attack in attacks)]
     if run.task != "classification" or len(attacks) < 2 or not victims:
         return None
-    rows = {
-        attack: {
-            ImageVictim(row["index"], victim): row
-            for victim in victims
-            for row in by_source[attack, victim]
-            if judged(row)
-        }
-        for attack in attacks
-    }
+    keys = [(attack, victim, victim) for attack in attacks for victim in victims]
+    images = of_images(run.results.columns((), key).index for key in keys)
+    judged, fooled = (
+        {attack: np.zeros((len(images), len(victims)), bool) for attack in attacks}
+        for _ in range(2)
+    )
+    for attack in attacks:
+        for place, victim in enumerate(sorted(victims)):
+            found = run.results.columns(("clean_correct", "fooled"), (attack, victim, victim))
+            at = np.searchsorted(images, found.index)
+            counts = (found["clean_correct"] > 0) & ~np.isnan(found["fooled"])
+            judged[attack][at, place] = counts
+            fooled[attack][at, place] = counts & (found["fooled"] > 0)
     settings = _settings(run)
     return WhiteBox(
         attacks=attacks,
         victims=victims,
-        rows=rows,
+        images=images,
+        judged=judged,
+        fooled=fooled,
         methods={attack: method(attack, settings.get(attack)) for attack in attacks},
-        metrics=run.float_columns,
+        metrics=run.results.float_columns,
+        results=run.results,
     )
 
 

@@ -11,23 +11,27 @@ Rates, by their names in frontier.csv
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from project.report.columns import column, perceptual
 from project.report.comparison.pareto import by_budget
 from project.report.comparison.success import POOLED
 from project.report.comparison.white_box import family
-from project.report.run import Row, Run, judged
-from project.statistics.bootstrap import Floats
+from project.report.results import Columns, Indices, of_images
+from project.report.run import Run
+from project.statistics.bootstrap import Floats, Times, drawn_times
 from project.statistics.frontier import drawn_sums
-from project.statistics.miou import Cell, image_iou, mean_iou
+from project.statistics.miou import Cell, Key, image_iou, mean_iou
 from project.storage import layout
 
 UNBOUNDED = "psnr"
 """Infinite for the unchanged image, where every frontier begins; MSE says the same."""
+_DRAWN_ONCE = 100_000  # images; how often each resample holds each of them is then 200 MB
 
 
 @dataclass(frozen=True)
@@ -83,27 +87,17 @@ def families(run: Run) -> Families | None:
     groups = {name: by_budget(attacks) for name, attacks in groups.items() if len(attacks) > 1}
     attacks = [attack for members in groups.values() for attack in members]
     pairs = _pairs(run, attacks)
-    metrics = [name for name in perceptual(run.float_columns) if name != UNBOUNDED]
+    metrics = [name for name in perceptual(run.results.float_columns) if name != UNBOUNDED]
     if not pairs or not metrics or not _counted(run, attacks, pairs):
         return None
-    wanted, kept = set(attacks), _images(run)
-    rows = [
-        row
-        for row in run.rows
-        if row["attack"] in wanted and (row["source"], row["victim"]) in pairs
-        if row["index"] in kept and (run.task == "segmentation" or judged(row))
-    ]
-    place = {index: k for k, index in enumerate(sorted({row["index"] for row in rows}))}
-    if not place:
+    judged = _Judged(run, attacks, pairs, _images(run))
+    if not len(judged.images):
         return None
-    by_attack: dict[str, list[Row]] = {attack: [] for attack in attacks}
-    for row in rows:
-        by_attack[row["attack"]].append(row)
     victims = [v for v in run.victims if any(victim == v for _, victim in pairs)]
     reached = {
         (attack, target): found
         for attack in attacks
-        for target, found in _reached(run, by_attack[attack], place, victims, metrics).items()
+        for target, found in _reached(judged, attack, victims, metrics).items()
     }
     # A metric that an attack lacks (of images too small, say) draws no curve.
     known = [m for m in metrics if not any(np.isnan(r.visibility[m][0]) for r in reached.values())]
@@ -114,8 +108,8 @@ def families(run: Run) -> Families | None:
         targets=[*victims, *([POOLED] if len(victims) > 1 else [])],
         rates=list(next(iter(reached.values())).rates),
         metrics=known,
-        images=len(place),
-        passes={attack: _passes(run, attack, by_attack[attack]) for attack in attacks},
+        images=len(judged.images),
+        passes={attack: _passes(judged, attack) for attack in attacks},
         reached=reached,
     )
 
@@ -153,40 +147,91 @@ def _counted(run: Run, attacks: Sequence[str], pairs: set[tuple[str, str]]) -> b
     return True
 
 
-def _images(run: Run) -> set[int]:
+def _images(run: Run) -> Indices:
     """Return the images that count: of classifiers those that every victim gets right."""
-    every = {row["index"] for row in run.rows}
     if run.task == "segmentation":
-        return every
-    return every - {row["index"] for row in run.rows if not row["clean_correct"]}
+        return run.results.indices
+    wrong = []
+    for key in run.results.groups:
+        found = run.results.columns(["clean_correct"], key)
+        wrong.append(found.index[~(found["clean_correct"] > 0)])
+    return np.setdiff1d(run.results.indices, of_images(wrong), assume_unique=True)
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """The rows that count, group by group.
+
+    Attributes:
+        run: the run.
+        attacks: of all families.
+        pairs: of source and victim that every attack has.
+        kept: ids of the images that may count.
+    """
+
+    run: Run
+    attacks: Sequence[str]
+    pairs: set[tuple[str, str]]
+    kept: Indices
+
+    def groups(self, attack: str) -> Iterator[Key]:
+        """Yield the groups of an attack, in the rows' order."""
+        return (k for k in self.run.results.groups if k[0] == attack and k[1:] in self.pairs)
+
+    def columns(self, names: Sequence[str], key: Key) -> Columns:
+        """Return columns of a group at the rows that count."""
+        found = self.run.results.columns((*names, "clean_correct", "fooled"), key)
+        counts = np.isin(found.index, self.kept)
+        if self.run.task == "classification":
+            counts &= (found["clean_correct"] > 0) & ~np.isnan(found["fooled"])
+        return Columns(found.index[counts], {k: v[counts] for k, v in found.values.items()})
+
+    @cached_property
+    def images(self) -> Indices:
+        """Ids of the images that count in any group, ascending: the axis of all sums."""
+        keys = (key for attack in self.attacks for key in self.groups(attack))
+        return of_images(self.columns((), key).index for key in keys)
+
+    @cached_property
+    def times(self) -> Sequence[Times] | None:
+        """How often each resample holds each image; None where that is too much to keep."""
+        return list(drawn_times(len(self.images))) if len(self.images) <= _DRAWN_ONCE else None
+
+    def sums(self, columns: Floats) -> Floats:
+        """Return sums over the sample and its resamples, see :func:`drawn_sums`."""
+        return drawn_sums(columns, self.times)
+
+    def place(self, index: Indices) -> NDArray[np.int64]:
+        """Return the places of some images on the axis of all sums."""
+        return np.searchsorted(self.images, index)
 
 
 def _reached(
-    run: Run,
-    rows: Sequence[Row],
-    place: Mapping[int, int],
-    victims: Sequence[str],
-    metrics: Sequence[str],
+    judged: _Judged, attack: str, victims: Sequence[str], metrics: Sequence[str]
 ) -> dict[str, Reached]:
     """Return what one attack reaches, by target; its draws are those of every other attack."""
-    seen = {victim: np.zeros((len(place), len(metrics), 2)) for victim in victims}
-    scored = {victim: np.zeros((len(place), 2)) for victim in victims}
-    for row in rows:
-        at = place[row["index"]]
-        values = np.array([_number(row.get(name)) for name in metrics])
-        known = np.isfinite(values)
-        seen[row["victim"]][at] += np.stack([np.where(known, values, 0.0), known], 1)
-        if run.task == "classification":
-            scored[row["victim"]][at] += (float(row["fooled"]), 1.0)
+    images, segmented = len(judged.images), judged.run.task == "segmentation"
+    seen = {victim: np.zeros((images, len(metrics), 2)) for victim in victims}
+    scored = {victim: np.zeros((images, 2)) for victim in victims}
+    for key in judged.groups(attack):
+        found = judged.columns(metrics, key)
+        at = judged.place(found.index)
+        for k, metric in enumerate(metrics):
+            known = np.isfinite(found[metric])
+            seen[key[2]][at, k, 0] += np.where(known, found[metric], 0.0)
+            seen[key[2]][at, k, 1] += known
+        if not segmented:
+            scored[key[2]][at, 0] += found["fooled"]
+            scored[key[2]][at, 1] += 1.0
     rates = (
-        {"transfer": _drawn_shares(scored, victims)}
-        if run.task == "classification"
-        else _drawn_losses(run, rows, place, victims)
+        _drawn_losses(judged, attack, victims)
+        if segmented
+        else {"transfer": _drawn_shares(judged, scored, victims)}
     )
     found = {}
     for target in (*victims, *([POOLED] if len(victims) > 1 else [])):
         members = victims if target == POOLED else [target]
-        sums = drawn_sums(sum(seen[name] for name in members).reshape(len(place), -1))  # type: ignore[union-attr]
+        sums = judged.sums(sum(seen[name] for name in members).reshape(images, -1))  # type: ignore[union-attr]
         totals, counts = np.moveaxis(sums.reshape(len(sums), len(metrics), 2), 2, 0)
         means = _divided(totals, counts)
         found[target] = Reached(
@@ -199,25 +244,26 @@ def _reached(
     return found
 
 
-def _drawn_shares(scored: Mapping[str, Floats], victims: Sequence[str]) -> dict[str, Floats]:
+def _drawn_shares(
+    judged: _Judged, scored: Mapping[str, Floats], victims: Sequence[str]
+) -> dict[str, Floats]:
     """Return the share of hits by target, from (images, 2) of hits and judged images each."""
-    sums = {name: drawn_sums(scored[name]) for name in victims}
+    sums = {name: judged.sums(scored[name]) for name in victims}
     sums[POOLED] = np.sum([sums[name] for name in victims], axis=0)
     return {name: _divided(found[:, 0], found[:, 1]) for name, found in sums.items()}
 
 
 def _drawn_losses(
-    run: Run, rows: Sequence[Row], place: Mapping[int, int], victims: Sequence[str]
+    judged: _Judged, attack: str, victims: Sequence[str]
 ) -> dict[str, dict[str, Floats]]:
     """Return the shares of mIoU and of mean IoU per image that are lost, by target.
 
     Of several pairs of source and victim the means are compared, of all clean ones with those of
     all under attack.
     """
-    keys = dict.fromkeys((row["attack"], row["source"], row["victim"]) for row in rows)
     by_victim: dict[str, list[tuple[Floats, Floats]]] = {victim: [] for victim in victims}
-    for key in keys:
-        by_victim[key[2]].append(_scores(run.cells[key], place))
+    for key in judged.groups(attack):
+        by_victim[key[2]].append(_scores(judged, judged.run.cells[key]))
     pooled = [scores for victim in victims for scores in by_victim[victim]]
     losses: dict[str, dict[str, Floats]] = {"miou_lost": {}, "image_iou_lost": {}}
     for target, found in (*by_victim.items(), (POOLED, pooled)):
@@ -227,38 +273,37 @@ def _drawn_losses(
     return losses
 
 
-def _scores(cell: Cell, place: Mapping[int, int]) -> tuple[Floats, Floats]:
+def _scores(judged: _Judged, cell: Cell) -> tuple[Floats, Floats]:
     """Return a pair's mIoU and its mean IoU per image, (draws, 2) of clean and attacked each."""
     both = np.stack([cell.clean, cell.adversarial], 1).astype(np.float64)
-    sums = drawn_sums(both.reshape(len(place), -1)).reshape(-1, *both.shape[1:])
+    sums = judged.sums(both.reshape(len(judged.images), -1)).reshape(-1, *both.shape[1:])
     single = image_iou(both)
     known = np.isfinite(single)
     parts = np.concatenate([np.where(known, single, 0.0), known], 1)
-    totals = drawn_sums(parts)
+    totals = judged.sums(parts)
     return mean_iou(sums), _divided(totals[:, :2], totals[:, 2:])
 
 
-def _number(value: float | None) -> float:
-    return np.nan if value is None else value
-
-
-def _passes(run: Run, attack: str, rows: Sequence[Row]) -> float:
+def _passes(judged: _Judged, attack: str) -> float:
     """Return an attack's mean number of passes per image, at most.
 
     The rows' steps are those that led to the image. A gradient attack has made no others. A flow
     attack keeps the best of its iterates, and has made all its steps unless the image left at its
     first success. A step of any other attack is no pass, such as a query of Square.
     """
-    told = (run.facts.get("attacks") or {}).get(attack) or {}
+    told = (judged.run.facts.get("attacks") or {}).get(attack) or {}
     kind, most = told.get("kind"), told.get("steps")
     if kind not in ("gradient", "flow") or (kind == "flow" and most is None):
         return float("nan")
     leaves = kind == "gradient" or told.get("early_stop", True)
-    made = [
-        row["steps"] if leaves and (kind == "gradient" or row["success"]) else most for row in rows
-    ]
-    known = [steps for steps in made if steps is not None]
-    return float(np.mean(known) * told.get("passes_per_step", 1)) if known else float("nan")
+    made = [np.zeros(0)]
+    for key in judged.groups(attack):
+        found = judged.columns(["steps", "success"], key)
+        own = (found["success"] > 0) | (kind == "gradient")
+        made.append(np.where(own & bool(leaves), found["steps"], np.nan if most is None else most))
+    known = np.concatenate(made)
+    known = known[~np.isnan(known)]
+    return float(np.mean(known) * told.get("passes_per_step", 1)) if len(known) else float("nan")
 
 
 def _divided(above: Floats, below: Floats) -> Floats:

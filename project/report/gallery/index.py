@@ -21,46 +21,63 @@ Set
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+import numpy as np
 
 from project.report.classes import class_colour, class_name
 from project.report.columns import column
 from project.report.gallery.drawings import KINDS, drawing
 from project.report.gallery.sample import Sample
-from project.report.run import Row, Run, judged_pixels
+from project.report.results import Indices, Row
+from project.report.run import Run, judged_pixels
 from project.storage import layout
 from project.storage.files import replace_file
 
 Data = dict[str, Any]
-Rows = Mapping[tuple[str, str, int], Mapping[str, Row]]
-"""The rows of an attack, source and image, by victim."""
+_JUDGED = (
+    *("name", "prediction", "clean_correct", "fooled", "confidence"),
+    *("clean_correct_pixels", "judged_pixels", "fooled_pixels", "unanswered_pixels"),
+)
+"""Columns that a verdict follows from, and the image's name."""
 
 
-def catalogue(run: Run, samples: Sequence[Sample]) -> tuple[Data, list[Data]]:
-    """Return the catalogue and the sets of some samples of a run."""
-    rows, labels = _by_sample(run, samples), _labels(run)
+def catalogue(run: Run, samples: Sequence[Sample], keep: Callable[[Data], None]) -> Data:
+    """Return the catalogue of some samples of a run.
+
+    Args:
+        run: the run.
+        samples: which.
+        keep: is given each set in turn, so that not all of them need be in memory.
+    """
     indices = sorted({sample.index for sample in samples})
-    names = {index: row["name"] for (_, _, index), found in rows.items() for row in found.values()}
+    place = {index: place for place, index in enumerate(indices)}
+    labels, names, told, heads = _labels(run, indices), dict[int, str](), set[int | None](), []
+    for group in _groups(run, samples):
+        one = _set(run, group, place, names)
+        told.update(*(verdict["prediction"] for verdict in one["verdicts"].values()))
+        heads.append({"attack": one["attack"], "source": one["source"]})
+        keep(one)
     classes = [labels.get(index, []) for index in indices]
-    sets = [_set(run, group, indices, rows) for group in _groups(run, samples)]
-    about = {
+    return {
         "task": run.task,
         "victims": run.victims,
-        **_classes(run, classes, sets),
+        **_classes(run, classes, told),
         "images": {
             "index": indices,
             "name": [names.get(index) or str(index) for index in indices],
             "classes": classes,
         },
-        "columns": {name: column(name).title for name in run.float_columns},
-        "sets": [{"attack": one["attack"], "source": one["source"]} for one in sets],
+        "columns": {name: column(name).title for name in run.results.float_columns},
+        "sets": heads,
     }
-    return about, sets
 
 
 def _groups(run: Run, samples: Iterable[Sample]) -> list[list[Sample]]:
@@ -73,29 +90,33 @@ def _groups(run: Run, samples: Iterable[Sample]) -> list[list[Sample]]:
     return [found[key] for key in sorted(found)]
 
 
-def _by_sample(run: Run, samples: Iterable[Sample]) -> Rows:
-    found: dict[tuple[str, str, int], dict[str, Row]] = {
-        (one.attack, one.source, one.index): {} for one in samples
-    }
-    for row in run.rows:
-        key = (row["attack"], row["source"], row["index"])
-        if key in found:
-            found[key][row["victim"]] = row
-    return found
-
-
-def _labels(run: Run) -> dict[int, list[int]]:
-    """Return the classes of each image: a classifier's target, a segmenter's labelled classes."""
+def _labels(run: Run, indices: Sequence[int]) -> dict[int, list[int]]:
+    """Return the classes of images: a classifier's target, a segmenter's labelled classes."""
     if run.task == "classification":
-        return {row["index"]: [row["target"]] for row in run.rows if row["target"] is not None}
+        return _targets(run, indices)
     cell = next(iter(run.cells.values()), None)
     if cell is None:
         return {}
-    labelled = cell.adversarial[:, 2] > 0
-    return {int(k): row.nonzero()[0].tolist() for k, row in zip(cell.index, labelled, strict=True)}
+    labelled, wanted = cell.adversarial[:, 2] > 0, np.isin(cell.index, indices)
+    return {
+        int(k): row.nonzero()[0].tolist()
+        for k, row in zip(cell.index[wanted], labelled[wanted], strict=True)
+    }
 
 
-def _classes(run: Run, labels: Iterable[Sequence[int]], sets: Iterable[Data]) -> Data:
+def _targets(run: Run, indices: Sequence[int]) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    left = np.array(indices, np.int64)
+    for key in run.results.groups:
+        if not len(left):
+            break
+        told = run.results.values(["target"], key, left)["target"]
+        found |= {int(k): [t] for k, t in zip(left, told, strict=True) if t is not None}
+        left = left[[t is None for t in told]]
+    return found
+
+
+def _classes(run: Run, labels: Iterable[Sequence[int]], told: set[int | None]) -> Data:
     """Return names of the classes that are needed, and colours where overlays show them."""
     if run.task == "segmentation":
         used = set(range(len(run.facts.get("class_names") or ())))
@@ -103,30 +124,38 @@ def _classes(run: Run, labels: Iterable[Sequence[int]], sets: Iterable[Data]) ->
             "classes": {k: class_name(run.facts, k) for k in sorted(used.union(*labels))},
             "colours": {k: class_colour(k) for k in sorted(used.union(*labels))},
         }
-    told = [v["prediction"] for one in sets for v in one["verdicts"].values()]
-    found = {k for column in [*labels, *told] for k in column if k is not None}
+    found = {k for classes in [*labels, told] for k in classes if k is not None}
     return {"classes": {k: class_name(run.facts, k) for k in sorted(found)}, "colours": {}}
 
 
-def _set(run: Run, group: Sequence[Sample], indices: Sequence[int], rows: Rows) -> Data:
+def _set(run: Run, group: Sequence[Sample], place: dict[int, int], names: dict[int, str]) -> Data:
+    """Return a set, and tell the names of its images."""
     attack, source = group[0].attack, group[0].source
-    judged = [rows[attack, source, sample.index] for sample in group]
-    own: list[Row] = [found.get(source, {}) for found in judged]
-    place = {index: place for place, index in enumerate(indices)}
+    indices = np.array([sample.index for sample in group], np.int64)
+    columns = run.results.float_columns
+    own = run.results.values(columns, (attack, source, source), indices)
     return {
         "attack": attack,
         "source": source,
         "pictures": _pictures(run.folder / layout.GALLERY, group[0]),
         "images": [place[sample.index] for sample in group],
         "columns": {
-            name: [_rounded(row.get(name), column(name).scale) for row in own]
-            for name in run.float_columns
+            name: [_rounded(value, column(name).scale) for value in own[name]] for name in columns
         },
         "verdicts": {
-            victim: _verdicts(run, [found.get(victim) for found in judged])
+            victim: _verdicts(run, _rows(run, (attack, source, victim), indices, names))
             for victim in run.victims
         },
     }
+
+
+def _rows(
+    run: Run, key: tuple[str, str, str], indices: Indices, names: dict[int, str]
+) -> list[Row | None]:
+    """Return what a victim's verdicts follow from, None where it judged no such image."""
+    found = run.results.rows(_JUDGED, key, indices)
+    names.update((index, row["name"]) for index, row in found.items())
+    return [found.get(index) for index in indices.tolist()]
 
 
 def _pictures(gallery: Path, sample: Sample) -> dict[str, str]:
@@ -191,18 +220,44 @@ def script_json(value: Any) -> str:
     return text
 
 
-def write_scripts(gallery: Path, about: Data, sets: Sequence[Data]) -> str:
-    """Write the catalogue and each set as a script of its own.
+class CatalogueScripts:
+    """The catalogue and each set as a script of its own, written without holding all of them.
 
-    Returns:
-        What the page must find in them, lest it shows another run's.
+    Args:
+        gallery: the folder.
     """
-    # A set of a former run with more attacks must not be found beside this catalogue.
-    for stale in gallery.glob(layout.CATALOGUES):
-        stale.unlink()
-    bodies = [script_json(part) for part in (about, *sets)]
-    stamp = hashlib.sha256("\n".join(bodies).encode()).hexdigest()[:16]
-    for number, body in enumerate(bodies):
-        name = layout.catalogue_name(number - 1) if number else layout.CATALOGUE
-        replace_file(gallery / name, f'galleryPart("{stamp}",{number - 1},{body});\n'.encode())
-    return stamp
+
+    def __init__(self, gallery: Path) -> None:
+        self._gallery = gallery
+        self._bodies = tempfile.TemporaryFile()
+        self._lengths: list[int] = []
+
+    def add(self, one: Data) -> None:
+        """Take a set."""
+        self._lengths.append(self._bodies.write(script_json(one).encode()))
+
+    def write(self, about: Data) -> str:
+        """Write all scripts.
+
+        Returns:
+            What the page must find in them, lest it shows another run's.
+        """
+        # A set of a former run with more attacks must not be found beside this catalogue.
+        for stale in self._gallery.glob(layout.CATALOGUES):
+            stale.unlink()
+        first = script_json(about).encode()
+        digest = hashlib.sha256(first)
+        for body in self._kept():
+            digest.update(b"\n" + body)
+        stamp = digest.hexdigest()[:16]
+        for number, body in enumerate(itertools.chain([first], self._kept())):
+            name = layout.catalogue_name(number - 1) if number else layout.CATALOGUE
+            head = f'galleryPart("{stamp}",{number - 1},'.encode()
+            replace_file(self._gallery / name, head + body + b");\n")
+        self._bodies.close()
+        return stamp
+
+    def _kept(self) -> Iterator[bytes]:
+        self._bodies.seek(0)
+        for length in self._lengths:
+            yield self._bodies.read(length)

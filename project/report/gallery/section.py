@@ -12,7 +12,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from project.report.gallery.drawings import draw
-from project.report.gallery.index import Data, catalogue, script_json, write_scripts
+from project.report.gallery.index import CatalogueScripts, Data, catalogue, script_json
 from project.report.gallery.sample import Sample
 from project.report.run import Run
 from project.report.templates import LARGEST_SIDE, data_uri
@@ -57,10 +57,17 @@ def gallery_section(run: Run) -> GallerySection | None:
         return None
     for sample in run.gallery:
         draw(sample)
-    about, sets = catalogue(run, run.gallery)
-    stamp = write_scripts(run.folder / layout.GALLERY, about, sets)
-    inside = embed(run, sets)
-    few, their_sets = catalogue(run, inside.samples)
+    scripts = CatalogueScripts(run.folder / layout.GALLERY)
+    addresses: Addresses = {}
+
+    def keep(one: Data) -> None:
+        scripts.add(one)
+        addresses[one["attack"], one["source"]] = list(one["pictures"].values())
+
+    about = catalogue(run, run.gallery, keep)
+    stamp = scripts.write(about)
+    inside, their_sets = embed(run, addresses), list[Data]()
+    few = catalogue(run, inside.samples, their_sets.append)
     content = {
         "stamp": stamp,
         "available": len(run.gallery),
@@ -121,19 +128,22 @@ class EmbeddedGallery:
             return data_uri(buffer.getvalue(), "webp")
 
 
-def embed(run: Run, sets: Sequence[Data]) -> EmbeddedGallery:
+Addresses = dict[tuple[str, str], list[str]]
+"""Of each attack and source, where the pictures of a sample lie, ``{index}`` standing for it."""
+
+
+def embed(run: Run, addresses: Addresses) -> EmbeddedGallery:
     """Embed the first images, each with all its attacks, until :data:`MOST_BYTES` are reached.
 
     Args:
         run: the run.
-        sets: of the catalogue of its whole gallery.
+        addresses: of the pictures of its whole gallery.
     """
-    templates = {(one["attack"], one["source"]): one["pictures"].values() for one in sets}
     inside = EmbeddedGallery()
     for sample in sorted(run.gallery, key=lambda sample: sample.index):
         if inside.size > 4 / 3 * MOST_BYTES:
             break
         name = sample.folder.name
-        found = [path.format(index=name) for path in templates[sample.attack, sample.source]]
+        found = [path.format(index=name) for path in addresses[sample.attack, sample.source]]
         inside.add(run.folder / layout.GALLERY, sample, found)
     return inside

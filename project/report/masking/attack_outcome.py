@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from project.report.run import Row, Run, judged, judged_pixels
+import numpy as np
+from numpy.typing import NDArray
+
+from project.report.results import Columns, Indices
+from project.report.run import Run
+
+COUNTED = (
+    *("clean_correct", "fooled"),
+    *("fooled_pixels", "clean_correct_pixels", "judged_pixels"),
+)
+"""Columns that :func:`counted` asks for."""
 
 
 class Count(NamedTuple):
@@ -26,7 +36,9 @@ class Outcome:
         source: the victim it was made on.
         victim: the victim that judges.
         traits: of the attack.
-        counts: by image; only images of which something is right when clean.
+        index: (N,), the images' ids, ascending.
+        fooled: (N,), how much of each image is fooled.
+        right: (N,), how much of each is right when clean, 0 where it does not count.
         unit: what is counted, ``images`` or ``pixels``.
     """
 
@@ -34,14 +46,15 @@ class Outcome:
     source: str
     victim: str
     traits: Traits
-    counts: dict[int, Count]
+    index: Indices
+    fooled: NDArray[Any]
+    right: NDArray[Any]
     unit: str
 
     @cached_property
     def total(self) -> Count:
         """The sum over all images."""
-        fooled, right = (sum(part) for part in zip(*self.counts.values(), strict=True))
-        return Count(fooled, right)
+        return Count(int(self.fooled[self.right > 0].sum()), int(self.right.sum()))
 
     @property
     def share(self) -> float:
@@ -79,18 +92,21 @@ class Outcomes:
 
 def board_of(run: Run) -> Outcomes:
     """Count a run's rows."""
-    traits, rows = traits_of(run), dict[tuple[str, str, str], list[Row]]()
-    for row in run.rows:
-        rows.setdefault((row["attack"], row["source"], row["victim"]), []).append(row)
-    unit = "pixels" if run.task == "segmentation" else "images"
-    found = [
-        Outcome(attack, source, victim, traits.get(attack, Traits()), _counts(of), unit)
-        for (attack, source, victim), of in rows.items()
-        if source == victim or run.transfers(source, victim)
-    ]
+    traits, unit = traits_of(run), "pixels" if run.task == "segmentation" else "images"
+    found, index = [], np.zeros(0, np.int64)
+    for key in run.results.groups:
+        attack, source, victim = key
+        if source != victim and not run.transfers(source, victim):
+            continue
+        columns = run.results.columns(COUNTED, key)
+        # Nearly all groups are of the same images, whose ids are kept once.
+        index = index if np.array_equal(index, columns.index) else columns.index
+        fooled, right = counted(columns, run.results.is_segmented(key))
+        if right.any():
+            own = traits.get(attack, Traits())
+            found.append(Outcome(attack, source, victim, own, index, fooled, right, unit))
     order = {victim: place for place, victim in enumerate(run.victims)}
-    counted = [one for one in found if one.counts]
-    return Outcomes(sorted(counted, key=lambda one: order[one.victim]))
+    return Outcomes(sorted(found, key=lambda one: order[one.victim]))
 
 
 def strongest(outcomes: Iterable[Outcome]) -> Outcome:
@@ -107,19 +123,28 @@ def by_budget(outcomes: Iterable[Outcome]) -> dict[Budget, list[Outcome]]:
     return dict(sorted(found.items()))
 
 
-def counted(row: Row) -> Count:
-    """Count one row, of a classifier the image and of a segmenter its pixels.
+def counted(found: Columns, segmented: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Count the rows of a group, of a classifier the image and of a segmenter its pixels.
 
     What has no prediction, clean or now, is not right, so it stands in no comparison.
+
+    Args:
+        found: the columns of :data:`COUNTED`.
+        segmented: whether a segmenter judged them.
+
+    Returns:
+        How much is fooled, and how much is right when clean, (N,) each.
     """
-    if row["task"] == "segmentation":
-        return Count(row["fooled_pixels"] or 0, judged_pixels(row))
-    return Count(int(bool(row["fooled"])), int(judged(row)))
+    if not segmented:
+        judged = (found["clean_correct"] > 0) & ~np.isnan(found["fooled"])
+        return found["fooled"] > 0, judged
+    told = found["judged_pixels"]
+    right = np.where(np.isnan(told), found["clean_correct_pixels"], told)
+    return _whole(found["fooled_pixels"]), _whole(right)
 
 
-def _counts(rows: Iterable[Row]) -> dict[int, Count]:
-    counts = {row["index"]: counted(row) for row in rows}
-    return {index: count for index, count in counts.items() if count.right}
+def _whole(pixels: NDArray[Any]) -> NDArray[np.int64]:
+    return np.where(np.isnan(pixels), 0.0, pixels).astype(np.int64)
 
 
 UNBOUNDED = 0.5

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
-from project.report.masking.attack_outcome import UNBOUNDED, Outcomes, counted, strongest
+import numpy as np
+
+from project.report.masking.attack_outcome import (
+    COUNTED,
+    UNBOUNDED,
+    Outcomes,
+    counted,
+    strongest,
+)
 from project.report.masking.check import Finding
 from project.report.numbers import percent
-from project.report.run import Row, Run
+from project.report.run import Run
+from project.statistics.bootstrap import Floats
 
 REACHED = {"images": 0.99, "pixels": 0.95}
 """Of what is right when clean, the share that an unbounded attack must fool; of pixels less, since
@@ -41,18 +49,25 @@ def unbounded(board: Outcomes, victim: str) -> Finding:
 
 def gradients(run: Run, victim: str) -> Finding:
     """Check that attacks met no gradient of zeros, and none with NaN or infinite values."""
-    own = [
-        row
-        for (_, source), rows in run.white_box.items()
-        if source == victim
-        for row in rows
-        if counted(row).right
-    ]
-    told = [row for row in own if row.get("zero_gradient") is not None]
-    if not told:
+    zero, bad = dict[str, float](), dict[str, float]()
+    for attack, source in run.white_box:
+        key = (attack, source, source)
+        if source != victim or not run.results.count(key):
+            continue
+        found = run.results.columns((*COUNTED, "zero_gradient", "bad_gradient"), key)
+        _, right = counted(found, run.results.is_segmented(key))
+        told = (right > 0) & ~np.isnan(found["zero_gradient"])
+        if told.any():
+            zero[attack] = _mean(found["zero_gradient"][told])
+            bad[attack] = _mean(found["bad_gradient"][told])
+    if not zero:
         advice = "Run attack.py again; gradient attacks tell since this version."
         return Finding("gradients", victim, "not checked", _NOT_TOLD, advice)
-    zero, bad = _worst(told, "zero_gradient"), _worst(told, "bad_gradient")
+    return _verdict(victim, _worst(zero), _worst(bad))
+
+
+def _verdict(victim: str, zero: tuple[str, float], bad: tuple[str, float]) -> Finding:
+    """Judge by the attacks that met the most gradients of zeros, and the most without a number."""
     said = f"all zero {_said(*zero)}, NaN or infinite {_said(*bad)}"
     if zero[1] <= MOST_ZERO and bad[1] == 0:
         return Finding("gradients", victim, "passed", f"the gradients are in order: {said}")
@@ -63,12 +78,13 @@ def gradients(run: Run, victim: str) -> Finding:
     return Finding("gradients", victim, "flagged", f"gradients lead nowhere: {said}", advice)
 
 
-def _worst(rows: Iterable[Row], column: str) -> tuple[str, float]:
-    """Return the attack with the greatest mean of a column, and that mean; NaN counts as 0."""
-    by_attack: dict[str, list[float]] = {}
-    for row in rows:
-        by_attack.setdefault(row["attack"], []).append(row.get(column) or 0.0)
-    means = {name: math.fsum(values) / len(values) for name, values in by_attack.items()}
+def _mean(values: Floats) -> float:
+    """Return a column's mean, in which what is no number counts as 0."""
+    return math.fsum(np.where(np.isnan(values), 0.0, values).tolist()) / len(values)
+
+
+def _worst(means: dict[str, float]) -> tuple[str, float]:
+    """Return the attack with the greatest mean, and that mean."""
     worst = max(means, key=lambda name: means[name])
     return worst, means[worst]
 

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
+import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import binom
 
-from project.report.masking.attack_outcome import Count, Outcome, Outcomes, by_budget, strongest
+from project.report.masking.attack_outcome import Outcome, Outcomes, by_budget, strongest
 
 ALPHA = 0.05
 """The chance that chance alone flags anything in a run, after Holm's correction."""
@@ -65,9 +67,9 @@ def not_ahead(weaker: Outcome, stronger: Outcome) -> StrengthTest:
 
     Source: see :func:`project.statistics.paired_tests.mcnemar`.
     """
-    pairs = list(_pairs(weaker, stronger))
-    more = sum(ours.fooled > theirs.fooled for ours, theirs in pairs)
-    fewer = sum(ours.fooled < theirs.fooled for ours, theirs in pairs)
+    ours, theirs = _common(weaker, stronger)
+    first, second = weaker.fooled[ours], stronger.fooled[theirs]
+    more, fewer = int((first > second).sum()), int((first < second).sum())
     p = float(binom.sf(more - 1, more + fewer, 0.5))
     return StrengthTest(weaker, stronger, p, weaker.share - stronger.share >= MARGIN)
 
@@ -78,17 +80,26 @@ def gains(smaller: Outcome, larger: Outcome) -> StrengthTest:
     Of the images that the smaller one leaves something of, :data:`LEAST_GAIN` must lose more to the
     larger one; p is the binomial chance that as few do as did.
     """
-    pairs = [(ours, theirs) for ours, theirs in _pairs(smaller, larger) if ours.fooled < ours.right]
-    gained = sum(theirs.fooled > ours.fooled for ours, theirs in pairs)
-    p = float(binom.cdf(gained, len(pairs), LEAST_GAIN[smaller.unit]))
+    ours, theirs = _common(smaller, larger)
+    before, after = smaller.fooled[ours], larger.fooled[theirs]
+    left = before < smaller.right[ours]
+    gained = int((left & (after > before)).sum())
+    p = float(binom.cdf(gained, int(left.sum()), LEAST_GAIN[smaller.unit]))
     further = larger.share > smaller.share or smaller.share >= _SATURATED
     # Seeing no gain is never evidence of health: however large p is, it stays undecided.
     return StrengthTest(smaller, larger, p, suspicious=not further, telling=1.0)
 
 
-def _pairs(ours: Outcome, theirs: Outcome) -> Iterator[tuple[Count, Count]]:
-    for index in sorted(ours.counts.keys() & theirs.counts.keys()):
-        yield ours.counts[index], theirs.counts[index]
+def _common(ours: Outcome, theirs: Outcome) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the places, in either, of the images of which something is right in both."""
+    if ours.index is theirs.index:
+        places = np.flatnonzero((ours.right > 0) & (theirs.right > 0))
+        return places, places
+    mine, other = (np.flatnonzero(one.right > 0) for one in (ours, theirs))
+    _, first, second = np.intersect1d(
+        ours.index[mine], theirs.index[other], assume_unique=True, return_indices=True
+    )
+    return mine[first], other[second]
 
 
 Find = Callable[[Outcomes, str], Iterator[StrengthTest]]

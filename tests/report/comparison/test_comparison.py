@@ -1,10 +1,11 @@
 import math
 
+import numpy as np
 import pytest
 
 from project.report.comparison.compare import compare
 from project.report.comparison.published import PUBLISHED, method
-from project.report.comparison.white_box import ImageVictim, family, white_box
+from project.report.comparison.white_box import family, white_box
 from project.statistics.wilson import wilson
 from tests.report.rows import data_of, rows_of, run_of
 
@@ -44,13 +45,11 @@ def test_success_is_of_the_images_right_when_clean_with_wilsons_interval():
 
 
 def test_quality_is_over_the_pairs_that_every_attack_fools():
-    found = compare(data_of(*two_victims()))
-    assert found.matched == [
-        ImageVictim(0, "a"),
-        ImageVictim(1, "a"),
-        ImageVictim(1, "b"),
-        ImageVictim(4, "b"),
-    ]
+    data = data_of(*two_victims())
+    found = compare(data)
+    matched = [(data.images[k], data.by_name[v]) for k, v in np.argwhere(data.matched(data.attacks))]
+    assert matched == [(0, "a"), (1, "a"), (1, "b"), (4, "b")]
+    assert (found.matched, found.pairs, found.matched_images) == ({"a": 2, "b": 2}, 4, 3)
     assert [one.mean.value for one in found.qualities] == [12 / 4, 24 / 4]
     assert [one.pairs for one in found.qualities] == [4, 4]
     assert [found.fooled[attack] - 4 for attack in found.attacks] == [1, 2]
@@ -86,7 +85,7 @@ def test_a_weak_attack_takes_nothing_from_the_tests_of_the_others():
             rows_of("other", "a", "..xx", mse=[1.0] * 4),
         )
     )
-    assert len(found.matched) == 2
+    assert found.pairs == 2
     assert contrast(found, "pgd", "mse").pairs == 4
 
 
@@ -154,7 +153,8 @@ def test_attacks_without_a_common_image_have_nothing_to_compare_but_success():
             rows_of("ssta", "a", "x...", mse=[1.0] * 4), rows_of("pgd", "a", ".xx.", mse=[1.0] * 4)
         )
     )
-    assert found.matched == found.quality_contrasts == []
+    assert found.pairs == 0
+    assert found.quality_contrasts == []
     assert all(math.isnan(one.mean.value) for one in found.qualities)
     assert [one.hits for one in found.successes if one.victim == "a"] == [1, 2]
 
@@ -164,7 +164,7 @@ def test_an_attack_that_fools_less_than_half_matches_nothing_and_empties_nothing
     weak = rows_of("stadv", "a", "...x", mse=[1.0] * 4)
     found = compare(data_of(*strong, weak))
     assert found.weak == ["stadv"]
-    assert found.matched == [ImageVictim(0, "a"), ImageVictim(1, "a")]
+    assert found.pairs == found.matched_images == 2
     assert [one.attack for one in found.qualities] == ["ssta", "pgd"]
     assert contrast(found, "stadv", "mse").pairs == 1
     assert compare(data_of(strong[0], weak)).weak == []

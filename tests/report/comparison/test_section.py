@@ -13,7 +13,7 @@ from project.report.comparison.tables import tables
 from project.report.tables import TableCell
 from project.report.templates import data_uri
 from project.storage.rows import write_measures, write_rows
-from tests.report.rows import data_of, rows_of, run_of
+from tests.report.rows import data_of, listed, rows_of, run_of
 from tests.report.test_page import Page
 
 FILES = ("comparison.csv", "comparison.md", "pareto.svg")
@@ -39,7 +39,7 @@ def cell(found, row, column):
 @pytest.fixture
 def run(tmp_path):
     finished = run_of(*groups())
-    write_rows(tmp_path / "rows.parquet", finished.rows)
+    write_rows(tmp_path / "rows.parquet", listed(finished.results))
     write_measures(tmp_path / "metrics.csv", finished.measures)
     (tmp_path / "run.json").write_text('{"task": "classification", "command": "python x <&> y"}')
     return tmp_path
