@@ -21,13 +21,12 @@ from project.report.reading import damaged, whole
 from project.statistics.bootstrap import Floats
 from project.statistics.miou import COLUMNS as COUNTS
 from project.statistics.miou import LATER, Cell, Key
-from project.storage.column_reader import ColumnReader
+from project.storage.column_reader import ColumnReader, Stretch
 from project.storage.rows import COLUMNS, KEY
 
 Row = dict[str, Any]
 Indices = NDArray[np.int64]
-_GROUP = KEY[:3]
-WORDS = (*_GROUP, "task")
+WORDS = (*KEY[:3], "task")
 """Columns of few different texts."""
 
 
@@ -63,7 +62,11 @@ class Results:
     def __init__(self, reader: ColumnReader) -> None:
         self._reader = reader
         _require_columns(reader)
-        self._stretches = _stretches(reader)
+        with whole(reader.path):
+            if reader.nulls("index"):
+                raise ValueError("a row has no index")
+            found = reader.stretches(KEY[:3])
+        self._stretches: dict[Key, list[Stretch]] = {(a, s, v): of for (a, s, v), of in found.items()}
 
     @classmethod
     def read(cls, path: Path) -> Results:
@@ -95,7 +98,7 @@ class Results:
 
     def count(self, key: Key) -> int:
         """Return how many rows a group has; 0 of one that is not there."""
-        return sum(stop - start for start, stop in self._stretches.get(key, ()))
+        return sum(one.stop - one.start for one in self._stretches.get(key, ()))
 
     def columns(self, names: Iterable[str], key: Key) -> Columns:
         """Return columns of numbers of a group; one that is not there has no rows."""
@@ -128,7 +131,7 @@ class Results:
         """Return whether a group was judged by a segmenter."""
         if "task" not in self._reader.schema.names:
             return False
-        start = self._stretches[key][0][0]
+        start = self._stretches[key][0].start
         with whole(self._reader.path):
             told = self._reader.table(["task"], start, start + 1)["task"][0].as_py()
         return bool(told == "segmentation")
@@ -175,7 +178,7 @@ class Results:
         wanted = list(dict.fromkeys(["index", *names]))
         there = [name for name in wanted if name in self._reader.schema.names]
         with whole(self._reader.path):
-            stretches = self._stretches.get(key) or [(0, 0)]
+            stretches = self._stretches.get(key) or [Stretch(0, 0)]
             parts = [self._reader.table(there, *stretch) for stretch in stretches]
             read = pa.concat_tables(parts)
             made = {name: _cast(read, name) for name in wanted}
@@ -207,31 +210,6 @@ def _family(kind: pa.DataType) -> str:
     if pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return "numbers"
     return "texts" if pa.types.is_string(kind) or pa.types.is_large_string(kind) else str(kind)
-
-
-def _stretches(reader: ColumnReader) -> dict[Key, list[tuple[int, int]]]:
-    """Return the first row of each stretch of a group, and the one after its last."""
-    found: dict[Key, list[tuple[int, int]]] = {}
-    first = 0
-    for batch in reader.batches(KEY):
-        if empty := [name for name in KEY if batch.column(name).null_count]:
-            raise damaged(reader.path, f"a row has no {', '.join(empty)}")
-        if not len(batch):
-            continue
-        changes = np.zeros(len(batch), bool)
-        changes[0] = True
-        for name in _GROUP:
-            codes = batch.column(name).indices.to_numpy()
-            changes[1:] |= codes[1:] != codes[:-1]
-        starts = np.flatnonzero(changes)
-        for start, stop in zip(starts, [*starts[1:], len(batch)], strict=True):
-            attack, source, victim = (batch.column(name)[start].as_py() for name in _GROUP)
-            known = found.setdefault((attack, source, victim), [])
-            if known and known[-1][1] == first + start:  # goes on from the batch before
-                start = known.pop()[0] - first
-            known.append((int(first + start), int(first + stop)))
-        first += len(batch)
-    return found
 
 
 def _cast(table: pa.Table, name: str) -> pa.ChunkedArray:

@@ -15,7 +15,7 @@ from project.report.results import Results
 from project.statistics.miou import Cell, Key
 from project.storage import layout
 from project.storage.rows import Measure, read_measures
-from project.storage.traces import Trace, read_traces
+from project.storage.trace_groups import AttackSource, TraceGroup, TraceGroups
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Run:
     measures: list[Measure]
     gallery: list[Sample]
     cells: Mapping[Key, Cell] = field(default_factory=dict)
-    traces: list[Trace] = field(default_factory=list)
+    traces: Mapping[AttackSource, TraceGroup] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path) -> Run:
@@ -66,7 +66,7 @@ class Run:
             measures=measures,
             gallery=samples(folder, names),
             cells=Cells(results),
-            traces=read_whole(steps, read_traces) if steps.is_file() else [],
+            traces=read_whole(steps, TraceGroups) if steps.is_file() else {},
         )
 
     @property

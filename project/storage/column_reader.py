@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,13 @@ _ROWS = 1 << 16  # of a batch
 _ROWS_OF_LISTS = 1 << 13
 _BUFFER = 1 << 16  # bytes of each column that are read from the disk at once
 _OPEN = 4  # choices of columns that are read by turns, each at its own place in the file
+
+
+class Stretch(NamedTuple):
+    """Rows from ``start`` to before ``stop``."""
+
+    start: int
+    stop: int
 
 
 class ColumnReader:
@@ -73,7 +81,7 @@ class ColumnReader:
             yield from self._batches(tuple(names), group)
 
     def table(self, names: Sequence[str], start: int, stop: int) -> pa.Table:
-        """Return some columns of the rows from ``start`` to before ``stop``."""
+        """Return some columns of a stretch."""
         chosen, parts = tuple(names), []
         while start < stop:
             first, batch = self._batch(chosen, start)
@@ -81,6 +89,35 @@ class ColumnReader:
             start += len(parts[-1])
         schema = pa.schema([self.schema.field(name) for name in chosen])
         return pa.Table.from_batches([part.select(chosen) for part in parts], schema)
+
+    def stretches(self, names: Sequence[str]) -> dict[tuple[str, ...], list[Stretch]]:
+        """Return where rows of the same words lie, by these words, in the order of the file.
+
+        Args:
+            names: of the columns; those that were opened as words are read fastest.
+
+        Raises:
+            ValueError: if a row has none in one of them.
+        """
+        found: dict[tuple[str, ...], list[Stretch]] = {}
+        first = 0
+        for batch in self.batches(names):
+            columns = [_encoded(batch.column(name)) for name in names]
+            if empty := [n for n, one in zip(names, columns, strict=True) if one.null_count]:
+                raise ValueError(f"a row has no {', '.join(empty)}")
+            changes = np.zeros(len(batch), bool)
+            changes[:1] = True
+            for column in columns:
+                codes = column.indices.to_numpy()
+                changes[1:] |= codes[1:] != codes[:-1]
+            starts = np.flatnonzero(changes).tolist()
+            for start, stop in zip(starts, [*starts[1:], len(batch)], strict=False):
+                known = found.setdefault(tuple(one[start].as_py() for one in columns), [])
+                goes_on = known and known[-1].stop == first + start  # from the batch before
+                begin = known.pop().start if goes_on else first + start
+                known.append(Stretch(begin, first + stop))
+            first += len(batch)
+        return found
 
     def nulls(self, name: str) -> int:
         """Return how many rows have no value in a column; of one of lists, no value inside."""
@@ -127,6 +164,10 @@ class ColumnReader:
             yield
         except (pa.ArrowException, OSError) as error:
             raise DamagedError(damage(self.path)) from error
+
+
+def _encoded(column: pa.Array) -> pa.DictionaryArray:
+    return column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
 
 
 class _Place:

@@ -1,6 +1,7 @@
 """Traces as charts: what is summed up, where stage 2 is, and what is not drawn."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from project.report.gallery import Sample
 from project.report.run import Run
 from project.report.traces import attack_traces
 from project.report.traces.charts import curve, second_stage
+from project.storage.trace_groups import TraceGroup, TraceGroups
 from project.storage.traces import Trace, write_traces
 from tests.report.conftest import VICTIMS
 from tests.report.scripts import CUT_LABELS, LEAST_MARGIN
@@ -34,32 +36,68 @@ def trace(index, attack="transegpgd", source="a", switch=3, **more):
     return Trace(attack, source, index, {n: v.astype(np.float32) for n, v in values.items()})
 
 
+def together(traces):
+    """The traces of one attack and source as one group."""
+    steps = max(one.steps for one in traces)
+    values = {name: np.full((len(traces), steps), np.nan) for one in traces for name in one.values}
+    for place, one in enumerate(traces):
+        for name, found in one.values.items():
+            values[name][place, : len(found)] = found
+    return TraceGroup(np.array([one.index for one in traces]), values, steps)
+
+
 def run_with(*traces):
     run = run_of(drawn_cells())
     gallery = [Sample("pgd", "a", 1, Path())]
-    return Run(Path(), run.facts, run.results, run.measures, gallery, run.cells, list(traces))
+    keys = dict.fromkeys((one.attack, one.source) for one in traces)
+    groups = {key: together([one for one in traces if one.key[:2] == key]) for key in keys}
+    return Run(Path(), run.facts, run.results, run.measures, gallery, run.cells, groups)
 
 
 def test_a_curve_is_the_median_and_the_quartiles_of_the_images_step_by_step():
     traces = [trace(index) for index in range(5)]
-    found = curve("objective", traces, shown={1, 4})
+    found = curve("objective", together(traces), shown={1, 4})
     values = np.stack([one.values["objective"] for one in traces]).astype(float)
     for name, share in (("low", 25), ("middle", 50), ("high", 75)):
         np.testing.assert_allclose(getattr(found, name), np.percentile(values, share, axis=0))
     np.testing.assert_array_equal(found.single, values[[1, 4]])
 
 
+def test_groups_are_the_traces_that_were_written(tmp_path):
+    short = Trace("pgd", "b", 9, {"radius": np.array([0.5, 0.25, 0.125], np.float32)})
+    nothing = Trace("pgd", "b", 12, {"radius": np.full(8, np.nan, np.float32)})
+    written = [
+        *(trace(index, source=source) for source in "ab" for index in (4, 2, 7)),
+        trace(3, "pgd", "b", switch=6),
+        short,
+        nothing,
+    ]
+    write_traces(tmp_path / "traces.parquet", written)
+    groups = TraceGroups(tmp_path / "traces.parquet")
+    assert list(groups) == [("pgd", "b"), ("transegpgd", "a"), ("transegpgd", "b")]
+    for key, group in groups.items():
+        ordered = sorted((one for one in written if one.key[:2] == key), key=lambda one: one.key)
+        told = [one for one in ordered if one is not nothing]
+        expected = together([*told, *(replace(one, values={}) for one in ordered[len(told) :])])
+        assert group.index.tolist() == [one.index for one in ordered]
+        assert group.steps == expected.steps == STEPS
+        known = {n: v for n, v in expected.values.items() if not np.isnan(v).all()}
+        assert group.values.keys() == known.keys()
+        for name, values in known.items():
+            np.testing.assert_array_equal(group.values[name], values)
+
+
 def test_steps_without_anything_to_tell_are_nan_and_do_not_count():
     traces = [trace(0, switch=2), trace(1, switch=4), Trace("x", "a", 2, {})]
-    found = curve("transferable", traces, shown=())
+    found = curve("transferable", together(traces), shown=())
     assert np.isnan(found.middle[:2]).all()
     assert found.middle[2:] == pytest.approx(0.3)
 
 
 def test_the_share_in_stage_2_is_counted_image_by_image():
     traces = [trace(0, switch=2), trace(1, switch=4), trace(2, switch=4), trace(3, switch=6)]
-    assert second_stage(traces).tolist() == [0, 0, 0.25, 0.25, 0.75, 0.75]
-    assert second_stage([Trace("pgd", "a", 0, {"objective": np.ones(3)})]).tolist() == [0, 0, 0]
+    assert second_stage(together(traces)).tolist() == [0, 0, 0.25, 0.25, 0.75, 0.75]
+    assert second_stage(together([Trace("pgd", "a", 0, {"objective": np.ones(3)})])).tolist() == [0, 0, 0]
 
 
 def test_the_charts_say_whether_and_when_stage_2_acts():

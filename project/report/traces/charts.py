@@ -10,7 +10,7 @@ import numpy as np
 from project.report.run import Run
 from project.report.traces.axes import Curve, axes_of, band, path, shade
 from project.statistics.bootstrap import Floats
-from project.storage.traces import Trace
+from project.storage.trace_groups import TraceGroup
 
 _TOGETHER = (("objective",), ("resisting", "transferable"), ("step_size",))
 _TITLES = {
@@ -69,23 +69,22 @@ class AttackTraces:
 
 def attack_traces(run: Run) -> list[AttackTraces]:
     """Return the charts of all attacks that have traces, in the run's order."""
-    found: dict[tuple[str, str], list[Trace]] = {}
-    for trace in run.traces:
-        found.setdefault((trace.attack, trace.source), []).append(trace)
     shown = set(sorted({sample.index for sample in run.gallery})[:MOST_SINGLE])
-    return [
-        AttackTraces(
-            attack=attack,
-            staged=any("stage" in t.values for s in sources for t in found[attack, s]),
-            sources=[_source(source, found[attack, source], shown) for source in sources],
-        )
-        for attack in run.attacks
-        if (sources := [s for s in run.sources(attack) if (attack, s) in found])
-    ]
+    found = []
+    for attack in run.attacks:
+        staged, charts = False, []
+        for source in run.sources(attack):
+            if (attack, source) in run.traces:
+                traces = run.traces[attack, source]
+                staged = staged or "stage" in traces.values
+                charts.append(_source(source, traces, shown))
+        if charts:
+            found.append(AttackTraces(attack, staged, charts))
+    return found
 
 
-def _source(source: str, traces: list[Trace], shown: set[int]) -> SourceTraces:
-    names = {name for trace in traces for name in trace.values} - {"stage"}
+def _source(source: str, traces: TraceGroup, shown: set[int]) -> SourceTraces:
+    names = traces.values.keys() - {"stage"}
     grouped = {name for group in _TOGETHER for name in group}
     groups = [*_TOGETHER, *((name,) for name in sorted(names - grouped))]
     share = second_stage(traces)
@@ -132,7 +131,7 @@ def _chart(title: str, curves: Sequence[Curve], share: Floats) -> TraceChart:
     )
 
 
-def curve(name: str, traces: Sequence[Trace], shown: Collection[int]) -> Curve:
+def curve(name: str, traces: TraceGroup, shown: Collection[int]) -> Curve:
     """Sum up one trace of an attack on a source.
 
     Args:
@@ -144,12 +143,12 @@ def curve(name: str, traces: Sequence[Trace], shown: Collection[int]) -> Curve:
     quartiles = np.full((3, values.shape[1]), np.nan)
     known = np.isfinite(values).any(0)  # numpy warns of a step that no image has a value at
     quartiles[:, known] = np.nanquantile(values[:, known], [0.25, 0.5, 0.75], axis=0)
-    chosen = [trace.index in shown for trace in traces]
+    chosen = np.isin(traces.index, list(shown))
     low, middle, high = quartiles
     return Curve(name, low, middle, high, values[chosen])
 
 
-def second_stage(traces: Sequence[Trace]) -> Floats:
+def second_stage(traces: TraceGroup) -> Floats:
     """Return the share of images in stage 2 at each step, (T,); 0 where there are no stages."""
     stages = _values("stage", traces)
     known = np.isfinite(stages)
@@ -158,10 +157,7 @@ def second_stage(traces: Sequence[Trace]) -> Floats:
     return share
 
 
-def _values(name: str, traces: Sequence[Trace]) -> Floats:
+def _values(name: str, traces: TraceGroup) -> Floats:
     """Return a trace of all images, (images, T), NaN where it has no value."""
-    values = np.full((len(traces), max(trace.steps for trace in traces)), np.nan)
-    for row, trace in zip(values, traces, strict=True):
-        known = trace.values.get(name, ())
-        row[: len(known)] = known
-    return values
+    empty = np.full((len(traces.index), traces.steps), np.nan)
+    return traces.values.get(name, empty)
