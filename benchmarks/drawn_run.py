@@ -57,8 +57,10 @@ def draw_run(folder: Path, images: int, victims: int, classes: int = 0) -> int:
     names = [f"victim_{k}" for k in range(victims)]
     keys = [(a, s, v) for a, s, v in product(sorted(ATTACKS), names, names)]
     drawn = _segmented if classes else _classified
-    tables = (_table(key, drawn(place, names.index(key[2]), images, key, classes))
-              for place, key in enumerate(keys))
+    tables = (
+        _table(key, drawn(place, names.index(key[2]), images, key, classes))
+        for place, key in enumerate(keys)
+    )
     write = _Writer(folder / layout.ROWS)
     measures: list[Measure] = []
     for key, table in zip(keys, tables, strict=True):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from project.callbacks.experiment.adversarial_set import described
 from project.core.errors import InputError
 from project.core.portable import at_home
-from project.report.results import Results
+from project.report.results import RunResults
 from project.storage import layout
 from project.storage.checksums import read_json
 from project.storage.seal import DamagedError
@@ -41,7 +41,7 @@ def check_images(folder: Path, root: Path | None = None) -> tuple[ImageCount, li
         return ImageCount(0, 0), []
     try:
         passes = _passes(path)
-        indices = Results.read(folder / layout.ROWS).indices.tolist()
+        indices = RunResults.read(folder / layout.ROWS).indices.tolist()
     except (InputError, FileNotFoundError) as error:
         return ImageCount(0, 0), [f"the images in the store were not checked: {error}"]
     whole, faults = 0, []

@@ -21,7 +21,7 @@ from project.report.reading import damaged, whole
 from project.statistics.bootstrap import Floats
 from project.statistics.miou import COLUMNS as COUNTS
 from project.statistics.miou import LATER, Cell, Key
-from project.storage.column_reader import ColumnReader, Stretch
+from project.storage.column_reader import ColumnReader, RowSpan
 from project.storage.rows import COLUMNS, KEY
 
 Row = dict[str, Any]
@@ -49,7 +49,7 @@ class Columns:
         return self.values[name]
 
 
-class Results:
+class RunResults:
     """A run's rows.
 
     Args:
@@ -66,10 +66,12 @@ class Results:
             if reader.nulls("index"):
                 raise ValueError("a row has no index")
             found = reader.stretches(KEY[:3])
-        self._stretches: dict[Key, list[Stretch]] = {(a, s, v): of for (a, s, v), of in found.items()}
+        self._stretches: dict[Key, list[RowSpan]] = {
+            (a, s, v): of for (a, s, v), of in found.items()
+        }
 
     @classmethod
-    def read(cls, path: Path) -> Results:
+    def read(cls, path: Path) -> RunResults:
         """Open a rows.parquet, whose checksum is compared first."""
         with whole(path):
             return cls(ColumnReader.open(path, WORDS))
@@ -119,7 +121,8 @@ class Results:
         place = np.searchsorted(index, indices)
         there = place < len(index)
         there[there] = index[place[there]] == indices[there]
-        return table.take(pa.array(place, mask=~there)).to_pydict()
+        found: dict[str, list[Any]] = table.take(pa.array(place, mask=~there)).to_pydict()
+        return found
 
     def rows(self, names: Iterable[str], key: Key, indices: Indices) -> dict[int, Row]:
         """Return columns of those of some images that a group has, row by row, by the ids."""
@@ -149,7 +152,7 @@ class Results:
         table = self._table([*map(self._told, (*COUNTS, "fooled_pixels", "judged_pixels"))], key)
 
         def counts(name: str) -> NDArray[Any]:
-            flat = table[self._told(name)].combine_chunks().flatten().to_numpy()
+            flat: NDArray[Any] = table[self._told(name)].combine_chunks().flatten().to_numpy()
             return flat.reshape(len(table), -1)
 
         with whole(self._reader.path):
@@ -178,7 +181,7 @@ class Results:
         wanted = list(dict.fromkeys(["index", *names]))
         there = [name for name in wanted if name in self._reader.schema.names]
         with whole(self._reader.path):
-            stretches = self._stretches.get(key) or [Stretch(0, 0)]
+            stretches = self._stretches.get(key) or [RowSpan(0, 0)]
             parts = [self._reader.table(there, *stretch) for stretch in stretches]
             read = pa.concat_tables(parts)
             made = {name: _cast(read, name) for name in wanted}

@@ -27,7 +27,6 @@ from project.storage.seal import DamagedError
 
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 _DEPTH = 5  # folders from a run's down to its pictures
-_AT_ONCE = 1 << 20  # bytes of a file that are in memory while its checksum is computed
 
 Stamp = tuple[int, int, int]
 
@@ -39,7 +38,7 @@ def read_checked(path: Path) -> bytes:
         DamagedError: if it is not what was written, or the list cannot be read.
     """
     content = _content(path)
-    if _listed(path) not in (None, hashlib.sha256(content).hexdigest()):
+    if _listed(path) not in (None, _sha256(content)):
         raise DamagedError(damage(path))
     return content
 
@@ -58,7 +57,7 @@ def open_checked(path: Path) -> pa.NativeFile:
         require_regular(path)
         file = pa.OSFile(str(path))
         if wanted is not None:
-            if _digest(file) != wanted:
+            if hashlib.file_digest(file, "sha256").hexdigest() != wanted:
                 raise DamagedError(damage(path))
             file.seek(0)
     except FileError as error:
@@ -161,7 +160,7 @@ def listing(folder: Path, written: Collection[str]) -> Iterator[None]:
 
 
 def _write(folder: Path, kept: Mapping[str, str], changed: Iterable[str]) -> None:
-    fresh = {name: _sha256(folder / name) for name in changed}
+    fresh = {name: _sha256_of(folder / name) for name in changed}
     lines = [f"{checksum}  {name}\n" for name, checksum in sorted({**kept, **fresh}.items())]
     replace_file(folder / layout.CHECKSUMS, "".join(lines).encode())
 
@@ -179,7 +178,7 @@ def damages(folder: Path) -> list[str]:
         path = folder / name
         if not path.exists():
             found.append(f"{path} is missing")
-        elif not path.is_file() or _sha256(path) != wanted:
+        elif not path.is_file() or _sha256_of(path) != wanted:
             found.append(f"{path} is damaged: it is not what was written")
     return found
 
@@ -212,16 +211,13 @@ def damage(path: Path) -> str:
     )
 
 
-def _sha256(path: Path) -> str:
-    with pa.OSFile(str(path)) as file:
-        return _digest(file)
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
-def _digest(file: pa.NativeFile) -> str:
-    digest = hashlib.sha256()
-    while part := file.read(_AT_ONCE):
-        digest.update(part)
-    return digest.hexdigest()
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # rows may be larger than memory
 
 
 def _stamps(folder: Path) -> dict[str, Stamp]:

@@ -26,7 +26,7 @@ _BUFFER = 1 << 16  # bytes of each column that are read from the disk at once
 _OPEN = 4  # choices of columns that are read by turns, each at its own place in the file
 
 
-class Stretch(NamedTuple):
+class RowSpan(NamedTuple):
     """Rows from ``start`` to before ``stop``."""
 
     start: int
@@ -58,9 +58,7 @@ class ColumnReader:
                 pre_buffer=False,
                 page_checksum_verification=True,
             )
-            groups = [
-                self._file.metadata.row_group(k) for k in range(self._file.num_row_groups)
-            ]
+            groups = [self._file.metadata.row_group(k) for k in range(self._file.num_row_groups)]
         self.schema: pa.Schema = self._file.schema_arrow
         self._starts = np.cumsum([0, *(group.num_rows for group in groups)])
         self._places: dict[tuple[str, ...], _Place] = {}
@@ -90,7 +88,7 @@ class ColumnReader:
         schema = pa.schema([self.schema.field(name) for name in chosen])
         return pa.Table.from_batches([part.select(chosen) for part in parts], schema)
 
-    def stretches(self, names: Sequence[str]) -> dict[tuple[str, ...], list[Stretch]]:
+    def stretches(self, names: Sequence[str]) -> dict[tuple[str, ...], list[RowSpan]]:
         """Return where rows of the same words lie, by these words, in the order of the file.
 
         Args:
@@ -99,7 +97,7 @@ class ColumnReader:
         Raises:
             ValueError: if a row has none in one of them.
         """
-        found: dict[tuple[str, ...], list[Stretch]] = {}
+        found: dict[tuple[str, ...], list[RowSpan]] = {}
         first = 0
         for batch in self.batches(names):
             columns = [_encoded(batch.column(name)) for name in names]
@@ -115,7 +113,7 @@ class ColumnReader:
                 known = found.setdefault(tuple(one[start].as_py() for one in columns), [])
                 goes_on = known and known[-1].stop == first + start  # from the batch before
                 begin = known.pop().start if goes_on else first + start
-                known.append(Stretch(begin, first + stop))
+                known.append(RowSpan(begin, first + stop))
             first += len(batch)
         return found
 

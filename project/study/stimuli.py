@@ -105,9 +105,7 @@ def _names(run: Run, images: Sequence[int]) -> dict[int, str]:
     return found
 
 
-def _measured(
-    run: Run, settings: Settings, images: Sequence[int]
-) -> dict[tuple[str, int], Row]:
+def _measured(run: Run, settings: Settings, images: Sequence[int]) -> dict[tuple[str, int], Row]:
     """Return what the run measured of each attack × image, judged by the source itself."""
     names = ("fooled", "success", *run.results.float_columns)
     found = {}

@@ -40,7 +40,9 @@ def fooled(count, of=100):
     return "x" * count + "." * (of - count) + "-" * 5
 
 
-def run_with(numbers=None, zero=0.0, bad=0.0, transfer=20, unit=rows_of, traits=TRAITS, of=100, change=None):
+def run_with(
+    numbers=None, zero=0.0, bad=0.0, transfer=20, unit=rows_of, traits=TRAITS, of=100, change=None
+):
     """A run of the attacks on victim a, and of pgd10 made on b and judged by a."""
     counts = CLEAN | (numbers or {})
     gradients = {"zero_gradient": [zero] * (of + 5), "bad_gradient": [bad] * (of + 5)}

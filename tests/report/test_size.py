@@ -29,7 +29,9 @@ def write_run(folder, images):
         right = rng.random(images) < 0.8
         fooled = right & (rng.random(images) < 0.7)
         columns = {
-            **dict(zip(("attack", "source", "victim"), ([one] * images for one in key), strict=True)),
+            **dict(
+                zip(("attack", "source", "victim"), ([one] * images for one in key), strict=True)
+            ),
             "index": np.arange(images),
             "name": [f"photo_{k:06d}" for k in range(images)],
             "task": ["classification"] * images,

@@ -97,7 +97,11 @@ def test_steps_without_anything_to_tell_are_nan_and_do_not_count():
 def test_the_share_in_stage_2_is_counted_image_by_image():
     traces = [trace(0, switch=2), trace(1, switch=4), trace(2, switch=4), trace(3, switch=6)]
     assert second_stage(together(traces)).tolist() == [0, 0, 0.25, 0.25, 0.75, 0.75]
-    assert second_stage(together([Trace("pgd", "a", 0, {"objective": np.ones(3)})])).tolist() == [0, 0, 0]
+    assert second_stage(together([Trace("pgd", "a", 0, {"objective": np.ones(3)})])).tolist() == [
+        0,
+        0,
+        0,
+    ]
 
 
 def test_the_charts_say_whether_and_when_stage_2_acts():

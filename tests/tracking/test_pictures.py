@@ -39,7 +39,9 @@ def test_shards_cut_without_loss_into_parts_of_nearly_equal_length():
 
 def test_the_table_tells_each_sample_as_its_source_sees_it(pictured):
     table = gallery_table(pictured)
-    rows = {(r["attack"], r["source"], r["victim"], r["index"]): r for r in listed(pictured.results)}
+    rows = {
+        (r["attack"], r["source"], r["victim"], r["index"]): r for r in listed(pictured.results)
+    }
     assert table.columns[:4] == ["picture", "attack", "source", "index"]
     assert "valid_pixels" not in table.columns
     assert len(table.data) == len(pictured.gallery) == 6

@@ -113,6 +113,4 @@ def _point(data: WhiteBox, attack: str, values: Floats) -> ParetoPoint:
     pairs = data.fooled[attack]
     [distance] = cluster_means(values[pairs][:, None], pairs)
     *_, pooled = successes(data, attack)
-    return ParetoPoint(
-        attack, family(attack)[1] or "", distance, pooled.rate, int(pairs.sum())
-    )
+    return ParetoPoint(attack, family(attack)[1] or "", distance, pooled.rate, int(pairs.sum()))

@@ -214,14 +214,14 @@ def _reached(
     seen = {victim: np.zeros((images, len(metrics), 2)) for victim in victims}
     scored = {victim: np.zeros((images, 2)) for victim in victims}
     for key in judged.groups(attack):
-        found = judged.columns(metrics, key)
-        at = judged.place(found.index)
+        rows = judged.columns(metrics, key)
+        at = judged.place(rows.index)
         for k, metric in enumerate(metrics):
-            known = np.isfinite(found[metric])
-            seen[key[2]][at, k, 0] += np.where(known, found[metric], 0.0)
+            known = np.isfinite(rows[metric])
+            seen[key[2]][at, k, 0] += np.where(known, rows[metric], 0.0)
             seen[key[2]][at, k, 1] += known
         if not segmented:
-            scored[key[2]][at, 0] += found["fooled"]
+            scored[key[2]][at, 0] += rows["fooled"]
             scored[key[2]][at, 1] += 1.0
     rates = (
         _drawn_losses(judged, attack, victims)

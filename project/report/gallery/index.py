@@ -24,10 +24,9 @@ import hashlib
 import itertools
 import json
 import math
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote
 
 import numpy as np
@@ -225,11 +224,11 @@ class CatalogueScripts:
 
     Args:
         gallery: the folder.
+        bodies: an empty file for what the scripts say, until all is known.
     """
 
-    def __init__(self, gallery: Path) -> None:
-        self._gallery = gallery
-        self._bodies = tempfile.TemporaryFile()
+    def __init__(self, gallery: Path, bodies: IO[bytes]) -> None:
+        self._gallery, self._bodies = gallery, bodies
         self._lengths: list[int] = []
 
     def add(self, one: Data) -> None:
@@ -254,7 +253,6 @@ class CatalogueScripts:
             name = layout.catalogue_name(number - 1) if number else layout.CATALOGUE
             head = f'galleryPart("{stamp}",{number - 1},'.encode()
             replace_file(self._gallery / name, head + body + b");\n")
-        self._bodies.close()
         return stamp
 
     def _kept(self) -> Iterator[bytes]:

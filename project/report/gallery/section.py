@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,15 +58,16 @@ def gallery_section(run: Run) -> GallerySection | None:
         return None
     for sample in run.gallery:
         draw(sample)
-    scripts = CatalogueScripts(run.folder / layout.GALLERY)
     addresses: Addresses = {}
+    with tempfile.TemporaryFile() as bodies:
+        scripts = CatalogueScripts(run.folder / layout.GALLERY, bodies)
 
-    def keep(one: Data) -> None:
-        scripts.add(one)
-        addresses[one["attack"], one["source"]] = list(one["pictures"].values())
+        def keep(one: Data) -> None:
+            scripts.add(one)
+            addresses[one["attack"], one["source"]] = list(one["pictures"].values())
 
-    about = catalogue(run, run.gallery, keep)
-    stamp = scripts.write(about)
+        about = catalogue(run, run.gallery, keep)
+        stamp = scripts.write(about)
     inside, their_sets = embed(run, addresses), list[Data]()
     few = catalogue(run, inside.samples, their_sets.append)
     content = {

@@ -47,7 +47,9 @@ def test_success_is_of_the_images_right_when_clean_with_wilsons_interval():
 def test_quality_is_over_the_pairs_that_every_attack_fools():
     data = data_of(*two_victims())
     found = compare(data)
-    matched = [(data.images[k], data.by_name[v]) for k, v in np.argwhere(data.matched(data.attacks))]
+    matched = [
+        (data.images[k], data.by_name[v]) for k, v in np.argwhere(data.matched(data.attacks))
+    ]
     assert matched == [(0, "a"), (1, "a"), (1, "b"), (4, "b")]
     assert (found.matched, found.pairs, found.matched_images) == ({"a": 2, "b": 2}, 4, 3)
     assert [one.mean.value for one in found.qualities] == [12 / 4, 24 / 4]
