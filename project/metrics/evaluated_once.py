@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from project.metrics.states import Gathered
+from project.metrics.states import Folded
 
 NAMED_IDS = 10  # more ids than this are counted, not listed, in an error
 
@@ -17,15 +17,30 @@ class LedgerError(RuntimeError):
     """A sample was missed, or counted twice, or does not belong to the data set."""
 
 
-class Ledger(Gathered):
-    """Records the ids of the evaluated samples over all processes."""
+class Ledger(Folded):
+    """Records the ids of the evaluated samples over all processes.
+
+    Neighbours mostly come one after another, so that the first and last id of each row of them are
+    held: a few bytes per batch.
+    """
 
     def __init__(self) -> None:
         super().__init__(torch.int64)
 
+    def add(self, values: Tensor) -> None:
+        """Add ids, (N,) on the CPU."""
+        known, rows = self.gathered().view(-1, 2), _rows(values)
+        if len(known) and len(rows) and known[-1, 1] + 1 == rows[0, 0]:
+            rows[0, 0], known = known[-1, 0], known[:-1]  # goes on where the last row ended
+        self._hold(torch.cat([known, rows]).flatten())
+
     def compute(self) -> Tensor:
         """Return the ids seen, (M,) int64, sorted, repeated ids repeated."""
-        return self.gathered().sort().values
+        first, last = self.gathered().view(-1, 2).unbind(1)
+        lengths = last - first + 1
+        before = (lengths.cumsum(0) - lengths).repeat_interleave(lengths)
+        within = torch.arange(int(lengths.sum())) - before
+        return (first.repeat_interleave(lengths) + within).sort().values
 
     def check(self, expected: Iterable[int]) -> None:
         """Check that each expected id was evaluated exactly once, over all processes.
@@ -54,6 +69,15 @@ class Ledger(Gathered):
                 "wrong, so none are reported: use the project's own data modules, which deal whole "
                 "batches to processes without padding."
             )
+
+
+def _rows(ids: Tensor) -> Tensor:
+    """Return the first and last id of each row of neighbours, (R, 2), in the order of the ids."""
+    if not len(ids):
+        return ids.new_empty(0, 2)
+    ends = ids.diff() != 1
+    border = torch.ones(1, dtype=torch.bool)
+    return torch.stack([ids[torch.cat([border, ends])], ids[torch.cat([ends, border])]], 1)
 
 
 def _some(ids: list[int]) -> str:

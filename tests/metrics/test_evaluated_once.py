@@ -1,3 +1,5 @@
+import random
+
 import pytest
 import torch
 
@@ -39,3 +41,18 @@ def test_a_ledger_starts_anew_after_reset():
     ledger.reset()
     ledger.update(torch.tensor([2]))
     ledger.check([2])
+
+
+def test_rows_of_neighbours_come_back_as_the_ids_that_went_in():
+    draw = random.Random(0)
+    batches = [[draw.randint(0, 9) + k for k in range(draw.randint(0, 5))] for _ in range(200)]
+    ledger = Ledger()
+    for batch in batches:
+        ledger.update(torch.tensor(batch, dtype=torch.int64))
+    assert ledger.compute().tolist() == sorted(id for batch in batches for id in batch)
+
+
+def test_a_ledger_holds_less_than_a_number_per_image():
+    ledger = ledger_of(*(list(range(start, start + 4)) for start in range(0, 4000, 4)))
+    assert sum(values.numel() for values in [*ledger.column, *ledger._recent]) < 50
+    ledger.check(range(4000))

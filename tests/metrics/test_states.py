@@ -1,10 +1,13 @@
 import itertools
 import math
+import random
+from fractions import Fraction
 
 import pytest
 import torch
 
 from project.metrics import PerImageMean
+from project.metrics.states import exact_sum
 
 
 def mean_of(*batches):
@@ -45,3 +48,43 @@ def test_the_mean_is_the_same_bit_for_bit_in_any_order_and_batching():
 def test_a_mean_takes_one_value_per_image():
     with pytest.raises(ValueError, match=r"one per image, got \(2, 3\)"):
         PerImageMean().update(torch.zeros(2, 3))
+
+
+def random_values(count: int) -> list[float]:
+    """Return values of all magnitudes and both signs, whose exact sum is far from a rounded one."""
+    draw = random.Random(0)
+    return [draw.gauss(0, 1) * 2.0 ** draw.randint(-300, 300) for _ in range(count)]
+
+
+def test_a_few_numbers_have_the_very_sum_of_many():
+    for values in (random_values(1000), [1e16, 1.0, -1e16], [0.1] * 10, [5e-324, -1e-310, 1e308]):
+        found = exact_sum(values)
+        assert sum(map(Fraction, found)) == sum(map(Fraction, values))
+        assert len(found) < 30
+    assert exact_sum([0.1] * 1000)[0] == math.fsum([0.1] * 1000)
+    assert exact_sum([]) == exact_sum([0.0, -0.0]) == exact_sum([1e300, -1e300]) == []
+    assert all(map(math.isnan, exact_sum([1.0, math.nan])))
+
+
+def test_a_mean_is_that_of_all_values_to_the_last_bit_however_many_batches_there_are():
+    values = random_values(999)
+    expected = math.fsum(values) / len(values)
+    for size in (1, 7, 64):
+        batches = [values[start : start + size] for start in range(0, len(values), size)]
+        assert mean_of(*batches) == (expected, len(values), 0)
+
+
+def test_a_mean_holds_a_few_numbers_whatever_the_number_of_images():
+    metric = PerImageMean()
+    for _ in range(1000):
+        metric.update(torch.rand(4, dtype=torch.float64))
+    held = [*metric.column, *metric._recent]
+    assert sum(values.numel() for values in held) < 50
+
+
+def test_a_mean_starts_anew_after_a_reset():
+    metric = PerImageMean()
+    metric.update(torch.ones(3))
+    metric.reset()
+    metric.update(torch.zeros(2))
+    assert metric.compute() == (0.0, 2, 0)
