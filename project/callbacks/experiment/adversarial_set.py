@@ -15,6 +15,7 @@ from project.storage.files import replace_file
 from project.storage.store import Store
 
 _AT_ONCE = 8  # files read in parallel, since reading waits for disks
+_WAITING = 1024  # files that wait for it; each takes about a kilobyte of memory
 
 
 def write_adversarial_set(path: Path, stores: Mapping[Pass, Store], indices: Sequence[int]) -> None:
@@ -48,9 +49,11 @@ def described(store: Store, indices: Sequence[int]) -> dict[str, Any]:
     """
     paths = [store.image_path(index) for index in sorted(indices)]
     present = [path for path in paths if path.is_file()]
+    total = hashlib.sha256()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        lines = pool.map(_line, present)
-        total = hashlib.sha256("".join(lines).encode())
+        for start in range(0, len(present), _WAITING):
+            for line in pool.map(_line, present[start : start + _WAITING]):
+                total.update(line.encode())
     return {
         "folder": portable(str(store.folder)),
         "key": store.key,
