@@ -7,7 +7,9 @@ import errno
 import os
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from project.core.errors import InputError
 
@@ -35,28 +37,53 @@ def replace_file(path: Path, content: bytes) -> None:
         WriteError: if the content cannot be written, as on a full disk; the old file is still
             there.
     """
+    with replacing(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a file whose content takes the place of the old one's when the block ends.
+
+    See :func:`replace_file`; this is for what is too large to be in memory at once. After an error
+    in the block the old file is still there.
+    """
     temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # In the same folder, since a rename is atomic only within one file system. The random
-        # name lets several processes write the same file at once: the last rename wins.
-        descriptor, temporary = tempfile.mkstemp(_PART, f".{path.name}.", path.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())  # or a power failure could leave the name on an empty file
-        os.chmod(temporary, 0o644)  # mkstemp's 0o600 would shut out other users of the store
-        os.replace(temporary, path)
-        _flush_folder(path.parent)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # In the same folder, since a rename is atomic only within one file system. The random
+            # name lets several processes write the same file at once: the last rename wins.
+            descriptor, temporary = tempfile.mkstemp(_PART, f".{path.name}.", path.parent)
+            with os.fdopen(descriptor, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())  # or a power failure could leave the name on an empty file
+            os.chmod(temporary, 0o644)  # mkstemp's 0o600 would shut out other users of the store
+            os.replace(temporary, path)
+            _flush_folder(path.parent)
+    finally:
+        if temporary is not None:  # after a failure, Ctrl-C among them; else it is renamed by now
+            Path(temporary).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn the errors of a block that writes a file into one line.
+
+    Raises:
+        WriteError: if the file cannot be written.
+    """
+    try:
+        yield
+    except WriteError:
+        raise
     except OSError as error:
         remedy = "make room there" if error.errno in _FULL else "make the folder writable"
         raise WriteError(
             f"could not write {path}: {error.strerror}. Everything written before is kept: "
             f"{remedy}, or write elsewhere, and run the same command."
         ) from error
-    finally:
-        if temporary is not None:  # after a failure, Ctrl-C among them; else it is renamed by now
-            Path(temporary).unlink(missing_ok=True)
 
 
 def _flush_folder(folder: Path) -> None:

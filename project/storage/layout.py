@@ -11,6 +11,7 @@ An experiment's folder: ``--run.folder`` of attack.py. Where no other is named, 
     adversarial.json       which files of which stores the images are  check
     SHA256SUMS             checksums of all these; by storage          whoever reads them, check
     .run.lock              while a run writes here; by storage         other runs
+    .unfinished/           parts of its tables, while a run writes     evaluation
     gallery/               pictures of some images                     report, study, tracking
     report.html            the page, and what is written beside it,    people
                            all by report:
@@ -93,6 +94,7 @@ MANIFEST = "manifest.json"
 
 CHECKSUMS = "SHA256SUMS"
 LOCK = ".run.lock"  # of a folder that a run writes into, as long as it does
+UNFINISHED = ".unfinished"  # parts of tables, as long as a run writes them
 
 OVERVIEW = "overview.csv"
 OVERVIEW_PAGE = "index.html"

@@ -4,25 +4,33 @@ Files
     rows.parquet   the rows, sorted by (attack, source, victim, index)
     metrics.csv    data-set level numbers in long form: attack, source, victim, metric, value, …
 
-Equal content gives equal bytes, and files are replaced atomically.
+Equal content gives equal bytes, and files are replaced atomically. Rows that do not fit into memory
+are written in parts (:mod:`project.storage.parts`) and merged.
 """
 
 from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from project.storage.checksums import read_parquet
 from project.storage.csv_file import read_csv, write_csv
-from project.storage.files import replace_file
+from project.storage.parts import (
+    PartReader,
+    TableKey,
+    conformed,
+    require_unique,
+    sorted_by_index,
+    write_table,
+)
+
+_ROW_GROUP, _WIDE_ROW_GROUP = 2**14, 2**12  # rows: some megabytes each
 
 KEY = ("attack", "source", "victim", "index")
 
@@ -111,14 +119,53 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
         ValueError: if a row lacks part of its key, or two rows share one.
         TypeError: if a further column is not a number.
     """
-    ordered = sorted(rows, key=_key)
-    _check_unique(ordered)
-    schema = _schema(ordered)
-    columns = {field.name: [_value(row, field) for row in ordered] for field in schema}
-    sink = pa.BufferOutputStream()
-    table = pa.table(columns, schema=schema)
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-    replace_file(path, sink.getvalue().to_pybytes())
+    cells: dict[TableKey, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        _require_key(row)
+        cells.setdefault((row["attack"], row["source"], row["victim"]), []).append(row)
+    tables = {key: sorted_by_index(rows_table(cells[key])) for key in sorted(cells)}
+    for key, table in tables.items():
+        require_unique(key, table["index"].to_numpy())
+    _write(
+        path, {name for table in tables.values() for name in table.column_names}, tables.values()
+    )
+
+
+def merge_rows(path: Path, parts: PartReader, names: Collection[str]) -> None:
+    """Write the rows of parts as :func:`write_rows` writes them, with the same bytes.
+
+    Args:
+        path: the file; replaced atomically.
+        parts: chunks of :func:`rows_table` by (attack, source, victim).
+        names: all columns that any of them has.
+
+    Raises:
+        ValueError: if two rows share a key.
+    """
+    _write(path, names, (table for key in parts.keys for table in parts.rows(key)))
+
+
+def rows_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Return rows as a table of the columns that they have, in the order of those of a file.
+
+    Raises:
+        ValueError: if a row lacks part of its key.
+        TypeError: if a further column is not a number.
+    """
+    known = {name for row in rows for name in row}
+    schema = pa.schema([field for field in _schema(known) if field.name in known])
+    columns = {name: _values(name, [row.get(name) for row in rows]) for name in schema.names}
+    if any(name not in columns or None in columns[name] for name in KEY):
+        for row in rows:
+            _require_key(row)
+    return pa.table(columns, schema=schema)
+
+
+def _write(path: Path, names: Collection[str], tables: Iterable[pa.Table]) -> None:
+    schema = _schema(names)
+    # Counts by class are hundreds of numbers a row, all other columns together some tens.
+    row_group = _WIDE_ROW_GROUP if any("by_class" in name for name in names) else _ROW_GROUP
+    write_table(path, schema, (conformed(table, schema) for table in tables), row_group)
 
 
 def read_rows(path: Path) -> pa.Table:
@@ -148,38 +195,29 @@ def remove_path(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+def _require_key(row: Mapping[str, Any]) -> None:
     missing = [name for name in KEY if row.get(name) is None]
     if missing:
         raise ValueError(f"a row needs {', '.join(KEY)}; got one without {', '.join(missing)}.")
-    return tuple(row[name] for name in KEY)
 
 
-def _check_unique(ordered: Sequence[Mapping[str, Any]]) -> None:
-    for before, after in pairwise(ordered):
-        if _key(before) == _key(after):
-            raise ValueError(
-                f"one row per image × attack × source × victim, got two for {_key(after)}. "
-                "A sample was evaluated twice."
-            )
-
-
-def _schema(rows: Sequence[Mapping[str, Any]]) -> pa.Schema:
-    names = {name for row in rows for name in row} - COLUMNS.keys()
-    leading = [name for name in LEADING_FLOATS if name in names]
-    floats = [(name, pa.float64()) for name in [*leading, *sorted(names.difference(leading))]]
+def _schema(names: Collection[str]) -> pa.Schema:
+    further = set(names) - COLUMNS.keys()
+    leading = [name for name in LEADING_FLOATS if name in further]
+    floats = [(name, pa.float64()) for name in [*leading, *sorted(further.difference(leading))]]
     return pa.schema([*COLUMNS.items(), *floats])
 
 
-def _value(row: Mapping[str, Any], field: pa.Field) -> Any:
-    value = row.get(field.name)
-    if value is None or field.name in COLUMNS:
-        return value
-    if not isinstance(value, Real):
-        raise TypeError(
-            f"column {field.name!r} must hold numbers, got {value!r}. Convert tensors with .item()."
-        )
-    return float(value)
+def _values(name: str, values: list[Any]) -> list[Any]:
+    """Return a column's values, those of a further column as floats."""
+    if name in COLUMNS or {*map(type, values)} <= {float, type(None)}:
+        return values
+    for value in values:
+        if value is not None and not isinstance(value, Real):
+            raise TypeError(
+                f"column {name!r} must hold numbers, got {value!r}. Convert tensors with .item()."
+            )
+    return [None if value is None else float(value) for value in values]
 
 
 def _measure(row: Mapping[str, str]) -> Measure:

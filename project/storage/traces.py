@@ -8,21 +8,30 @@ Columns
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from project.storage.checksums import read_parquet
-from project.storage.files import replace_file
+from project.storage.parts import (
+    PartReader,
+    TableKey,
+    conformed,
+    require_unique,
+    sorted_by_index,
+    write_table,
+)
 
 Values = NDArray[np.float32]
+Counts = NDArray[np.int64]
 KEYS = ("attack", "source", "index", "step")
+_ROW_GROUP = 2**16  # rows
 
 
 @dataclass(frozen=True)
@@ -58,13 +67,38 @@ def write_traces(path: Path, traces: Iterable[Trace]) -> None:
     Raises:
         ValueError: if two have the same attack, source and image.
     """
-    ordered = sorted(traces, key=lambda trace: trace.key)
-    for before, after in pairwise(ordered):
-        if before.key == after.key:
-            raise ValueError(f"one trace per attack × source × image, got two for {after.key}.")
-    sink = pa.BufferOutputStream()
-    pq.write_table(_table(ordered), sink, compression="zstd", write_page_checksum=True)
-    replace_file(path, sink.getvalue().to_pybytes())
+    passes: dict[TableKey, list[Trace]] = {}
+    for trace in traces:
+        passes.setdefault((trace.attack, trace.source), []).append(trace)
+    tables = {key: sorted_by_index(traces_table(passes[key])) for key in sorted(passes)}
+    for key, table in tables.items():
+        require_unique(key, table["index"].to_numpy())
+    names = {name for table in tables.values() for name in table.column_names}
+    _write(path, names, tables.items())
+
+
+def merge_traces(path: Path, parts: PartReader, names: Collection[str]) -> None:
+    """Write the traces of parts as :func:`write_traces` writes them, with the same bytes.
+
+    Args:
+        path: the file; replaced atomically.
+        parts: chunks of :func:`traces_table` by (attack, source).
+        names: all columns that any of them has.
+
+    Raises:
+        ValueError: if two traces are of the same attack, source and image.
+    """
+    _write(path, names, ((key, table) for key in parts.keys for table in parts.rows(key)))
+
+
+def traces_table(traces: Sequence[Trace]) -> pa.Table:
+    """Return traces of one attack and source as a table: a row per image, ``index`` and lists."""
+    names = sorted({name for trace in traces for name in trace.values})
+    columns = {
+        name: pa.array([trace.values.get(name) for trace in traces], pa.list_(pa.float32()))
+        for name in names
+    }
+    return pa.table({"index": pa.array([trace.index for trace in traces], pa.int64()), **columns})
 
 
 def read_traces(path: Path) -> list[Trace]:
@@ -86,29 +120,48 @@ def read_traces(path: Path) -> list[Trace]:
     return found
 
 
-def _table(traces: Sequence[Trace]) -> pa.Table:
-    steps = [trace.steps for trace in traces]
-    names = sorted({name for trace in traces for name in trace.values})
-    return pa.table(
-        {
-            "attack": pa.array(_repeated([trace.attack for trace in traces], steps), pa.string()),
-            "source": pa.array(_repeated([trace.source for trace in traces], steps), pa.string()),
-            "index": pa.array(_repeated([trace.index for trace in traces], steps), pa.int64()),
-            "step": pa.array([k for count in steps for k in range(1, count + 1)], pa.int64()),
-            **{name: _column(traces, name) for name in names},
-        }
-    )
+def _write(path: Path, names: Collection[str], tables: Iterable[tuple[TableKey, pa.Table]]) -> None:
+    told = [(name, pa.float32()) for name in sorted({*names} - {"index"})]
+    text, whole = pa.string(), pa.int64()
+    schema = pa.schema([*zip(KEYS, (text, text, whole, whole), strict=True), *told])
+    rows = (part for key, table in tables for part in _by_step(key, table, schema))
+    write_table(path, schema, rows, _ROW_GROUP)
 
 
-def _repeated(values: Sequence[str | int], times: Sequence[int]) -> list[str | int]:
-    return [value for value, count in zip(values, times, strict=True) for _ in range(count)]
+def _by_step(key: TableKey, table: pa.Table, schema: pa.Schema) -> Iterator[pa.Table]:
+    """Yield the rows of a table of :func:`traces_table`, one per image and step."""
+    lengths = [
+        _lengths(column)
+        for name, column in zip(table.column_names, table.columns, strict=True)
+        if name != "index"
+    ]
+    steps = np.max(lengths, axis=0, initial=0) if lengths else np.zeros(len(table), int)
+    images = max(1, _ROW_GROUP // max(1, int(steps.max(initial=1))))
+    for start in range(0, len(table), images):
+        yield _rows(key, table.slice(start, images), steps[start : start + images], schema)
 
 
-def _column(traces: Sequence[Trace], name: str) -> pa.Array:
-    values = np.full(sum(trace.steps for trace in traces), np.nan, np.float32)
-    start = 0
-    for trace in traces:
-        told = trace.values.get(name, ())
-        values[start : start + len(told)] = told
-        start += trace.steps
-    return pa.array(values, pa.float32(), from_pandas=True)  # NaN becomes null
+def _rows(key: TableKey, table: pa.Table, steps: Counts, schema: pa.Schema) -> pa.Table:
+    total, starts = int(steps.sum()), np.cumsum(steps) - steps
+    columns = {
+        "attack": pa.repeat(key[0], total),
+        "source": pa.repeat(key[1], total),
+        "index": pa.array(np.repeat(table["index"].to_numpy(), steps)),
+        "step": pa.array(np.arange(1, total + 1) - np.repeat(starts, steps)),
+    }
+    for name in set(table.column_names) - {"index"}:
+        column = table[name].combine_chunks()
+        lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
+        within = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        values = np.full(total, np.nan, np.float32)
+        values[np.repeat(starts, lengths) + within] = column.flatten().to_numpy(
+            zero_copy_only=False
+        )
+        columns[name] = pa.array(values, pa.float32(), from_pandas=True)  # NaN becomes null
+    return conformed(pa.table(columns), schema)
+
+
+def _lengths(column: pa.Array | pa.ChunkedArray) -> Counts:
+    """Return the lengths of lists, (N,), 0 of those that are null."""
+    lengths: Counts = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
+    return lengths
