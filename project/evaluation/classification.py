@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from project.attacks.flow.ssta import PAPER_AREA
@@ -14,12 +16,19 @@ from project.evaluation.victim_metrics import Facts, VictimMetrics, flags
 from project.metrics import PerImageMean, Rate
 from project.storage.rows import Measure
 
+Places = NDArray[np.intp]
+_UNANSWERED, _WRONG, _RIGHT = 1, 2, 3  # of a clean image; 0 where there is no verdict yet
+
 
 class ClassificationJudge:
-    """Evaluates one classifier's logits, pass after pass, against its own clean predictions."""
+    """Evaluates one classifier's logits, pass after pass, against its own clean predictions.
 
-    def __init__(self) -> None:
-        self._clean: dict[int, dict[str, Any]] = {}
+    Args:
+        indices: ids of all samples that it may be shown.
+    """
+
+    def __init__(self, indices: Sequence[int]) -> None:
+        self._clean = CleanVerdicts(indices)
 
     def rows(self, logits: Tensor, target: Tensor, index: Tensor, clean: bool) -> list[Facts]:
         """Evaluate a batch, and return the victim's columns of its rows.
@@ -34,23 +43,77 @@ class ClassificationJudge:
             The victim's columns of each image's row.
         """
         confidence = logits.float().softmax(1).gather(1, target[:, None]).squeeze(1)
-        verdicts = zip(
-            index.tolist(),
-            target.tolist(),
-            predicted_classes(logits).tolist(),
-            confidence.tolist(),
-            strict=True,
-        )
+        labels = target.tolist()
+        verdicts = [
+            _verdict(*one)
+            for one in zip(
+                labels, predicted_classes(logits).tolist(), confidence.tolist(), strict=True
+            )
+        ]
+        places = self._clean.places(index.tolist())
+        if clean:
+            self._clean.keep(places, verdicts)
         rows: list[Facts] = []
-        for sample, label, prediction, trust in verdicts:
-            row = _verdict(label, prediction, trust)
-            if clean:
-                self._clean[sample] = {f"clean_{name}": value for name, value in row.items()}
-            before = self._clean[sample]  # the clean pass dealt this rank the same batches
+        # The clean pass dealt this rank the same batches.
+        for label, row, before in zip(labels, verdicts, self._clean.at(places), strict=True):
             lost = row["unanswered"] or before["clean_unanswered"]
             fooled = None if lost else before["clean_correct"] and not row["correct"]
             rows.append({"target": label, **row, **before, "fooled": fooled})
         return rows
+
+
+class CleanVerdicts:
+    """One classifier's verdicts on clean images, 17 bytes for each sample of the data set.
+
+    Args:
+        indices: the samples' ids.
+    """
+
+    def __init__(self, indices: Sequence[int]) -> None:
+        self._indices = np.sort(np.asarray(indices, dtype=np.int64))
+        # Zeros take no memory until they are written: a process sees a part of the samples.
+        self._prediction = np.zeros(len(indices), dtype=np.int64)
+        self._confidence = np.zeros(len(indices), dtype=np.float64)
+        self._state = np.zeros(len(indices), dtype=np.uint8)
+
+    def places(self, samples: Sequence[int]) -> Places:
+        """Return where the verdicts on some samples are, (N,).
+
+        Raises:
+            KeyError: if the data set lacks one.
+        """
+        places = self._indices.searchsorted(samples).clip(max=len(self._indices) - 1)
+        unknown = self._indices[places] != samples
+        if unknown.any():
+            raise KeyError(np.asarray(samples)[unknown].tolist())
+        return places
+
+    def keep(self, places: Places, rows: Sequence[Facts]) -> None:
+        """Keep the verdicts on some samples' clean images, columns of their rows."""
+        lost = np.array([row["unanswered"] for row in rows])
+        right = np.array([row["correct"] is True for row in rows])
+        self._state[places] = np.where(lost, _UNANSWERED, np.where(right, _RIGHT, _WRONG))
+        self._prediction[places] = [row["prediction"] or 0 for row in rows]
+        self._confidence[places] = [row["confidence"] or 0.0 for row in rows]
+
+    def at(self, places: Places) -> Iterator[Facts]:
+        """Yield the verdicts on some samples' clean images, as columns ``clean_…``.
+
+        Raises:
+            KeyError: if there is none on one of them.
+        """
+        state = self._state[places]
+        if not state.all():
+            raise KeyError(self._indices[places][state == 0].tolist())
+        columns = (state, self._prediction[places], self._confidence[places])
+        for told, prediction, trust in zip(*(column.tolist() for column in columns), strict=True):
+            lost = told == _UNANSWERED
+            yield {
+                "clean_unanswered": lost,
+                "clean_prediction": None if lost else prediction,
+                "clean_confidence": None if lost else trust,
+                "clean_correct": None if lost else told == _RIGHT,
+            }
 
 
 def _verdict(label: int, prediction: int, confidence: float) -> Facts:

@@ -33,3 +33,15 @@ def all_gather(found: Found) -> list[Found]:
     everyone = [found] * dist.get_world_size()
     dist.all_gather_object(everyone, found)
     return everyone
+
+
+def broadcast(found: Found, source: int) -> Found:
+    """Return the object of one rank on every rank; what the others give does not matter.
+
+    A collective: every rank must call it.
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        return found
+    told = [found]
+    dist.broadcast_object_list(told, src=source)
+    return told[0]

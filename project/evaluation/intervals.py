@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from project.evaluation.victim_metrics import Facts
 from project.statistics.bootstrap import Estimate, Floats, bootstrap
-from project.statistics.miou import COLUMNS, Cell, Scores, cells, scores
+from project.statistics.miou import Cell, Key, Scores, scores
 from project.storage.rows import Measure
 
-_NEEDED = ("attack", "source", "victim", "index", "fooled_pixels", "judged_pixels", *COLUMNS)
 
-
-def with_intervals(measures: Sequence[Measure], rows: Sequence[Facts]) -> list[Measure]:
+def with_intervals(measures: Sequence[Measure], cells: Iterable[tuple[Key, Cell]]) -> list[Measure]:
     """Add bootstrap intervals to segmentation measures, and the drop from clean beside mIoU.
 
     Args:
         measures: the measures of all passes and victims.
-        rows: the rows of all images; each must have its pixel counts by class.
+        cells: the cells of all images, of which one is in memory at a time.
     """
-    columns = {name: [row[name] for row in rows] for name in _NEEDED}
-    found = {key: _estimates(cell) for key, cell in cells(columns).items()}
+    found, images = {}, 0
+    for key, cell in cells:
+        found[key] = _estimates(cell)
+        images = max(images, len(cell.index))  # each cell has all of them
     # Every pass has the clean images' counts; any of them will do.
     found |= {("", "", victim): estimates for (_, _, victim), estimates in found.items()}
-    images = len({row["index"] for row in rows})
     return [one for measure in measures for one in _completed(measure, found, images)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from pathlib import Path
 
 import torch
 
@@ -59,8 +60,14 @@ class PassMetrics:
         return judged + self.quality.measures()
 
 
-def judges(victims: Collection[str], samples: SampleSet) -> dict[str, Judge]:
-    """Return a judge per victim, which keeps the victim's clean predictions over all passes."""
+def judges(victims: Collection[str], samples: SampleSet, scratch: Path) -> dict[str, Judge]:
+    """Return a judge per victim, which keeps the victim's clean predictions over all passes.
+
+    Args:
+        victims: the victims' names.
+        samples: the data.
+        scratch: folder for what does not fit into memory.
+    """
     if samples.task == "segmentation":
-        return {victim: SegmentationJudge() for victim in victims}
-    return {victim: ClassificationJudge() for victim in victims}
+        return {victim: SegmentationJudge(scratch) for victim in victims}
+    return {victim: ClassificationJudge(samples.indices) for victim in victims}

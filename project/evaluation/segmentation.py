@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,16 +15,21 @@ from project.evaluation.plan import Pass
 from project.evaluation.victim_metrics import Facts, VictimMetrics
 from project.metrics import Confusion, CountedRate, class_counts, mean_iou, pixel_accuracy
 from project.storage.rows import Measure
+from project.storage.spill import Spill
+
+Counts = NDArray[np.int64]
 
 
 class SegmentationJudge:
-    """Evaluates one segmenter's logits, pass after pass, against its own clean predictions."""
+    """Evaluates one segmenter's logits, pass after pass, against its own clean predictions.
 
-    def __init__(self) -> None:
-        # One bit per pixel: whether it was right on the clean image. Of all images at once, an
-        # eighth of the memory of bools.
-        self._clean: dict[int, NDArray[np.uint8]] = {}
-        self._clean_counts: dict[int, NDArray[np.int64]] = {}
+    Args:
+        scratch: folder for what is known of the clean images: for each pixel a bit, whether it was
+            right. Tens of kilobytes per image, which memory has no room for.
+    """
+
+    def __init__(self, scratch: Path) -> None:
+        self._clean = Spill(scratch)
 
     def rows(self, logits: Tensor, target: Tensor, index: Tensor, clean: bool) -> list[Facts]:
         """Evaluate a batch, and return the victim's columns of its rows.
@@ -44,30 +51,37 @@ class SegmentationJudge:
         rows: list[Facts] = []
         for place, sample in enumerate(index.tolist()):
             if clean:
-                self._clean[sample] = np.packbits(correct[place])
-                self._clean_counts[sample] = counts[place]
-            before, before_counts = self._unpack(sample, correct[place].shape), self._clean_counts
+                self._clean[sample] = (
+                    counts[place].tobytes() + np.packbits(correct[place]).tobytes()
+                )
+            before_counts, before = self._before(sample, counts[place], correct[place].shape)
             judged, pixels = before & ~lost[place], int(valid[place].sum())
             rows.append(
                 {
                     "valid_pixels": pixels,
-                    "clean_unanswered_pixels": pixels - int(before_counts[sample][2].sum()),
+                    "clean_unanswered_pixels": pixels - int(before_counts[2].sum()),
                     "unanswered_pixels": int(lost[place].sum()),
                     "clean_correct_pixels": int(before.sum()),
                     "correct_pixels": int(correct[place].sum()),
                     "judged_pixels": int(judged.sum()),
                     "fooled_pixels": int((judged & ~correct[place]).sum()),
-                    **_by_class(counts[place], before_counts[sample]),
+                    **_by_class(counts[place], before_counts),
                 }
             )
         return rows
 
-    def _unpack(self, sample: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-        bits = np.unpackbits(self._clean[sample], count=int(np.prod(shape)))
-        return bits.reshape(shape).astype(bool)
+    def _before(
+        self, sample: int, like: Counts, shape: tuple[int, ...]
+    ) -> tuple[Counts, NDArray[np.bool_]]:
+        """Return the counts of a clean image, shaped as these, and which pixels were right."""
+        known = self._clean[sample]
+        # A copy, since rows wait in memory until they are written, and should not hold the bits.
+        counts = np.frombuffer(known, np.int64, like.size).reshape(like.shape).copy()
+        bits = np.frombuffer(known, np.uint8, offset=counts.nbytes)
+        return counts, np.unpackbits(bits, count=int(np.prod(shape))).reshape(shape).astype(bool)
 
 
-def _by_class(counts: NDArray[np.int64], clean: NDArray[np.int64]) -> Facts:
+def _by_class(counts: Counts, clean: Counts) -> Facts:
     """Return counts, (3, K), as columns by class; :mod:`project.statistics.miou` reads them."""
     correct, predicted, labelled = counts
     return {

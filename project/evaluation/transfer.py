@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -12,12 +13,12 @@ from project.core.answers import predicted_classes
 from project.core.errors import InputError
 from project.data import AttackDataModule
 from project.data.loader import first_images
-from project.evaluation.distributed import gather
 from project.evaluation.feature_distances import FeatureDistances
 from project.evaluation.intervals import with_intervals
 from project.evaluation.pass_metrics import Judge, PassMetrics, judges
 from project.evaluation.plan import CLEAN, Pass
 from project.evaluation.quality import visibility
+from project.evaluation.results import Results
 from project.evaluation.victim_metrics import Facts, flags
 from project.metrics import (
     FeatureExtractor,
@@ -58,9 +59,15 @@ class TransferEvaluation(L.LightningModule):
     one on those of one (attack, source), which a callback puts into the batch. Every victim judges
     every pass; where it is the source itself, that is the white-box case.
 
-    After a test, on every process, ``measures`` holds the numbers of the data set. On rank 0 alone,
-    ``rows`` holds one row per image × attack × source × victim, ``traces`` the attacks' traces of
-    their steps, both of all processes; and segmenters' measures have intervals from the rows.
+    After a test, on every process, ``measures`` holds the numbers of the data set; on rank 0 alone,
+    segmenters' have intervals from the rows. Until the test ends, ``results`` holds one row per
+    image × attack × source × victim and the attacks' traces of their steps, which a callback may
+    write to a file on rank 0 in ``on_test_end``.
+
+    Attributes:
+        scratch: folder for rows and traces as long as the test runs, and for what else would not
+            fit into memory; nothing else may be in it. None, unless a callback names one, is a
+            temporary folder.
 
     Args:
         victims: the victims by name, all of the data's task.
@@ -98,9 +105,8 @@ class TransferEvaluation(L.LightningModule):
         extractors = self._extractors.values()
         self._networks = nn.ModuleList([*victims.values(), *networks, *extractors])
         self.plan: Sequence[Pass] = (CLEAN,)
-        self.rows: list[Facts] = []
+        self.scratch: Path | None = None
         self.measures: list[Measure] = []
-        self.traces: list[Trace] = []
         self._judges: dict[str, Judge] = {}
         self._counts: list[PassMetrics] = []
         self._distances = FeatureDistances({}, self.plan, self.device)
@@ -111,7 +117,6 @@ class TransferEvaluation(L.LightningModule):
         samples = self._data.samples
         images = first_images(samples, _PROBED)
         check_victims(self.victims, images.to(self.device), samples.task, samples.num_classes)
-        self._judges = judges(self.victims, samples)
         self._counts = [PassMetrics(step, self.victims, samples, self.device) for step in self.plan]
         self._distances = FeatureDistances(self._extractors, self.plan, self.device)
         # With one adversarial pass no clean image is compared twice, so caching would be wasted.
@@ -123,7 +128,11 @@ class TransferEvaluation(L.LightningModule):
             *self._distances.notices(len(samples)),
         ]
         self.notices += [notice for notice in told if notice not in self.notices]
-        self.rows, self.traces = [], []
+
+    def on_test_epoch_start(self) -> None:
+        """Begin to collect rows, now that callbacks have cleared what earlier runs left."""
+        self.results = Results(self.scratch, self.global_rank)
+        self._judges = judges(self.victims, self._data.samples, self.results.folder)
 
     def test_step(
         self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0
@@ -137,7 +146,8 @@ class TransferEvaluation(L.LightningModule):
         step, counts = self.plan[dataloader_idx], self._counts[dataloader_idx]
         images = batch["image"] if step.clean else batch["adversarial"]
         known = self._known(step, batch)
-        predictions = {}
+        predictions: dict[str, Tensor] = {}
+        found: dict[str, list[Facts]] = {}
         fooled: Tensor | None = None
         for name, victim in self.victims.items():
             logits = victim(images)
@@ -145,12 +155,12 @@ class TransferEvaluation(L.LightningModule):
             rows = [known[place] | {"victim": name} | row for place, row in enumerate(verdicts)]
             predictions[name] = predicted_classes(logits).long()
             counts.by_victim[name].update(rows, predictions[name], batch["target"])
-            if not step.clean:
-                self.rows += rows
+            found[name] = rows
             if name == step.source:
                 counts.quality.update(rows)
                 fooled = flags(rows, "fooled") if "fooled" in rows[0] else None
-        self.traces += _traces(step, batch)
+        if not step.clean:
+            self.results.add(step, found, _traces(step, batch))
         self._distances.update(step, images, batch["index"], fooled)
         counts.ledger.update(batch["index"])
         return predictions
@@ -162,15 +172,18 @@ class TransferEvaluation(L.LightningModule):
             measure for counts in self._counts for measure in counts.measures(expected)
         ]
         self.measures += self._distances.measures()
-        self.rows, self.traces = gather(self.rows), gather(self.traces)
+        self._counts = []
+        self.results.collect()
         if self._data.samples.task == "segmentation" and self.trainer.is_global_zero:
-            self.measures = with_intervals(self.measures, self.rows)
+            self.measures = with_intervals(self.measures, self.results.cells())
         for measure in self.measures:
             self.log(measure_name(measure), measure.value, rank_zero_only=True)
 
     def on_test_end(self) -> None:
-        """Free the memory of the cached clean images."""
+        """Remove the rows' parts, and free the memory of what is known of clean images."""
         self._comparison = PanelComparison(self._panel, memory=0)
+        self._judges = {}
+        self.results.close()
 
     def _known(self, step: Pass, batch: dict[str, Any]) -> list[Facts]:
         """Return the columns of each image's rows that do not depend on the victim."""
@@ -208,8 +221,6 @@ def measure_name(measure: Measure) -> str:
 
 
 def _traces(step: Pass, batch: dict[str, Any]) -> list[Trace]:
-    if step.clean:
-        return []
     return [
         Trace(step.attack, step.source, index, crafted.traces)
         for index, crafted in zip(batch["index"].tolist(), batch["crafted"], strict=True)

@@ -32,6 +32,7 @@ from project.core.samples import KnowsSamples
 from project.data import CentreCrop, ImageListData, Stretch
 from project.evaluation import TransferEvaluation
 from project.saliency import DataMasks, FrequencyTuned
+from project.storage.rows import read_rows
 from project.victims.acceleration import Acceleration
 from tests.experiment.scene import photos, run, shapes, stored, victim, victims
 
@@ -279,7 +280,8 @@ def test_photos_drawn_anew_are_attacked_anew(tmp_path, attacked):
 def test_names_never_decide_what_is_stored(tmp_path, attacked):
     def tried(*names: str):
         attack = {name: PGD(4 / 255, 2 / 255, steps=2) for name in names}
-        return run(tmp_path, victims={"a": victim()}, attacks=attack)
+        run(tmp_path, victims={"a": victim()}, attacks=attack)
+        return read_rows(tmp_path / "run/rows.parquet").to_pylist()
 
     first = tried("pgd 4", "pgd@4")
     assert len(attacked) == 3
@@ -289,11 +291,11 @@ def test_names_never_decide_what_is_stored(tmp_path, attacked):
     assert len(attacked) == 3
     assert stored(tmp_path / "store") == images
     predictions = [
-        sorted((row["attack"] == name, row["index"], row["prediction"]) for row in made.rows)
-        for made, name in ((first, "pgd 4"), (second, "pgd 4"))
+        sorted((row["attack"] == name, row["index"], row["prediction"]) for row in rows)
+        for rows, name in ((first, "pgd 4"), (second, "pgd 4"))
     ]
     assert predictions[0] == predictions[1]
-    assert len(third.rows) * 2 == len(first.rows)
+    assert len(third) * 2 == len(first)
 
 
 def test_victims_of_two_names_and_equal_weights_share_images(tmp_path, attacked):

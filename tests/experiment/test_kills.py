@@ -33,6 +33,7 @@ def test_twenty_kills_change_nothing_in_the_end(tmp_path, unbroken):
             left = visible(folder / "store")
             assert left.items() <= stored(unbroken / "store").items()
         assert results(folder) == results(unbroken)
+        assert not (folder / "run/.unfinished").exists()
         assert visible(folder / "store") == stored(unbroken / "store")
 
 

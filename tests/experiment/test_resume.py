@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from project.core.errors import InputError
 from project.data import ShapesData
 from project.storage.files import WriteError
 from tests.experiment.doomed import experiment, stuck_at
@@ -24,6 +25,7 @@ from tests.experiment.scene import (
     visible,
 )
 from tests.processes import PATIENCE, start, status
+from tests.storage.locks import held_by_another
 
 _STUCK = f"{BATCH + 2:08d}.png"  # in the second batch
 
@@ -106,11 +108,34 @@ def test_full_disk_at_the_results_keeps_all_images(tmp_path, unbroken, attacked,
         full_at(disk, name)
         with pytest.raises(WriteError, match=rf"{name}: No space left.*run the same command"):
             experiment(tmp_path)
+    assert not (tmp_path / "run/.unfinished").exists()
     assert stored(tmp_path / "store") == stored(unbroken / "store")
     attacked.clear()
     experiment(tmp_path)
     assert attacked == []
     assert results(tmp_path) == results(unbroken)
+
+
+def test_a_killed_runs_parts_of_tables_are_no_part_of_the_next(tmp_path, unbroken):
+    scratch = tmp_path / "run/.unfinished"
+    scratch.mkdir(parents=True)
+    for name in ("rows-00000-00000", "rows-00001-00007", "traces-00000-00000"):
+        (scratch / f"{name}.parquet").write_bytes(b"PAR1 and no more")
+    experiment(tmp_path)
+    assert results(tmp_path) == results(unbroken)
+    assert not scratch.exists()
+
+
+def test_a_run_that_is_refused_leaves_the_others_parts_alone(tmp_path):
+    part = tmp_path / "run/.unfinished/rows-00000-00000.parquet"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"of another")
+    with (
+        held_by_another(tmp_path / "run/.run.lock"),
+        pytest.raises(InputError, match="only one run may write"),
+    ):
+        experiment(tmp_path)
+    assert part.read_bytes() == b"of another"
 
 
 def test_truncated_stored_image_is_made_again(tmp_path, unbroken, attacked):

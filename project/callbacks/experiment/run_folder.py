@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any, Literal
@@ -29,9 +30,8 @@ from project.storage import layout
 from project.storage.checksums import list_checksums
 from project.storage.files import replace_file
 from project.storage.lock import unlock
-from project.storage.rows import remove_path, write_measures, write_rows
+from project.storage.rows import remove_path, write_measures
 from project.storage.store import StoredSample
-from project.storage.traces import write_traces
 from project.tracking import refuse_victims, track_run
 from project.victims.check import VictimCheckError
 
@@ -66,6 +66,7 @@ class RunFolder(L.Callback):
         self.title = title
         self.gallery = gallery
         self._shown: set[int] = set()
+        self._scratch: Path | None = None  # once it is this run's
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Lock the folder, unless the run ends with an estimate and writes nothing.
@@ -88,10 +89,14 @@ class RunFolder(L.Callback):
         samples = trainer.datamodule.samples  # type: ignore[attr-defined]
         count = len(samples) if self.gallery == "all" else min(self.gallery, len(samples))
         self._shown = {samples.indices[place * len(samples) // count] for place in range(count)}
+        assert isinstance(pl_module, TransferEvaluation)
+        self._scratch = pl_module.scratch = Path(self.folder) / layout.UNFINISHED
         if trainer.is_global_zero:
             for name in _RESULTS:
                 remove_path(Path(self.folder) / name)
-        trainer.strategy.barrier()  # no rank may write pictures before the old ones are gone
+        # A killed run's; every rank, since each machine may have a disk of its own.
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        trainer.strategy.barrier()  # no rank may write anything before the old is gone
 
     def on_test_batch_end(
         self,
@@ -127,10 +132,10 @@ class RunFolder(L.Callback):
         if not trainer.is_global_zero:
             return
         folder = Path(self.folder)
-        write_rows(folder / layout.ROWS, pl_module.rows)
+        pl_module.results.write_rows(folder / layout.ROWS)
         write_measures(folder / layout.MEASURES, pl_module.measures)
-        if pl_module.traces:
-            write_traces(folder / layout.TRACES, pl_module.traces)
+        if pl_module.results.has_traces:
+            pl_module.results.write_traces(folder / layout.TRACES)
         facts = self._facts(trainer, pl_module)
         replace_file(folder / layout.FACTS, json.dumps(facts, indent=1).encode())
         report = build_report(folder)
@@ -155,6 +160,8 @@ class RunFolder(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
         """Give the folder back, and log the refusal if the check of the victims refused some."""
+        if self._scratch is not None and trainer.is_global_zero:
+            shutil.rmtree(self._scratch, ignore_errors=True)
         self.teardown(trainer, pl_module, "test")  # Lightning skips teardown after an error
         if isinstance(exception, VictimCheckError):
             refuse_victims(trainer.loggers, str(exception))

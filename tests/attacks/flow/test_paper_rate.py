@@ -45,7 +45,7 @@ def test_the_mask_at_180_decides_whatever_the_profile(profile, counts, height, w
     attack = SSTA(lambda shown: maps[: len(shown)] / 255, profile, steps=2, step_size=1.0)
     result = attack.run(victim, images, target)
 
-    judge, metrics = ClassificationJudge(), {}
+    judge, metrics = ClassificationJudge(range(len(counts))), {}
     for clean in (True, False):
         shown = images if clean else result.images
         names = ("", "") if clean else ("ssta", "a")
