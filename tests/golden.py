@@ -11,6 +11,7 @@ and, with ``--defaults``, rows and measures of the embedded experiments (minutes
 
 import argparse
 import hashlib
+import io
 import json
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from PIL import Image
 from project.cli import train_main
 from tests.attacks.test_contract import ROWS, scene
 from tests.experiment.test_processes import TASKS, config
+from tests.storage.damage import stored
 from tests.training.test_robust_configs import BASES, RUNS
 
 ROOT = Path(__file__).parents[1]
@@ -95,9 +97,12 @@ def dealt() -> Golden:
             told = json.loads((folder / "run/adversarial.json").read_text())["passes"]
             for one in told:
                 store = folder / "store" / Path(one["folder"]).name
-                for path in sorted(store.glob("*.png")):
-                    pixels = hashlib.sha256(np.asarray(Image.open(path)).tobytes()).hexdigest()
-                    yield f"stored {task} {one['attack']}-{one['source']} {path.name}", pixels
+                for file, content in sorted(stored(store).items()):
+                    if not file.endswith(".png"):
+                        continue
+                    image = Image.open(io.BytesIO(content))
+                    pixels = hashlib.sha256(np.asarray(image).tobytes()).hexdigest()
+                    yield f"stored {task} {one['attack']}-{one['source']} {file}", pixels
 
 
 def embedded() -> Golden:

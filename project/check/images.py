@@ -13,10 +13,11 @@ from project.report.results import RunResults
 from project.storage import layout
 from project.storage.checksums import read_json
 from project.storage.seal import DamagedError
-from project.storage.store import Store, StoreError
+from project.storage.store import Store, StoreError, image_name
 
 _TOLD = ("attack", "source", "folder", "sha256")
-_AT_ONCE = 8  # images read in parallel, since reading waits for disks
+_AT_ONCE = 8  # parts read in parallel, since reading waits for disks
+_PART = 64  # images
 
 
 class ImageCount(NamedTuple):
@@ -84,10 +85,10 @@ def _is_pass(told: Any) -> bool:
 
 
 def _faults(store: Store, indices: list[int]) -> list[str]:
+    parts = [indices[first : first + _PART] for first in range(0, len(indices), _PART)]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        found = zip(indices, pool.map(store.damage, indices), strict=True)
-        return [
-            f"{store.image_path(index)}: {fault}; the run's command makes it again"
-            for index, fault in found
-            if fault is not None
-        ]
+        found = [fault for part in pool.map(store.damages, parts) for fault in part.items()]
+    return [
+        f"{store.folder / image_name(index)}: {fault}; the run's command makes it again"
+        for index, fault in found
+    ]

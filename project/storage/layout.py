@@ -43,7 +43,9 @@ A training's folder: of the callback ``TrainingFolder``, for report and tracking
 A folder of the store, by :mod:`project.storage.store`, for itself and explain
 
     manifest.json          what the folder's key stands for
-    INDEX.png, INDEX.npz   an adversarial image; its flow, mask and traces
+    FIRST.N.HASH.zip       a batch; by :mod:`project.storage.shards`; in it:
+        INDEX.png          an adversarial image
+        INDEX.npz          its flow, mask and traces
 
 A grid's folder, by :mod:`project.grid`
 

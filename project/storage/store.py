@@ -2,14 +2,17 @@
 
 Layout
     ROOT/LABEL-KEY/manifest.json     what the key stands for
-    ROOT/LABEL-KEY/00000042.png      the 8-bit image of sample 42, with text chunks of JSON: its
+    ROOT/LABEL-KEY/FIRST.N.HASH.zip  a batch, see :mod:`project.storage.shards`; in it
+        00000042.png                 the 8-bit image of sample 42, with text chunks of JSON: its
                                      facts, what it was made from, whether there are arrays
-    ROOT/LABEL-KEY/00000042.npz      its flow, mask and traces; written before the image
+        00000042.npz                 its flow, mask and traces
+
+Older stores have the two files of each sample as they are, in the folder; they are read, too.
 
 KEY is a hash of everything the images depend on. Of the data it hashes only names and sizes of the
 files, so each sample's origin, a hash of its clean image and label, is compared when it is read. So
 is each file's seal (:mod:`project.storage.seal`), which is of its key and index too: a damaged file
-and one under a wrong name are made again. A sample is in the store once its PNG is: files are
+and one under a wrong name are made again. A sample is in the store once its batch is: archives are
 replaced atomically, so none is ever half written. Any number of runs may write to one store at
 once, since equal keys and indices mean equal content; up to rounding, where their batch sizes
 differ.
@@ -17,11 +20,12 @@ differ.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,12 +42,14 @@ from project.core.json_text import parse_json
 from project.storage import layout
 from project.storage.files import remove_abandoned, replace_file
 from project.storage.seal import DamagedError, sealed, unsealed
+from project.storage.shards import DAMAGED, Shards
 
 _FORMAT = 2
 _CHUNK = "mirage"
 _ABOUT = "mirage_about"
 _DIGITS = 16  # of the key, in the folder's name
-_WRITERS = 4  # threads, which wait for the disk and compress in parallel; [ours]
+_WRITERS = 4  # threads, which compress in parallel; [ours]
+_AT_ONCE = 64  # samples read at a time, of which several are in one archive
 _TRACE = "trace_"  # before the name of a trace, among the names of the arrays
 
 
@@ -90,6 +96,7 @@ class Store:
         self.key = digest(description)
         # Few digits keep names short; the manifest is compared whole, so a collision is caught.
         self.folder = root / f"{slug}-{self.key[:_DIGITS]}"
+        self._shards = Shards(self.folder)
         self._check_manifest()
         remove_abandoned(self.folder)
 
@@ -104,11 +111,17 @@ class Store:
         return cls(folder.parent, label, description)
 
     def __contains__(self, index: int) -> bool:
-        return self.image_path(index).is_file()
+        name = image_name(index)
+        return name in self._shards or (self.folder / name).is_file()
 
-    def image_path(self, index: int) -> Path:
-        """Return the path of a sample's image, whether or not it is there yet."""
-        return self.folder / f"{layout.sample_name(index)}.png"
+    def pngs(self, indices: Sequence[int]) -> Iterator[tuple[str, bytes]]:
+        """Yield names and contents of samples' images as they are stored, unchecked.
+
+        Those that are not there or cannot be read are left out.
+        """
+        for part in _parts(indices):
+            files = self._readable([image_name(index) for index in part])
+            yield from ((n, files[n]) for n in map(image_name, part) if n in files)
 
     def load(
         self, indices: list[int], origins: Sequence[str] | None = None
@@ -125,8 +138,9 @@ class Store:
         if not all(index in self for index in indices):
             return None
         try:
+            files = self._files([name for index in indices for name in _names(index)])
             pairs = zip(indices, origins or [""] * len(indices), strict=True)
-            return [self._read(index, origin) for index, origin in pairs]
+            return [self._read(files, index, origin) for index, origin in pairs]
         except Exception as error:  # beside its seal a file may fail in many ways to be read
             let_memory_errors_pass(error)
             warnings.warn(
@@ -141,7 +155,7 @@ class Store:
         samples: list[StoredSample],
         origins: Sequence[str] | None = None,
     ) -> None:
-        """Write the samples of a batch in threads, since compressing and flushing release the GIL.
+        """Write the samples of a batch into one archive.
 
         Args:
             indices: indices of the samples.
@@ -155,22 +169,22 @@ class Store:
             self._replace_manifest()  # before any image, so that whoever finds one can tell its key
         origins = origins or [""] * len(indices)
         each = list(zip(indices, samples, origins, strict=True))
-        with ThreadPoolExecutor(_WRITERS) as writers:
-            # ``list`` reads all results: an error in a thread is raised only where its result is.
-            list(writers.map(lambda one: self._write(*one), each))
+        with ThreadPoolExecutor(_WRITERS) as writers:  # since compressing releases the GIL
+            packed = writers.map(lambda one: self._packed(*one), each)
+            self._shards.write({name: content for one in packed for name, content in one.items()})
 
-    def damage(self, index: int) -> str | None:
-        """Return what is wrong with a stored sample, None if nothing is.
-
-        Args:
-            index: the index of a sample that is in the store.
-        """
-        try:
-            self._read(index)
-        except Exception as error:  # see load
-            let_memory_errors_pass(error)
-            return str(error)
-        return None
+    def damages(self, indices: Sequence[int]) -> dict[int, str]:
+        """Return what is wrong with samples, by index; of those that are whole nothing."""
+        found = {}
+        for part in _parts(indices):
+            files = self._readable([name for index in part for name in _names(index)])
+            for index in part:
+                try:
+                    self._read(files, index)
+                except Exception as error:  # see load
+                    let_memory_errors_pass(error)
+                    found[index] = str(error)
+        return found
 
     def _check_manifest(self) -> None:
         """Refuse another experiment's folder, and write a damaged or missing manifest anew.
@@ -203,54 +217,88 @@ class Store:
         content = json.dumps(self._manifest(), indent=1, sort_keys=True)
         replace_file(self.folder / layout.MANIFEST, content.encode())
 
-    def _sealed_as(self, path: Path) -> str:
-        return f"{self.key}/{path.name}"
+    def _files(self, names: Sequence[str]) -> dict[str, bytes]:
+        """Return what files hold, in archives or, where none has them, as an older store's."""
+        found = self._shards.read(names)
+        for name in names:
+            path = self.folder / name
+            if name not in found and path.is_file():
+                found[name] = regular_bytes(path)
+        return found
 
-    def _read(self, index: int, origin: str = "") -> StoredSample:
-        path = self.image_path(index)
-        with Image.open(io.BytesIO(self._content(path)), formats=["PNG"]) as file:
+    def _readable(self, names: Sequence[str]) -> dict[str, bytes]:
+        """Return the same one by one, without those in archives that cannot be read."""
+        try:
+            return self._files(names)
+        except (OSError, ValueError, *DAMAGED):
+            found: dict[str, bytes] = {}
+            for name in names:
+                with contextlib.suppress(OSError, ValueError, *DAMAGED):
+                    found |= self._files([name])
+            return found
+
+    def _read(self, files: Mapping[str, bytes], index: int, origin: str = "") -> StoredSample:
+        name = image_name(index)
+        content = self._unsealed(files, name)
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as file:
             file.load()
             facts = parse_json(file.text[_CHUNK])  # type: ignore[attr-defined]
             about = parse_json(file.text[_ABOUT])  # type: ignore[attr-defined]
             image = np.asarray(file)
         if origin and about["origin"] != origin:
-            raise ValueError(f"{path.name} was made from another image or label")
+            raise ValueError(f"{name} was made from another image or label")
         if not about["arrays"]:
             return StoredSample(image, facts)
-        arrays_path = path.with_suffix(".npz")
-        if not arrays_path.is_file():
-            raise ValueError(f"{arrays_path.name} is gone")
-        with np.load(io.BytesIO(self._content(arrays_path))) as arrays:
+        with np.load(io.BytesIO(self._unsealed(files, _arrays_name(index)))) as arrays:
             traces = {n.removeprefix(_TRACE): arrays[n] for n in arrays if n.startswith(_TRACE)}
             return StoredSample(image, facts, arrays.get("flow"), arrays.get("mask"), traces)
 
-    def _content(self, path: Path) -> bytes:
+    def _unsealed(self, files: Mapping[str, bytes], name: str) -> bytes:
+        if name not in files:
+            raise ValueError(f"{name} is gone")
         try:
-            return unsealed(regular_bytes(path), self._sealed_as(path))
+            return unsealed(files[name], self._sealed_as(name))
         except DamagedError as error:
-            raise DamagedError(f"{path.name}: {error}") from error
+            raise DamagedError(f"{name}: {error}") from error
 
-    def _write(self, index: int, sample: StoredSample, origin: str) -> None:
-        path = self.image_path(index)
+    def _packed(self, index: int, sample: StoredSample, origin: str) -> dict[str, bytes]:
+        """Return the files of a sample, sealed."""
         arrays: dict[str, NDArray[Any]] = {_TRACE + n: one for n, one in sample.traces.items()}
         if sample.flow is not None:
             arrays["flow"] = sample.flow
         if sample.mask is not None:
             arrays["mask"] = sample.mask
-        # Arrays before the image: the image makes the sample count as stored, so it comes last.
-        if arrays:
-            packed = io.BytesIO()
-            np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]
-            self._replace(path.with_suffix(".npz"), packed.getvalue())
         text = PngImagePlugin.PngInfo()
         text.add_text(_CHUNK, json.dumps(sample.facts))
         text.add_text(_ABOUT, json.dumps({"origin": origin, "arrays": bool(arrays)}))
         encoded = io.BytesIO()
         Image.fromarray(sample.image).save(encoded, "PNG", pnginfo=text, compress_level=1)
-        self._replace(path, encoded.getvalue())
+        files = {image_name(index): encoded.getvalue()}
+        if arrays:
+            packed = io.BytesIO()
+            np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]
+            files[_arrays_name(index)] = packed.getvalue()
+        return {name: sealed(content, self._sealed_as(name)) for name, content in files.items()}
 
-    def _replace(self, path: Path, content: bytes) -> None:
-        replace_file(path, sealed(content, self._sealed_as(path)))
+    def _sealed_as(self, name: str) -> str:
+        return f"{self.key}/{name}"
+
+
+def image_name(index: int) -> str:
+    """Return the name of a sample's image in a store: 00000042.png."""
+    return f"{layout.sample_name(index)}.png"
+
+
+def _arrays_name(index: int) -> str:
+    return f"{layout.sample_name(index)}.npz"
+
+
+def _parts(indices: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (indices[first : first + _AT_ONCE] for first in range(0, len(indices), _AT_ONCE))
+
+
+def _names(index: int) -> tuple[str, str]:
+    return image_name(index), _arrays_name(index)
 
 
 def read_manifest(folder: Path) -> tuple[str, dict[str, Any]]:

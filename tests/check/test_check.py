@@ -25,8 +25,8 @@ from project.storage.history import History
 from project.storage.rows import read_measures, read_rows
 from project.storage.store import Store, StoreError
 from project.storage.traces import read_traces
-from tests.experiment.scene import IMAGES, attacks, pass_folder, run, victim
-from tests.storage.damage import flipped
+from tests.experiment.scene import IMAGES, attacks, pass_folder, run, stored_batch, victim
+from tests.storage.damage import change, flipped
 
 FLIPS = 500
 CONFIG = "trainer: {devices: 1}\nattack: {attacks: {pgd: PGD}}\nmodel: {victims: {a: Own}}\n"
@@ -166,9 +166,9 @@ def test_the_check_counts_and_names_each_damage(own, capsys):
     assert told.endswith("all is as it was written\n")
     store = own / "store" / pass_folder(own / "run", "pgd", "a")
     paths = [store / "00000003.png", store / "00000004.png", own / "run/metrics.csv"]
-    for path in (paths[0], paths[2]):
-        path.write_bytes(flipped(path.read_bytes(), 800))
-    paths[1].unlink()
+    for path in paths[:2]:
+        change(store, path.name, lambda content: flipped(content, 800))
+    paths[2].write_bytes(flipped(paths[2].read_bytes(), 800))
     (own / "run/report.html").unlink()
     assert main([str(own / "run")]) == 1
     *lines, count, verdict = capsys.readouterr().out.splitlines()
@@ -181,12 +181,13 @@ def test_the_check_counts_and_names_each_damage(own, capsys):
 
 def test_a_pipe_for_a_file_is_damage_and_nobody_waits_for_it(own, capsys):
     folder = own / "store" / pass_folder(own / "run", "pgd", "a")
+    batch = stored_batch(own, "pgd", "a", 3).name
     for name in ("run.json", "adversarial.json", "rows.parquet"):
         (own / "run" / name).unlink()
         os.mkfifo(own / "run" / name)
         with pytest.raises(InputError, match=rf"{name} is damaged: it must be a regular file"):
             READERS[name](own / "run" / name)
-    for name in ("manifest.json", "00000003.png"):
+    for name in ("manifest.json", batch):
         (folder / name).unlink()
         os.mkfifo(folder / name)
     assert main([str(own / "run")]) == 1
@@ -265,14 +266,13 @@ def test_images_that_are_others_than_the_run_judged_are_told(own):
 def test_a_damaged_image_is_made_again_by_the_same_command(own, attacked):
     folder = own / "store" / pass_folder(own / "run", "pgd", "a")
     whole = {path.name: path.read_bytes() for path in folder.iterdir()}
-    path = folder / "00000005.png"
-    path.write_bytes(flipped(path.read_bytes(), 500))
+    change(folder, "00000005.png", lambda content: flipped(content, 500))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         run(own, victims={"a": victim()}, attacks=attacks())
     assert [batch for _, batch in attacked] == [[4, 5, 6, 7]]
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
-    assert Store.reopened(folder).damage(5) is None
+    assert Store.reopened(folder).damages([5]) == {}
     assert check_run(own / "run")[1] == []
 
 

@@ -48,7 +48,7 @@ def stuck_at(folder: Path, name: str) -> None:
     replace = os.replace
 
     def stuck(source, target):
-        if Path(target).name == name:
+        if Path(target).name.startswith(name):
             time.sleep(2 * PATIENCE)
         replace(source, target)
 

@@ -3,6 +3,7 @@
 Eleven images in batches of four: neither the batch size nor two processes divide them.
 """
 
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from project.data import AttackDataModule, ShapesData
 from project.evaluation import TransferEvaluation
 from project.victims import ClassificationVictim, SegmentationVictim, Victim
 from project.victims.acceleration import Acceleration
+from tests.storage import damage
 
 IMAGES = 11
 BATCH = 4
@@ -128,7 +130,7 @@ def results(folder: Path) -> dict[str, bytes]:
 
 
 def stored(store: Path) -> dict[str, bytes]:
-    """Return every file of a store by its path."""
+    """Return every file of a store by its path; a batch is one."""
     return {
         str(path.relative_to(store)): path.read_bytes()
         for path in sorted(store.rglob("*"))
@@ -157,13 +159,16 @@ def visible(store: Path) -> dict[str, bytes]:
 
 def stored_images(store: Path, attack: str, source: str) -> np.ndarray:
     """Return the adversarial images of one pass as files hold them, (N, H, W, 3) uint8."""
-    folder = store / pass_folder(store.parent / "run", attack, source)
-    return np.stack([np.asarray(Image.open(path)) for path in sorted(folder.glob("*.png"))])
+    files = damage.stored(store / pass_folder(store.parent / "run", attack, source))
+    images = [files[name] for name in sorted(files) if name.endswith(".png")]
+    return np.stack([np.asarray(Image.open(io.BytesIO(image))) for image in images])
 
 
-def stored_image(folder: Path, attack: str, source: str, index: int) -> Path:
-    """Return the file of an image of a finished run in ``folder``, in its own store."""
-    return folder / "store" / pass_folder(folder / "run", attack, source) / f"{index:08d}.png"
+def stored_batch(folder: Path, attack: str, source: str, index: int) -> Path:
+    """Return the archive of an image's batch of a finished run in ``folder``, in its own store."""
+    store = folder / "store" / pass_folder(folder / "run", attack, source)
+    (archive,) = (path for path in store.glob("*.zip") if f"{index:08d}.png" in damage.names(path))
+    return archive
 
 
 def pass_folder(run_folder: Path, attack: str, source: str) -> str:

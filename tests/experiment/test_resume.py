@@ -20,14 +20,15 @@ from tests.experiment.scene import (
     results,
     run,
     stored,
-    stored_image,
+    stored_batch,
     victims,
     visible,
 )
 from tests.processes import PATIENCE, start, status
+from tests.storage.damage import images
 from tests.storage.locks import held_by_another
 
-_STUCK = f"{BATCH + 2:08d}.png"  # in the second batch
+_STUCK = f"{BATCH:08d}."  # how the name of the second batch begins
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +44,13 @@ def test_stopped_run_ends_at_once_and_loses_only_the_batch_in_flight(
 ):
     process = start(stuck_at, tmp_path, _STUCK)
     try:
-        wait_for_half_an_image(tmp_path / "store", process)
+        wait_for_half_a_batch(tmp_path / "store", process)
     finally:
         os.kill(process.pid, number)
     assert status(process) == -number
     left = visible(tmp_path / "store")
     assert left.items() <= stored(unbroken / "store").items()
-    images = [name for name in left if name.endswith(".png")]
-    assert {f"{index:08d}.png" for index in range(BATCH)} <= {Path(name).name for name in images}
-    assert _STUCK not in {Path(name).name for name in images}
+    assert set(images(tmp_path / "store")) == {f"{index:08d}.png" for index in range(BATCH)}
     assert not (tmp_path / "run/rows.parquet").exists()
 
     experiment(tmp_path)
@@ -61,11 +60,11 @@ def test_stopped_run_ends_at_once_and_loses_only_the_batch_in_flight(
     assert attacked[:2] == [("PGD", [4, 5, 6, 7]), ("PGD", [8, 9, 10])]
 
 
-def wait_for_half_an_image(store: Path, process: BaseProcess) -> None:
+def wait_for_half_a_batch(store: Path, process: BaseProcess) -> None:
     deadline = time.monotonic() + PATIENCE
-    while not list(store.glob(f"*/.{_STUCK}.*")):
+    while not list(store.glob(f"*/.{_STUCK}*")):
         assert process.is_alive(), "the run ended before it could be stopped"
-        assert time.monotonic() < deadline, f"no half written image in {store}"
+        assert time.monotonic() < deadline, f"no half written batch in {store}"
         time.sleep(0.05)
 
 
@@ -74,20 +73,20 @@ def full_at(monkeypatch, name: str) -> None:
     replace = os.replace
 
     def full(source, target):
-        if Path(target).name == name:
+        if Path(target).name.startswith(name):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", full)
 
 
-@pytest.mark.parametrize("name", ["00000000.png", "00000006.png", "manifest.json"])
+@pytest.mark.parametrize("name", ["00000000.", _STUCK, "manifest.json"])
 def test_full_disk_keeps_what_is_stored_and_a_rerun_completes(
     tmp_path, unbroken, attacked, monkeypatch, name
 ):
     with monkeypatch.context() as disk:
         full_at(disk, name)
-        with pytest.raises(WriteError, match=rf"{name}: No space left.*run the same command"):
+        with pytest.raises(WriteError, match=rf"{name}.*: No space left.*run the same command"):
             experiment(tmp_path)
     kept = stored(tmp_path / "store")
     assert kept.items() <= stored(unbroken / "store").items()
@@ -141,7 +140,7 @@ def test_a_run_that_is_refused_leaves_the_others_parts_alone(tmp_path):
 def test_truncated_stored_image_is_made_again(tmp_path, unbroken, attacked):
     experiment(tmp_path)
     attacked.clear()
-    path = stored_image(tmp_path, "fgsm", "b", 9)
+    path = stored_batch(tmp_path, "fgsm", "b", 9)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.warns(UserWarning, match="its batch is attacked again"):
         experiment(tmp_path)
@@ -181,7 +180,7 @@ def test_a_damaged_manifest_is_written_anew_and_nothing_is_attacked_again(tmp_pa
     experiment(tmp_path)
     attacked.clear()
     before = stored(tmp_path / "store"), results(tmp_path)
-    path = stored_image(tmp_path, "pgd", "b", 0).with_name("manifest.json")
+    path = stored_batch(tmp_path, "pgd", "b", 0).with_name("manifest.json")
     path.write_text(path.read_text().replace("FittedClassifier", "SomethingElse"))
     with pytest.warns(UserWarning, match=r"manifest\.json was damaged, and is written anew"):
         experiment(tmp_path)

@@ -195,8 +195,8 @@ def contents(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def image_of(folder: Path, attack: str, source: str, index: int) -> Path:
-    return folder / "store" / pass_folder(folder / "run", attack, source) / f"{index:08d}.png"
+def store_of(folder: Path, attack: str, source: str) -> Path:
+    return folder / "store" / pass_folder(folder / "run", attack, source)
 
 
 @pytest.mark.parametrize(("attack", "source"), [("pgd", "a"), ("pgd", "b"), ("ssta", "b")])
@@ -240,7 +240,7 @@ def test_the_story_is_that_of_the_rows(finished, capsys):
 
 
 def test_an_image_that_is_not_the_stored_one_is_told_by_how_much(own, capsys):
-    store = Store.reopened(image_of(own, "pgd", "a", 2).parent)
+    store = Store.reopened(store_of(own, "pgd", "a"))
     (sample,) = store.load([2])
     pixels = sample.image.copy()
     pixels[5, 7, 1] ^= 2

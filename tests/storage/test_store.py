@@ -10,7 +10,7 @@ import pytest
 
 from project.storage.files import WriteError
 from project.storage.store import Store, StoredSample, StoreError
-from tests.storage.damage import flipped
+from tests.storage.damage import change, flipped, stored
 
 DESCRIPTION = {"attack": {"class": "PGD", "eps": 8 / 255}, "source": "abc", "data": "def"}
 
@@ -68,8 +68,7 @@ def test_another_description_is_another_folder(tmp_path):
 def test_truncated_image_is_attacked_again_with_a_warning(tmp_path):
     store = open_store(tmp_path)
     store.save([1], [sample(1)])
-    path = store.folder / "00000001.png"
-    path.write_bytes(path.read_bytes()[:60])
+    change(store.folder, "00000001.png", lambda content: content[:60])
     with pytest.warns(UserWarning, match="its batch is attacked again"):
         assert store.load([1]) is None
 
@@ -89,9 +88,11 @@ def test_what_was_made_from_something_else_is_attacked_again_with_a_warning(tmp_
 def test_arrays_that_have_gone_are_missed(tmp_path):
     store = open_store(tmp_path)
     store.save([1, 2], [sample(1), sample(2, with_flow=False)])
-    (store.folder / "00000001.npz").unlink()
+    change(store.folder, "00000001.npz", None)
     with pytest.warns(UserWarning, match=r"00000001\.npz is gone.*its batch is attacked again"):
         assert store.load([1]) is None
+    with pytest.warns(UserWarning, match=r"other files than its name says.*is attacked again"):
+        assert open_store(tmp_path).load([2]) is None
     assert store.load([2]) is not None
 
 
@@ -129,29 +130,51 @@ def test_a_right_file_under_another_name_or_key_is_attacked_again(tmp_path):
         one.save([1, 2], [sample(seed), sample(seed)], ["same", "same"])  # of equal content
     for suffix in (".png", ".npz"):
         swapped = open_store(tmp_path)
-        path = swapped.folder / f"00000001{suffix}"
-        whole = path.read_bytes()
-        for wrong in (swapped.folder / f"00000002{suffix}", other.folder / path.name):
-            path.write_bytes(wrong.read_bytes())
+        name = f"00000001{suffix}"
+        whole = stored(swapped.folder)
+        for wrong in (whole[f"00000002{suffix}"], stored(other.folder)[name]):
+            change(swapped.folder, name, lambda _, wrong=wrong: wrong)
             with pytest.warns(UserWarning, match=rf"00000001\{suffix}: its checksum"):
                 assert swapped.load([1], ["same"]) is None
-        path.write_bytes(whole)
+        change(swapped.folder, name, lambda _, name=name, whole=whole: whole[name])
 
 
 @pytest.mark.parametrize("name", ["00000001.npz", "00000001.png"])
-def test_every_flipped_bit_is_noticed(tmp_path, name):
+def test_every_flipped_bit_of_a_file_is_noticed(tmp_path, name):
+    """Also where the archive's own checksum fits the damage."""
     store = open_store(tmp_path)
     store.save([1], [sample(1)], ["origin"])
-    path = store.folder / name
+    whole = stored(store.folder)[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for bit in np.random.default_rng(0).integers(0, 8 * len(whole), 500):
+            change(store.folder, name, lambda _, bit=bit: flipped(whole, int(bit)))
+            assert store.load([1]) is None, f"bit {bit}"
+    assert store.damages([1])
+    change(store.folder, name, lambda _: whole)
+    assert store.damages([1]) == {}
+
+
+def test_every_flipped_bit_of_an_archive_is_noticed_or_harmless(tmp_path):
+    samples = [sample(1), sample(2)]
+    store = open_store(tmp_path)
+    store.save([1, 2], samples)
+    (path,) = store.folder.glob("*.zip")
     whole = path.read_bytes()
+    lost = 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for bit in np.random.default_rng(0).integers(0, 8 * len(whole), 500):
             path.write_bytes(flipped(whole, int(bit)))
-            assert store.load([1]) is None, f"bit {bit}"
-    assert store.damage(1)
-    path.write_bytes(whole)
-    assert store.damage(1) is None
+            found = open_store(tmp_path).load([1, 2])
+            if found is None:
+                lost += 1
+                continue
+            for one, other in zip(found, samples, strict=True):
+                np.testing.assert_array_equal(one.image, other.image)
+                np.testing.assert_array_equal(one.flow, other.flow)
+                assert one.facts == other.facts
+    assert lost > 400
 
 
 def test_full_disk_keeps_what_is_stored_and_says_what_to_do(tmp_path, monkeypatch):
@@ -160,15 +183,15 @@ def test_full_disk_keeps_what_is_stored_and_says_what_to_do(tmp_path, monkeypatc
     replace = os.replace
 
     def full(source, target):
-        if str(target).endswith("00000003.png"):
+        if str(target).split("/")[-1].startswith("00000002."):
             raise OSError(errno.ENOSPC, "No space left on device")
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(WriteError, match=r"00000003\.png: No space left.*run the same command"):
+    with pytest.raises(WriteError, match=r"00000002\..*zip: No space left.*run the same command"):
         store.save([2, 3], [sample(2), sample(3)])
     assert 1 in store
-    assert 2 in store
+    assert 2 not in store
     assert 3 not in store
     assert not [path for path in store.folder.iterdir() if path.name.startswith(".")]
 
@@ -180,16 +203,22 @@ def test_label_with_odd_characters_is_a_folder_name(tmp_path):
     assert Store(tmp_path, "my attack/on vit_b.16:x", DESCRIPTION).load([1]) is not None
 
 
-@pytest.mark.parametrize("name", ["00000001.npz", "00000001.png"])
+@pytest.mark.parametrize("name", ["00000001.npz", "00000001.png", None])
 def test_file_that_is_broken_in_any_way_is_attacked_again(tmp_path, name):
-    store = open_store(tmp_path)
-    store.save([1], [sample(1)])
-    path = store.folder / name
-    whole = path.read_bytes()
+    open_store(tmp_path).save([1], [sample(1)])
+    (path,) = tmp_path.rglob("*.zip")
+    whole = stored(tmp_path)[name] if name else path.read_bytes()
     for end in range(0, len(whole) * 9 // 10, 37):
-        path.write_bytes(whole[:end])
+        if name:
+            change(path.parent, name, lambda content, end=end: whole[:end])
+        else:
+            path.write_bytes(whole[:end])
         with pytest.warns(UserWarning, match="its batch is attacked again"):
-            assert store.load([1]) is None
+            assert open_store(tmp_path).load([1]) is None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        open_store(tmp_path).save([1], [sample(1)])
+    assert open_store(tmp_path).load([1]) is not None
 
 
 def test_what_a_killed_writer_left_goes_when_nobody_can_be_writing_it_any_more(tmp_path):
@@ -206,14 +235,68 @@ def test_what_a_killed_writer_left_goes_when_nobody_can_be_writing_it_any_more(t
     fresh.unlink()
 
 
-def test_the_same_samples_are_the_same_bytes_in_whatever_order_writers_come(tmp_path):
+def test_the_same_samples_are_the_same_bytes_in_whatever_batches_they_come(tmp_path):
     indices, samples = list(range(9)), [sample(seed) for seed in range(9)]
     open_store(tmp_path / "whole").save(indices, samples)
+    open_store(tmp_path / "again").save(indices, samples)
     for index, one in zip(indices, samples, strict=True):
         open_store(tmp_path / "single").save([index], [one])
-    whole, single = (
+    whole, again = (
         {path.name: path.read_bytes() for path in (tmp_path / name).glob("*/*")}
-        for name in ("whole", "single")
+        for name in ("whole", "again")
     )
-    assert whole == single
-    assert len(whole) == 2 * 9 + 1
+    assert whole == again
+    assert len(whole) == 1 + 1
+    assert stored(tmp_path / "whole") == stored(tmp_path / "single")
+    assert len(stored(tmp_path / "whole")) == 2 * 9
+
+
+def test_a_batch_is_one_file(tmp_path):
+    store = open_store(tmp_path)
+    for first in range(0, 12, 4):
+        batch = list(range(first, first + 4))
+        store.save(batch, [sample(index) for index in batch])
+    assert sorted(path.suffix for path in store.folder.iterdir()) == [".json", *[".zip"] * 3]
+
+
+def test_what_is_written_again_counts_from_then_on_whatever_the_batches(tmp_path):
+    store, other = open_store(tmp_path), open_store(tmp_path)
+    store.save([1, 2], [sample(1), sample(2)])
+    assert other.load([1, 2]) is not None
+    store.save([2, 3], [sample(20), sample(30)])
+    store.save([1], [sample(10)])
+    for one in (other, open_store(tmp_path)):
+        found = one.load([1, 2, 3])
+        assert found is not None
+        for kept, seed in zip(found, (10, 20, 30), strict=True):
+            np.testing.assert_array_equal(kept.image, sample(seed).image)
+    for path in store.folder.glob("*.zip"):  # a copy of the folder has other times
+        os.utime(path, (0, 10**9 if path.name.startswith("00000001.0") else 0))
+    assert open_store(tmp_path).load([1])[0].image.tolist() == sample(10).image.tolist()
+
+
+def test_an_older_store_of_single_files_is_read(tmp_path):
+    store = open_store(tmp_path)
+    store.save([1, 2], [sample(1), sample(2, with_flow=False)], ["one", "two"])
+    (path,) = store.folder.glob("*.zip")
+    for name, content in stored(store.folder).items():
+        (store.folder / name).write_bytes(content)
+    path.unlink()
+    old = open_store(tmp_path)
+    assert 1 in old
+    assert 3 not in old
+    first, second = old.load([1, 2], ["one", "two"])
+    np.testing.assert_array_equal(first.image, sample(1).image)
+    np.testing.assert_array_equal(first.flow, sample(1).flow)
+    assert second.flow is None
+    assert [name for name, _ in old.pngs([1, 2, 3])] == ["00000001.png", "00000002.png"]
+    old.save([2], [sample(20)])
+    np.testing.assert_array_equal(old.load([2])[0].image, sample(20).image)
+
+
+def test_what_others_write_is_seen_at_once(tmp_path):
+    mine, others = open_store(tmp_path), open_store(tmp_path)
+    for index in range(40):
+        assert index not in mine
+        others.save([index], [sample(index)])
+        assert index in mine

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -46,12 +47,15 @@ def test_the_manifest_tells_what_sha256sum_tells_of_the_store(tmp_path):
         assert not Path(one["folder"]).is_absolute()
         assert Path(one["folder"]).resolve() == folder.resolve()
         assert one["key"].startswith(folder.name.rsplit("-", 1)[1])
-        files = list(folder.glob("*.png"))
+        unpacked = tmp_path / "unpacked" / folder.name
+        for path in folder.glob("*.zip"):
+            zipfile.ZipFile(path).extractall(unpacked)
+        files = list(unpacked.glob("*.png"))
         assert one["images"] == manifest["images"] == len(files) == IMAGES
         assert one["bytes"] == sum(path.stat().st_size for path in files)
         if shutil.which("sha256sum"):
             command = ["sh", "-c", "LC_ALL=C; sha256sum *.png | sha256sum"]
-            told = subprocess.run(command, cwd=folder, capture_output=True, check=True, text=True)
+            told = subprocess.run(command, cwd=unpacked, capture_output=True, check=True, text=True)
             assert one["sha256"] == told.stdout.split()[0]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,6 @@ from project.core.portable import portable
 from project.evaluation import Pass
 from project.storage.files import replace_file
 from project.storage.store import Store
-
-_AT_ONCE = 8  # files read in parallel, since reading waits for disks
-_WAITING = 1024  # files that wait for it; each takes about a kilobyte of memory
 
 
 def write_adversarial_set(path: Path, stores: Mapping[Pass, Store], indices: Sequence[int]) -> None:
@@ -41,28 +37,22 @@ def described(store: Store, indices: Sequence[int]) -> dict[str, Any]:
 
     The folder is told from the working folder.
 
-    Where the store holds no others, ``cd FOLDER; sha256sum *.png | sha256sum`` gives the same hash.
+    Where the store holds no others, its archives unpacked into one folder, lower generations first,
+    ``sha256sum *.png | sha256sum`` gives the same hash.
 
     Args:
         store: the store of one pass.
         indices: the images to describe; missing ones, as when machines share no disk, do not count.
     """
-    paths = [store.image_path(index) for index in sorted(indices)]
-    present = [path for path in paths if path.is_file()]
-    total = hashlib.sha256()
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for start in range(0, len(present), _WAITING):
-            for line in pool.map(_line, present[start : start + _WAITING]):
-                total.update(line.encode())
+    total, images, size = hashlib.sha256(), 0, 0
+    for name, content in store.pngs(sorted(indices)):
+        # The line that sha256sum prints for a file.
+        total.update(f"{hashlib.sha256(content).hexdigest()}  {name}\n".encode())
+        images, size = images + 1, size + len(content)
     return {
         "folder": portable(str(store.folder)),
         "key": store.key,
-        "images": len(present),
-        "bytes": sum(path.stat().st_size for path in present),
+        "images": images,
+        "bytes": size,
         "sha256": total.hexdigest(),
     }
-
-
-def _line(path: Path) -> str:
-    """Return the line that ``sha256sum`` prints for a file."""
-    return f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from functools import partial
@@ -23,6 +24,8 @@ from project.core.yaml_keys import require_text_keys
 from project.data.datamodule import AttackDataModule
 from project.data.loader import first_images
 from project.evaluation import Pass, TransferEvaluation, plan_passes
+from project.storage.files import WriteError
+from project.storage.saving import Saving
 from project.storage.store import Store
 from project.victims.acceleration import Acceleration
 
@@ -81,6 +84,7 @@ class AttackCallback(L.Callback):
         self._victims: dict[str, Any] = {}
         self.copies: dict[str, str] = {}
         self.pass_images: dict[Pass, PassImages] = {}
+        self.saving = Saving()
         self._threads_before = 0
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -122,10 +126,15 @@ class AttackCallback(L.Callback):
                 self.attacks[step.attack],
                 partial(fast.copy_of, step.source),
                 store,
+                self.saving,
                 self.max_batch,
             )
             for step, store in self.stores.items()
         }
+
+    def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Wait until all images are written."""
+        self.saving.wait()
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Free the fast copies."""
@@ -139,7 +148,9 @@ class AttackCallback(L.Callback):
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Restore the process's number of threads."""
+        """Write what is attacked, and restore the process's number of threads."""
+        with contextlib.suppress(WriteError):  # the exception is told
+            self.saving.wait()
         self.teardown(trainer, pl_module, "test")  # Lightning skips teardown after an error
 
     def on_test_batch_start(

@@ -124,5 +124,6 @@ def _cost(trainer: L.Trainer, share: Share, of_pass: PassImages) -> Cost:
     with trainer.precision_plugin.forward_context():
         # No CUDA synchronisation is needed: the images are on the CPU and stored on return.
         of_pass(batch)
+        of_pass.saving.wait()
     seconds = time.perf_counter() - start
     return Cost(stored + images, lacking - images, seconds / images)

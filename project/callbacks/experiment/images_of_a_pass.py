@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from project.attacks import Attack, AttackResult
 from project.core.identity import describe, digest
+from project.storage.saving import Saving
 from project.storage.store import Store, StoredSample
 
 
@@ -26,6 +27,7 @@ class PassImages:
         source: returns the network to attack, the fast copy of a victim; called only if a batch
             must be attacked.
         store: the pass's store.
+        saving: what writes into stores, of all passes.
         max_batch: the most images attacked at a time; None is the whole batch.
     """
 
@@ -34,25 +36,34 @@ class PassImages:
         attack: Attack,
         source: Callable[[], nn.Module],
         store: Store,
+        saving: Saving,
         max_batch: int | None = None,
     ) -> None:
         self.attack = attack
         self.source = source
         self.store = store
+        self.saving = saving
         self.max_batch = max_batch
         self.made = 0
 
     def lacks(self, indices: list[int]) -> bool:
         """Return whether a batch must be attacked, since the store does not hold all of it."""
+        self.saving.settle(self.store, indices)
         return not all(index in self.store for index in indices)
 
     def __call__(self, batch: dict[str, Any]) -> list[StoredSample]:
         """Return a batch's adversarial images from the store, or attack it and store them.
 
+        They are written beside what comes next.
+
         Args:
             batch: ``image``, ``target`` and ``index``.
+
+        Raises:
+            WriteError: if a batch before this one cannot be written.
         """
         indices: list[int] = batch["index"].tolist()
+        self.saving.settle(self.store, indices)
         origins = _origins(batch["image"], batch["target"])
         stored = self.store.load(indices, origins)
         if stored is not None:
@@ -61,7 +72,7 @@ class PassImages:
             self.source(), batch["image"], batch["target"], batch["index"], self.max_batch
         )
         crafted = stored_samples(result)
-        self.store.save(indices, crafted, origins)
+        self.saving.add(self.store, indices, crafted, origins)
         self.made += len(indices)
         return crafted
 

@@ -62,6 +62,7 @@ def _fill(trainer: L.Trainer) -> None:
             if of_pass.lacks([loader.dataset.indices[place] for place in positions]):
                 with trainer.precision_plugin.forward_context():
                     of_pass(loaded_batch(trainer, positions))
+    attacking.saving.wait()
 
 
 def _bar(trainer: L.Trainer, batches: int) -> tqdm[Any]:

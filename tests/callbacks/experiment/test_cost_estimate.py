@@ -15,11 +15,12 @@ from tests.experiment.scene import (
     results,
     run,
     stored,
-    stored_image,
+    stored_batch,
     victims,
 )
 from tests.experiment.test_processes import config
 from tests.processes import together
+from tests.storage.damage import images
 
 FIRST = [0, 1, 2, 3]
 PASSES = [("PGD", FIRST)] * 2 + [("FGSM", FIRST)] * 2
@@ -52,7 +53,7 @@ def test_mere_estimate_attacks_one_batch_of_each_pass_and_leaves_results(tmp_pat
         more=[CostEstimate(only=True)],
     )
     assert attacked == PASSES
-    assert len(list((tmp_path / "other").glob("*/*.png"))) == 4 * BATCH
+    assert len(images(tmp_path / "other")) == 4 * BATCH
     assert len(before) == 3
     assert results(tmp_path) == before
 
@@ -60,7 +61,7 @@ def test_mere_estimate_attacks_one_batch_of_each_pass_and_leaves_results(tmp_pat
 def test_estimate_attacks_the_first_batch_that_the_store_lacks(tmp_path, attacked, capsys):
     estimated(tmp_path)
     for attack, source in (("pgd", "b"), ("fgsm", "a")):
-        stored_image(tmp_path, attack, source, 9).unlink()
+        stored_batch(tmp_path, attack, source, 9).unlink()
     attacked.clear()
     capsys.readouterr()
     estimated(tmp_path, only=True)
@@ -112,7 +113,7 @@ def test_mere_estimate_of_the_command_line_leaves_only_images(tmp_path, experime
     left -= set((tmp_path / "store").rglob("*"))
     assert left == {earlier[1]}
     assert all(path.read_text() == "of an earlier run" for path in earlier)
-    assert len(list((tmp_path / "store").glob("*/*.png"))) == 2 * BATCH < 2 * BATCH * BATCHES
+    assert len(images(tmp_path / "store")) == 2 * BATCH < 2 * BATCH * BATCHES
 
 
 @pytest.mark.slow
@@ -120,4 +121,4 @@ def test_each_process_estimates_its_own_share(tmp_path, experiment):
     told = together(attack_main, [*experiment, "--trainer.devices=2", "--trainer.strategy=ddp"])
     assert told.count("transegpgd  a       8       3") == 1
     assert "on 2 processes" in told
-    assert len(list((tmp_path / "store").glob("*/*.png"))) == 2 * 2 * BATCH
+    assert len(images(tmp_path / "store")) == 2 * 2 * BATCH

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from project.callbacks.experiment import fast_sources
-from tests.experiment.scene import attacks, run, stored, stored_image, victims
+from tests.experiment.scene import attacks, run, stored, stored_batch, victims
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_copies_are_made_only_of_sources_that_are_attacked(tmp_path, copied):
     run(tmp_path, victims=pair, attacks=attacks(), sources=["a"])
     assert copied == []
 
-    stored_image(tmp_path, "pgd", "a", 3).write_bytes(b"broken")
+    stored_batch(tmp_path, "pgd", "a", 3).write_bytes(b"broken")
     with pytest.warns(UserWarning, match="cannot be used"):
         run(tmp_path, victims=pair, attacks=attacks(), sources=["a"])
     assert copied == [pair["a"]]

@@ -23,10 +23,10 @@ def test_batches_whose_numbers_come_are_attacked_first_unless_they_are_stored(
 ):
     run(tmp_path / "dealt", victims=victims(), attacks=attacks())
     attacked.clear()
-    for path in (tmp_path / "dealt/store").glob("PGD-*/0000000[0123].png"):
+    for path in (tmp_path / "dealt/store").glob("PGD-*/00000000.*.zip"):
         kept = tmp_path / "stolen" / path.relative_to(tmp_path / "dealt")
         kept.parent.mkdir(parents=True, exist_ok=True)
-        for name in (path.parent / "manifest.json", path, path.with_suffix(".npz")):
+        for name in (path.parent / "manifest.json", path):
             (kept.parent / name.name).write_bytes(name.read_bytes())
     numbers = [0, 2, 7, 2 * 2 * BATCHES, 1]  # one that is stored, two that are not, and the end
     monkeypatch.setattr(work_stealing, "_numbers", lambda: iter(numbers))

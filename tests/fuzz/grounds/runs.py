@@ -52,7 +52,7 @@ class Stores(Ground):
         images = {
             name: content
             for name, content in scene.visible(folder / "store").items()
-            if name.endswith((".png", ".npz"))
+            if name.endswith(".zip")
         }
         return scene.results(folder), images
 
