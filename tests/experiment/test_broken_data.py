@@ -1,7 +1,9 @@
 """Data that breaks under a run costs no result: the error names it, and a rerun goes on."""
 
+import io
 import os
 import signal
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -78,9 +80,10 @@ def assert_a_rerun_goes_on(folder: Path, attacked: list, in_flight: int = 0) -> 
 def lacking(kept: dict[str, bytes]) -> list[tuple[str, list[int]]]:
     """Return attack and images of each batch of which a store does not hold all."""
     images = {
-        (path.parent.name.partition("-")[0], int(path.stem))
-        for path in map(Path, kept)
-        if path.suffix == ".png"
+        (Path(path).parent.name.partition("-")[0], int(Path(name).stem))
+        for path, content in kept.items()
+        if path.endswith(".zip")
+        for name in zipfile.ZipFile(io.BytesIO(content)).namelist()
     }
     batches = [list(range(IMAGES)[first : first + BATCH]) for first in range(0, IMAGES, BATCH)]
     return [

@@ -8,14 +8,15 @@ from project.callbacks.experiment import attack as attacking
 from project.data import Stretch
 from project.victims import Victim
 from tests.experiment.scene import (
+    BATCH,
     BATCHES,
     IMAGES,
     attacks,
-    pass_folder,
     results,
     run,
     shapes,
     stored,
+    stored_batch,
     victim,
     victims,
 )
@@ -64,11 +65,10 @@ def test_log_says_how_many_images_come_from_the_store(tmp_path, monkeypatch):
     run(tmp_path, victims=victims(), attacks=attacks(), sources=["a"])
     assert f"pgd on a: 0 of {IMAGES} images come from the store" in said
     said.clear()
-    folder = pass_folder(tmp_path / "run", "pgd", "a")
-    (tmp_path / "store" / folder / "00000005.png").unlink()
+    stored_batch(tmp_path, "pgd", "a", 5).unlink()
     run(tmp_path, victims=victims(), attacks=attacks(), sources=["a", "b"])
     assert said == [
-        f"pgd on a: {IMAGES - 1} of {IMAGES} images come from the store",
+        f"pgd on a: {IMAGES - BATCH} of {IMAGES} images come from the store",
         f"pgd on b: 0 of {IMAGES} images come from the store",
         f"fgsm on a: {IMAGES} of {IMAGES} images come from the store",
         f"fgsm on b: 0 of {IMAGES} images come from the store",
