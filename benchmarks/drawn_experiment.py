@@ -18,7 +18,7 @@ import torch
 from project.evaluation.intervals import with_intervals
 from project.evaluation.pass_metrics import PassMetrics, judges
 from project.evaluation.plan import CLEAN, Pass, plan_passes
-from project.evaluation.results import Results
+from project.evaluation.result_parts import ResultParts
 from project.storage import layout
 from project.storage.checksums import list_checksums
 from project.storage.rows import write_measures
@@ -56,7 +56,7 @@ class DrawnExperiment:
     def stages(self) -> Iterator[str]:
         """Go through the experiment, and yield the name of each stage when it is over."""
         device = torch.device("cpu")
-        results = Results(self.folder / layout.UNFINISHED)
+        results = ResultParts(self.folder / layout.UNFINISHED)
         self._judges = judges(self.victims, self.samples, results.folder)
         counts = [PassMetrics(step, self.victims, self.samples, device) for step in self.plan]
         for step, of_pass in zip(self.plan, counts, strict=True):
@@ -80,7 +80,7 @@ class DrawnExperiment:
         yield "checksums"
 
     def _judge(
-        self, step: Pass, counts: PassMetrics, index: torch.Tensor, results: Results
+        self, step: Pass, counts: PassMetrics, index: torch.Tensor, results: ResultParts
     ) -> None:
         """Do with a batch what the evaluation does, but for the victims."""
         shape = () if self.samples.task == "classification" else (8, 8)

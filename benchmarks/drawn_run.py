@@ -1,7 +1,7 @@
 """The folder of a finished run of any size, with drawn numbers in place of measured ones.
 
 Ten attacks, among them two families of two budgets, are made on every victim and judged by all. The
-file of rows is written as Mirage writes it, in row groups of 2^20 rows, one of which is in memory.
+file of rows is written as experiments write it; the rows of one group are in memory.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from project.statistics.miou import COLUMNS as COUNTS
 from project.statistics.wilson import wilson
 from project.storage import layout
 from project.storage.checksums import list_checksums
-from project.storage.rows import COLUMNS, Measure, write_measures
+from project.storage.rows import COLUMNS, Measure, write_measures, write_tables
 
 EPS = 4 / 255
 ATTACKS: dict[str, dict[str, Any]] = {
@@ -38,7 +38,6 @@ FLOATS = (
     *("ssim", "psnr", "lpips_squeeze", "lpips_alex", "l2", "linf", "mse", "dists", "ms_ssim"),
     *("uqi", "scc", "vif_p", "l0", "ciede2000", "bad_gradient", "flow_max", "zero_gradient"),
 )
-_ROW_GROUP = 1 << 20
 
 
 def draw_run(folder: Path, images: int, victims: int, classes: int = 0) -> int:
@@ -61,12 +60,14 @@ def draw_run(folder: Path, images: int, victims: int, classes: int = 0) -> int:
         _table(key, drawn(place, names.index(key[2]), images, key, classes))
         for place, key in enumerate(keys)
     )
-    write = _Writer(folder / layout.ROWS)
     measures: list[Measure] = []
-    for key, table in zip(keys, tables, strict=True):
-        write.add(table)
-        measures += _measures(key, table, bool(classes))
-    write.close()
+
+    def written() -> Iterator[pa.Table]:
+        for key, table in zip(keys, tables, strict=True):
+            measures.extend(_measures(key, table, bool(classes)))
+            yield table
+
+    write_tables(folder / layout.ROWS, [*COUNTS * bool(classes), *FLOATS], written())
     write_measures(folder / layout.MEASURES, list(dict.fromkeys(measures)))
     facts = {
         "title": f"{len(keys) * images:,} drawn rows",
@@ -77,33 +78,6 @@ def draw_run(folder: Path, images: int, victims: int, classes: int = 0) -> int:
     (folder / layout.FACTS).write_text(json.dumps(facts))
     list_checksums(folder)
     return len(keys) * images
-
-
-class _Writer:
-    """Writes tables as one file, in row groups as long as one call of write_table makes them."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._left = path, list[pa.Table]()
-        self._file: pq.ParquetWriter | None = None
-
-    def add(self, table: pa.Table) -> None:
-        self._left.append(table)
-        while sum(map(len, self._left)) >= _ROW_GROUP:
-            self._flush()
-
-    def close(self) -> None:
-        self._flush()
-        assert self._file is not None
-        self._file.close()
-
-    def _flush(self) -> None:
-        table = pa.concat_tables(self._left)
-        if self._file is None:
-            self._file = pq.ParquetWriter(
-                self._path, table.schema, compression="zstd", write_page_checksum=True
-            )
-        self._file.write_table(table.slice(0, _ROW_GROUP), row_group_size=_ROW_GROUP)
-        self._left = [table.slice(_ROW_GROUP)]
 
 
 def _table(key: tuple[str, str, str], columns: dict[str, Any]) -> pa.Table:

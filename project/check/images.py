@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from project.callbacks.experiment.adversarial_set import described
 from project.core.errors import InputError
 from project.core.portable import at_home
-from project.report.results import RunResults
+from project.report.run_rows import RunRows
 from project.storage import layout
 from project.storage.checksums import read_json
 from project.storage.seal import DamagedError
@@ -42,7 +42,7 @@ def check_images(folder: Path, root: Path | None = None) -> tuple[ImageCount, li
         return ImageCount(0, 0), []
     try:
         passes = _passes(path)
-        indices = RunResults.read(folder / layout.ROWS).indices.tolist()
+        indices = RunRows.read(folder / layout.ROWS).indices.tolist()
     except (InputError, FileNotFoundError) as error:
         return ImageCount(0, 0), [f"the images in the store were not checked: {error}"]
     whole, faults = 0, []

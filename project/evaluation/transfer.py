@@ -18,7 +18,7 @@ from project.evaluation.intervals import with_intervals
 from project.evaluation.pass_metrics import Judge, PassMetrics, judges
 from project.evaluation.plan import CLEAN, Pass
 from project.evaluation.quality import visibility
-from project.evaluation.results import Results
+from project.evaluation.result_parts import ResultParts
 from project.evaluation.victim_metrics import Facts, flags
 from project.metrics import (
     FeatureExtractor,
@@ -131,7 +131,7 @@ class TransferEvaluation(L.LightningModule):
 
     def on_test_epoch_start(self) -> None:
         """Begin to collect rows, now that callbacks have cleared what earlier runs left."""
-        self.results = Results(self.scratch, self.global_rank)
+        self.results = ResultParts(self.scratch, self.global_rank)
         self._judges = judges(self.victims, self._data.samples, self.results.folder)
 
     def test_step(

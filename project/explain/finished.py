@@ -12,7 +12,7 @@ import numpy as np
 from project.core.errors import InputError
 from project.core.yaml_files import read_sections
 from project.evaluation import Pass
-from project.report.results import RunResults
+from project.report.run_rows import RunRows
 from project.storage import layout
 from project.storage.checksums import read_checked, read_json
 
@@ -37,7 +37,7 @@ class FinishedRun:
     folder: Path
     config: dict[str, Any]
     facts: dict[str, Any]
-    results: RunResults
+    results: RunRows
 
     @classmethod
     def read(cls, folder: Path) -> FinishedRun:
@@ -59,7 +59,7 @@ class FinishedRun:
             folder,
             config,
             read_json(folder / layout.FACTS),
-            RunResults.read(folder / layout.ROWS),
+            RunRows.read(folder / layout.ROWS),
         )
 
     def chosen(self, attack: str | None, source: str | None) -> Pass:

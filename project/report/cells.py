@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 
-from project.report.results import RunResults
+from project.report.run_rows import RunRows
 from project.statistics.miou import Cell, Key
 
 _ATTACKS = 2  # whose cells are in memory: one is compared with another
@@ -20,7 +20,7 @@ class Cells(Mapping[Key, Cell]):
         results: the rows.
     """
 
-    def __init__(self, results: RunResults) -> None:
+    def __init__(self, results: RunRows) -> None:
         self._results = results
         self._keys = dict.fromkeys(results.groups if results.counted else ())
         self._kept: OrderedDict[str, dict[Key, Cell]] = OrderedDict()

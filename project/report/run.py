@@ -11,7 +11,7 @@ from typing import Any, Literal
 from project.report.cells import Cells
 from project.report.gallery import Sample, samples
 from project.report.reading import read_facts, read_whole
-from project.report.results import RunResults
+from project.report.run_rows import RunRows
 from project.statistics.miou import Cell, Key
 from project.storage import layout
 from project.storage.rows import Measure, read_measures
@@ -34,7 +34,7 @@ class Run:
 
     folder: Path
     facts: dict[str, Any]
-    results: RunResults
+    results: RunRows
     measures: list[Measure]
     gallery: list[Sample]
     cells: Mapping[Key, Cell] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Run:
                     f"{folder} has no {name}. Give the folder that attack.py named, or let "
                     "attack.py finish."
                 )
-        results, steps = RunResults.read(folder / layout.ROWS), folder / layout.TRACES
+        results, steps = RunRows.read(folder / layout.ROWS), folder / layout.TRACES
         measures = read_measures(folder / layout.MEASURES)
         names = {name for one in measures for name in (one.attack, one.source) if name}
         names.update(name for attack, source, _ in results.groups for name in (attack, source))

@@ -8,7 +8,7 @@ Convention
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -25,6 +25,8 @@ COLUMNS = (
     *("clean_correct_by_class", "clean_predicted_by_class", "clean_labelled_by_class"),
 )
 """The rows' columns of counts: the image as it was attacked, then the clean one's."""
+NUMBERS = ("index", *COLUMNS, "fooled_pixels", "judged_pixels")
+"""The columns that a :class:`Cell` is made of."""
 LATER = {"clean_labelled_by_class": "labelled_by_class", "judged_pixels": "clean_correct_pixels"}
 """Columns that older runs lack, and what is the same where every pixel has a prediction."""
 
@@ -67,6 +69,22 @@ class Cell:
     clean: Counts
     fooled: Counts
     judged: Counts
+
+    @classmethod
+    def of(cls, rows: Mapping[str, Counts]) -> Cell:
+        """Return the cell of some rows.
+
+        Args:
+            rows: column by column: those of :data:`COLUMNS`, (N, K) each, and ``index``, ascending,
+                ``fooled_pixels`` and ``judged_pixels``, (N,).
+        """
+        return cls(
+            index=rows["index"],
+            adversarial=np.stack([rows[name] for name in COLUMNS[:3]], 1),
+            clean=np.stack([rows[name] for name in COLUMNS[3:]], 1),
+            fooled=rows["fooled_pixels"],
+            judged=rows["judged_pixels"],
+        )
 
     @cached_property
     def columns(self) -> NDArray[np.float64]:
@@ -120,34 +138,6 @@ def scores(sums: Counts) -> Scores:
         fooled_pixels=_share(sums[..., -2], sums[..., -1]),
         clean_miou=clean_miou,
         clean_pixel_accuracy=_share(right_before, clean[..., 2, :].sum(-1)),
-    )
-
-
-def cells(rows: Mapping[str, Sequence[Any]]) -> dict[Key, Cell]:
-    """Return the cells of some rows, in the order in which they first come.
-
-    Args:
-        rows: column by column, each of the same length: those of :data:`COLUMNS`, of K counts
-            each, ``attack``, ``source``, ``victim``, ``index``, ``fooled_pixels`` and
-            ``judged_pixels``.
-    """
-    places: dict[Key, list[int]] = {}
-    for place, key in enumerate(zip(rows["attack"], rows["source"], rows["victim"], strict=True)):
-        places.setdefault(key, []).append(place)
-    return {key: _cell(rows, found) for key, found in places.items()}
-
-
-def _cell(rows: Mapping[str, Sequence[Any]], places: list[int]) -> Cell:
-    places = sorted(places, key=lambda place: rows["index"][place])
-    correct, predicted, labelled, clean_correct, clean_predicted, clean_labelled = (
-        np.stack([np.asarray(rows[name][place]) for place in places]) for name in COLUMNS
-    )
-    return Cell(
-        index=np.array([rows["index"][place] for place in places]),
-        adversarial=np.stack([correct, predicted, labelled], 1),
-        clean=np.stack([clean_correct, clean_predicted, clean_labelled], 1),
-        fooled=np.array([rows["fooled_pixels"][place] for place in places]),
-        judged=np.array([rows["judged_pixels"][place] for place in places]),
     )
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from project.storage.checksums import read_parquet
 from project.storage.csv_file import read_csv, write_csv
@@ -126,9 +127,8 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     tables = {key: sorted_by_index(rows_table(cells[key])) for key in sorted(cells)}
     for key, table in tables.items():
         require_unique(key, table["index"].to_numpy())
-    _write(
-        path, {name for table in tables.values() for name in table.column_names}, tables.values()
-    )
+    names = {name for table in tables.values() for name in table.column_names}
+    write_tables(path, names, tables.values())
 
 
 def merge_rows(path: Path, parts: PartReader, names: Collection[str]) -> None:
@@ -142,7 +142,7 @@ def merge_rows(path: Path, parts: PartReader, names: Collection[str]) -> None:
     Raises:
         ValueError: if two rows share a key.
     """
-    _write(path, names, (table for key in parts.keys for table in parts.rows(key)))
+    write_tables(path, names, (table for key in parts.keys for table in parts.rows(key)))
 
 
 def rows_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
@@ -161,11 +161,23 @@ def rows_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def _write(path: Path, names: Collection[str], tables: Iterable[pa.Table]) -> None:
+def write_tables(path: Path, names: Collection[str], tables: Iterable[pa.Table]) -> None:
+    """Write rows that come in order, table by table, as :func:`write_rows` writes them.
+
+    Args:
+        path: the file; replaced atomically.
+        names: all columns that any of the tables has.
+        tables: of :func:`rows_table`.
+    """
     schema = _schema(names)
     # Counts by class are hundreds of numbers a row, all other columns together some tens.
     row_group = _WIDE_ROW_GROUP if any("by_class" in name for name in names) else _ROW_GROUP
     write_table(path, schema, (conformed(table, schema) for table in tables), row_group)
+
+
+def arrays(table: pa.Table) -> dict[str, NDArray[Any]]:
+    """Return columns of numbers as arrays (N,), those of lists of one length K as (N, K)."""
+    return {name: _array(table[name]) for name in table.column_names}
 
 
 def read_rows(path: Path) -> pa.Table:
@@ -199,6 +211,14 @@ def _require_key(row: Mapping[str, Any]) -> None:
     missing = [name for name in KEY if row.get(name) is None]
     if missing:
         raise ValueError(f"a row needs {', '.join(KEY)}; got one without {', '.join(missing)}.")
+
+
+def _array(column: pa.ChunkedArray) -> NDArray[Any]:
+    if not pa.types.is_list(column.type):
+        single: NDArray[Any] = column.to_numpy()
+        return single
+    flat: NDArray[Any] = column.combine_chunks().flatten().to_numpy()
+    return flat.reshape(len(column), -1)
 
 
 def _schema(names: Collection[str]) -> pa.Schema:

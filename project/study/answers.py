@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from project.core.json_text import parse_json
-from project.report.results import Row
+from project.report.run_rows import Row
 from project.storage.csv_file import write_csv
 from project.storage.files import replace_file
 from project.study.database import Database

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from project.report.results import Row
+from project.report.run_rows import Row
 from project.statistics.bootstrap import Estimate, Floats, bootstrap
 from project.statistics.detection import forced_choice, yes_no
 from project.statistics.wilson import wilson

@@ -11,8 +11,8 @@ import numpy as np
 
 from project.core.errors import InputError
 from project.report.gallery import Sample
-from project.report.results import Row
 from project.report.run import Run
+from project.report.run_rows import Row
 from project.study.designs import DESIGNS
 from project.study.distortions import obvious, png
 from project.study.settings import Settings

@@ -10,8 +10,8 @@ import wandb
 
 from project.report.gallery import Sample
 from project.report.pictures import strip
-from project.report.results import Row
 from project.report.run import Run
+from project.report.run_rows import Row
 from project.tracking.subsample import spread
 
 MOST_SAMPLES = 48  # of all attacks and sources together

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from project.report.comparison.white_box import white_box
-from project.report.results import WORDS, RunResults
 from project.report.run import Run
+from project.report.run_rows import WORDS, RunRows
 from project.storage.column_reader import ColumnReader
 from project.storage.rows import COLUMNS, Measure
 
@@ -21,7 +21,7 @@ def results_of(rows, **options):
     columns = {name: [row.get(name) for row in rows] for name in names}
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns, schema=schema), sink, **options)
-    return RunResults(ColumnReader(Path("rows"), pa.BufferReader(sink.getvalue()), WORDS))
+    return RunRows(ColumnReader(Path("rows"), pa.BufferReader(sink.getvalue()), WORDS))
 
 
 def listed(results):

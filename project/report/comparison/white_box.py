@@ -20,8 +20,8 @@ from project.core.choices import choose
 from project.core.errors import InputError
 from project.core.yaml_files import parse_yaml
 from project.report.comparison.published import method
-from project.report.results import Indices, RunResults, of_images
 from project.report.run import Run
+from project.report.run_rows import Indices, RunRows, of_images
 from project.statistics.bootstrap import Floats
 from project.storage import layout
 
@@ -52,7 +52,7 @@ class WhiteBox:
     fooled: dict[str, Chosen]
     methods: dict[str, str]
     metrics: list[str]
-    results: RunResults
+    results: RunRows
 
     @property
     def by_name(self) -> list[str]:

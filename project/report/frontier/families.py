@@ -22,8 +22,8 @@ from project.report.columns import column, perceptual
 from project.report.comparison.pareto import by_budget
 from project.report.comparison.success import POOLED
 from project.report.comparison.white_box import family
-from project.report.results import Columns, Indices, of_images
 from project.report.run import Run
+from project.report.run_rows import Columns, Indices, of_images
 from project.statistics.bootstrap import Floats, Times, drawn_times
 from project.statistics.frontier import drawn_sums
 from project.statistics.miou import Cell, Key, image_iou, mean_iou

@@ -35,8 +35,8 @@ from project.report.classes import class_colour, class_name
 from project.report.columns import column
 from project.report.gallery.drawings import KINDS, drawing
 from project.report.gallery.sample import Sample
-from project.report.results import Indices, Row
 from project.report.run import Run, judged_pixels
+from project.report.run_rows import Indices, Row
 from project.storage import layout
 from project.storage.files import replace_file
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from project.report.results import Columns, Indices
 from project.report.run import Run
+from project.report.run_rows import Columns, Indices
 
 COUNTED = (
     *("clean_correct", "fooled"),

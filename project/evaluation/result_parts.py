@@ -9,24 +9,21 @@ import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from project.evaluation.distributed import all_gather, broadcast, gather
 from project.evaluation.plan import Pass
 from project.evaluation.victim_metrics import Facts
-from project.statistics.miou import COLUMNS, Cell, Key, cells
+from project.statistics.miou import NUMBERS, Cell, Key
 from project.storage.files import writing
 from project.storage.parts import Chunk, PartReader, PartWriter
-from project.storage.rows import merge_rows, rows_table
+from project.storage.rows import arrays, merge_rows, rows_table
 from project.storage.traces import Trace, merge_traces, traces_table
 
 _ROWS, _TRACES = 1024, 256  # of a chunk: some megabytes
-_NUMBERS = ("index", "fooled_pixels", "judged_pixels")
 
 
-class Results:
+class ResultParts:
     """Rows and traces of all passes, which every process writes into parts as they come.
 
     After :meth:`collect` the first process reads all of them, in order and with bounded memory;
@@ -94,11 +91,9 @@ class Results:
     def cells(self) -> Iterator[tuple[Key, Cell]]:
         """Yield the pixel counts of segmenters' rows, cell by cell, on the first process."""
         for key in self._read_rows.keys:
-            table = pa.concat_tables(self._read_rows.rows(key, [*_NUMBERS, *COLUMNS]))
-            found = {name: table[name].to_numpy() for name in _NUMBERS}
-            found |= {name: _matrix(table[name].combine_chunks()) for name in COLUMNS}
-            names = zip(("attack", "source", "victim"), key, strict=True)
-            yield from cells(found | {name: [one] * len(table) for name, one in names}).items()
+            attack, source, victim = key
+            table = pa.concat_tables(self._read_rows.rows(key, NUMBERS))
+            yield (attack, source, victim), Cell.of(arrays(table))
 
     def close(self) -> None:
         """Remove the parts, if this is the first process."""
@@ -144,9 +139,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return -1
-
-
-def _matrix(lists: pa.ListArray) -> NDArray[np.int64]:
-    """Return lists of one length as (N, K)."""
-    counts: NDArray[np.int64] = lists.flatten().to_numpy().reshape(len(lists), -1)
-    return counts

@@ -10,9 +10,9 @@ import pytest
 import torch.distributed as dist
 
 from benchmarks.drawn_experiment import VICTIMS, DrawnExperiment
-from project.evaluation import results as module
+from project.evaluation import result_parts as module
 from project.evaluation.plan import Pass
-from project.evaluation.results import Results
+from project.evaluation.result_parts import ResultParts
 from project.storage.traces import Trace
 from tests.processes import together
 
@@ -22,7 +22,7 @@ CELLS = 2 * 2  # of one attack, two sources and two victims
 POOLS = []  # which must outlive all that was allocated in them
 
 
-def dealt(results: Results, batches: list[list[int]]) -> None:
+def dealt(results: ResultParts, batches: list[list[int]]) -> None:
     """Add what these batches of each pass give; of one pass the second rank has nothing."""
     for step in PASSES:
         for batch in batches if step.attack != "none" else [one for one in batches if 0 in one]:
@@ -36,7 +36,7 @@ def dealt(results: Results, batches: list[list[int]]) -> None:
             results.add(step, rows, traces if step.attack == "pgd" else [])
 
 
-def files(results: Results, folder: Path) -> list[bytes]:
+def files(results: ResultParts, folder: Path) -> list[bytes]:
     results.write_rows(folder / "rows")
     results.write_traces(folder / "traces")
     return [(folder / name).read_bytes() for name in ("rows", "traces")]
@@ -46,7 +46,7 @@ def worker(folder: Path, shared: bool) -> None:
     rank = int(os.environ["LOCAL_RANK"])
     dist.init_process_group("gloo", rank=rank)
     own = folder / ("scratch" if shared else f"scratch-{rank}")
-    results = Results(own, rank)
+    results = ResultParts(own, rank)
     dealt(results, BATCHES[rank::2])
     results.collect()
     if rank == 0:
@@ -62,7 +62,7 @@ def worker(folder: Path, shared: bool) -> None:
 @pytest.mark.parametrize("shared", [True, False])
 def test_two_processes_write_the_files_of_one_on_one_disk_or_two(tmp_path, shared):
     together(worker, tmp_path, shared)
-    alone = Results(tmp_path / "alone")
+    alone = ResultParts(tmp_path / "alone")
     dealt(alone, BATCHES)
     alone.collect()
     expected = files(alone, tmp_path / "alone")
@@ -71,13 +71,13 @@ def test_two_processes_write_the_files_of_one_on_one_disk_or_two(tmp_path, share
 
 
 def test_parts_lie_in_a_folder_of_their_own_which_goes_with_them():
-    results = Results()
+    results = ResultParts()
     dealt(results, BATCHES)
     results.collect()
     assert list(results.folder.iterdir())
     results.close()
     assert not results.folder.exists()
-    abandoned = Results()
+    abandoned = ResultParts()
     dealt(abandoned, BATCHES)
     folder = abandoned.folder
     del abandoned

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from project.report.reading import damaged, whole
 from project.statistics.bootstrap import Floats
 from project.statistics.miou import COLUMNS as COUNTS
-from project.statistics.miou import LATER, Cell, Key
+from project.statistics.miou import LATER, NUMBERS, Cell, Key
 from project.storage.column_reader import ColumnReader, RowSpan
-from project.storage.rows import COLUMNS, KEY
+from project.storage.rows import COLUMNS, KEY, arrays
 
 Row = dict[str, Any]
 Indices = NDArray[np.int64]
@@ -49,7 +49,7 @@ class Columns:
         return self.values[name]
 
 
-class RunResults:
+class RunRows:
     """A run's rows.
 
     Args:
@@ -71,7 +71,7 @@ class RunResults:
         }
 
     @classmethod
-    def read(cls, path: Path) -> RunResults:
+    def read(cls, path: Path) -> RunRows:
         """Open a rows.parquet, whose checksum is compared first."""
         with whole(path):
             return cls(ColumnReader.open(path, WORDS))
@@ -142,27 +142,17 @@ class RunResults:
     @cached_property
     def counted(self) -> bool:
         """Whether the rows have counts by class, as those of all segmenters but of old runs."""
-        known = {self._told(name) for name in (*COUNTS, "fooled_pixels", "judged_pixels")}
+        known = set(map(self._told, NUMBERS))
         if not self._reader.rows or not known <= set(self._reader.schema.names):
             return False
         return not self._nulls(COUNTS[0])
 
     def cell(self, key: Key) -> Cell:
         """Return a group's counts by class, where rows are :attr:`counted`."""
-        table = self._table([*map(self._told, (*COUNTS, "fooled_pixels", "judged_pixels"))], key)
-
-        def counts(name: str) -> NDArray[Any]:
-            flat: NDArray[Any] = table[self._told(name)].combine_chunks().flatten().to_numpy()
-            return flat.reshape(len(table), -1)
-
+        table = self._table(map(self._told, NUMBERS), key)
         with whole(self._reader.path):
-            return Cell(
-                index=table["index"].to_numpy(),
-                adversarial=np.stack([counts(name) for name in COUNTS[:3]], 1),
-                clean=np.stack([counts(name) for name in COUNTS[3:]], 1),
-                fooled=table[self._told("fooled_pixels")].to_numpy(),
-                judged=table[self._told("judged_pixels")].to_numpy(),
-            )
+            found = arrays(table)
+            return Cell.of({name: found[self._told(name)] for name in NUMBERS})
 
     def _told(self, name: str) -> str:
         """Return the column that tells what is asked for; of older runs, what it was then equal to.

@@ -10,7 +10,7 @@ import pytest
 
 from project.core.errors import InputError
 from project.report.cells import Cells
-from project.report.results import RunResults
+from project.report.run_rows import RunRows
 from project.statistics.miou import COLUMNS as COUNTS
 from project.storage.rows import read_rows, write_rows
 from tests.report.conftest import classification_rows
@@ -86,7 +86,7 @@ def test_values_of_chosen_images_stand_in_their_order_and_none_where_there_is_no
 
 def test_rows_come_back_as_they_were_written(rows, tmp_path):
     write_rows(tmp_path / "rows.parquet", rows[5:])
-    results = RunResults.read(tmp_path / "rows.parquet")
+    results = RunRows.read(tmp_path / "rows.parquet")
     expected = read_rows(tmp_path / "rows.parquet").drop(list(COUNTS)).to_pylist()
     assert listed(results) == expected
     assert results.float_columns == [
@@ -122,7 +122,7 @@ def test_rows_that_are_none_are_told_in_one_line(rows, tmp_path, kind):
     write_rows(path, rows)
     pq.write_table(ODD[kind](pq.read_table(path)), path)
     with pytest.raises(InputError, match=r"rows\.parquet must be as Mirage wrote it") as error:
-        RunResults.read(path)
+        RunRows.read(path)
     assert "\n" not in str(error.value)
 
 
@@ -139,9 +139,9 @@ def test_cells_are_read_attack_by_attack_and_those_of_two_are_kept(monkeypatch):
     results = results_of(rows, row_group_size=7)
     read = []
     monkeypatch.setattr(
-        RunResults,
+        RunRows,
         "cell",
-        lambda self, key, own=RunResults.cell: read.append(key) or own(self, key),
+        lambda self, key, own=RunRows.cell: read.append(key) or own(self, key),
     )
     cells = Cells(results)
     assert list(cells) == list(expected)
