@@ -2,11 +2,13 @@
 
 Rows and traces of 10 attacks × 5 sources × 5 victims (of segmenters × 4 × 4) on as many images as
 it takes are judged, counted, written, and merged by the very code that experiments use. Logits,
-metrics and traces are random numbers, and a segmenter's photo has 64 pixels.
+metrics and traces are random numbers, and a segmenter's photo has 64 pixels. Of what is written a
+report can be built.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.drawn_run import ATTACKS
 from project.evaluation.intervals import with_intervals
 from project.evaluation.pass_metrics import PassMetrics, judges
 from project.evaluation.plan import CLEAN, Pass, plan_passes
@@ -24,7 +27,6 @@ from project.storage.checksums import list_checksums
 from project.storage.rows import write_measures
 from project.storage.traces import Trace
 
-ATTACKS = [f"attack_{k}" for k in range(10)]
 VICTIMS = {"classification": [f"net_{k}" for k in range(5)], "segmentation": list("abcd")}
 CLASSES = {"classification": 10, "segmentation": 21}
 METRICS = ("ssim", "psnr", "lpips_squeeze", "lpips_alex", "l2", "linf", "mse", "uqi", "scc", "l0")
@@ -44,7 +46,7 @@ class DrawnExperiment:
     def __init__(self, folder: Path, rows: int, task: str = "classification") -> None:
         self.folder = folder
         self.victims = VICTIMS[task]
-        self.plan = plan_passes(ATTACKS, self.victims, None)
+        self.plan = plan_passes(sorted(ATTACKS), self.victims, None)
         cells = (len(self.plan) - 1) * len(self.victims)
         self.images = max(1, round(rows / cells))
         self.rows = self.images * cells
@@ -75,6 +77,8 @@ class DrawnExperiment:
         results.write_traces(self.folder / layout.TRACES)
         yield "traces merged"
         write_measures(self.folder / layout.MEASURES, measures)
+        facts = {"task": self.samples.task, "images": self.images, "attacks": ATTACKS}
+        (self.folder / layout.FACTS).write_text(json.dumps(facts))
         list_checksums(self.folder)
         results.close()
         yield "checksums"

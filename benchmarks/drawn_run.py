@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from project.report.gallery import Attacked, GalleryKeeper
+from project.report.gallery.names import folder_name
 from project.statistics.miou import COLUMNS as COUNTS
 from project.statistics.wilson import wilson
 from project.storage import layout
@@ -40,7 +42,14 @@ FLOATS = (
 )
 
 
-def draw_run(folder: Path, images: int, victims: int, classes: int = 0) -> int:
+def draw_run(
+    folder: Path,
+    images: int,
+    victims: int,
+    classes: int = 0,
+    attacks: int = len(ATTACKS),
+    pictures: int = 0,
+) -> None:
     """Write a run's folder.
 
     Args:
@@ -48,13 +57,12 @@ def draw_run(folder: Path, images: int, victims: int, classes: int = 0) -> int:
         images: how many.
         victims: how many; each is a source too.
         classes: of segmenters; 0 is a run of classifiers.
-
-    Returns:
-        The number of rows.
+        attacks: how many of :data:`ATTACKS`.
+        pictures: of how many images the gallery has pictures, by every attack on every source.
     """
     folder.mkdir(parents=True)
-    names = [f"victim_{k}" for k in range(victims)]
-    keys = [(a, s, v) for a, s, v in product(sorted(ATTACKS), names, names)]
+    names, chosen = [f"victim_{k}" for k in range(victims)], sorted(ATTACKS)[:attacks]
+    keys = [(a, s, v) for a, s, v in product(chosen, names, names)]
     drawn = _segmented if classes else _classified
     tables = (
         _table(key, drawn(place, names.index(key[2]), images, key, classes))
@@ -73,11 +81,31 @@ def draw_run(folder: Path, images: int, victims: int, classes: int = 0) -> int:
         "title": f"{len(keys) * images:,} drawn rows",
         "task": "segmentation" if classes else "classification",
         "images": images,
-        "attacks": ATTACKS,
+        "attacks": {name: ATTACKS[name] for name in chosen},
     }
     (folder / layout.FACTS).write_text(json.dumps(facts))
+    for attack, source in product(chosen, names):
+        _draw_pictures(folder, attack, source, pictures)
     list_checksums(folder)
-    return len(keys) * images
+
+
+def _draw_pictures(folder: Path, attack: str, source: str, images: int) -> None:
+    """Write a gallery's files, all of the same small image."""
+    if not images:
+        return
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    keeper = GalleryKeeper(folder)
+    keeper.keep_clean(0, image)
+    keeper.keep(attack, source, 0, Attacked(image))
+    gallery, names = folder / layout.GALLERY, (folder_name(attack), folder_name(source))
+    for path in (gallery / layout.ORIGINALS, gallery.joinpath(*names)):
+        first = path / layout.sample_name(0)
+        contents = {file.name: file.read_bytes() for file in first.iterdir()}
+        for index in range(1, images):
+            copy = path / layout.sample_name(index)
+            copy.mkdir(exist_ok=True)
+            for name, content in contents.items():
+                (copy / name).write_bytes(content)
 
 
 def _table(key: tuple[str, str, str], columns: dict[str, Any]) -> pa.Table:

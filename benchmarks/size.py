@@ -1,28 +1,30 @@
 """What experiments of any size need: peak memory and time by the number of rows.
 
 python -m benchmarks.size run [--rows 100000] [--task segmentation] [--folder FOLDER]
-python -m benchmarks.size report [--rows 300000] [--classes 0] [--victims 5] [--folder FOLDER]
+python -m benchmarks.size report [--rows 300000] [--classes 0] [--attacks 10] [--victims 5]
+    [--pictures 0] [--folder FOLDER]
 
 run      goes through an experiment's side of so many rows in this process, without victims and
          pictures (benchmarks/drawn_experiment.py). Memory is the greatest resident set beyond what
          the process had after the imports.
 report   makes the folder of a finished run with so many drawn rows (ten attacks on every victim,
          judged by all), and builds its report in a process of its own. Of segmenters with --classes
-         K. The folder is removed, unless --folder says where to keep it; one that is there is taken
-         as it is.
+         K, with --pictures N with a gallery of N images. The folder is removed, unless --folder
+         says where to keep it; one that is there, such as that of run, is taken as it is.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TypeAlias
 
+import pyarrow.parquet as pq
 import torch
 
 from benchmarks.drawn_experiment import VICTIMS, DrawnExperiment
@@ -31,7 +33,14 @@ from project.storage import layout
 
 _UNIT = 1 if sys.platform == "darwin" else 1024  # bytes, of the system's resident sets
 
-Parts = argparse._SubParsersAction[argparse.ArgumentParser]
+_STARTER = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=2)
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(usage.ru_maxrss, usage.ru_utime + usage.ru_stime)
+"""
+
+Parts: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def main() -> None:
@@ -57,8 +66,10 @@ def add_report(parts: Parts) -> None:
     """Add the part that measures the report."""
     part = parts.add_parser("report", help="the report of a finished run")
     part.add_argument("--rows", type=float, default=3e5)
+    part.add_argument("--attacks", type=int, default=len(ATTACKS))
     part.add_argument("--victims", type=int, default=5)
     part.add_argument("--classes", type=int, default=0, help="of segmenters; 0 is classifiers")
+    part.add_argument("--pictures", type=int, default=0, help="images of the gallery")
     part.add_argument("--folder", type=Path)
     part.set_defaults(measure=report)
 
@@ -91,11 +102,12 @@ def report(options: argparse.Namespace) -> None:
     """Print the peak memory and the CPU time of ``python -m project.report``."""
     with tempfile.TemporaryDirectory() as spare:
         folder = options.folder or Path(spare) / "run"
-        images = round(options.rows / (len(ATTACKS) * options.victims**2))
         if not folder.exists():
-            draw_run(folder, images, options.victims, options.classes)
+            images = round(options.rows / (options.attacks * options.victims**2))
+            sizes = (images, options.victims, options.classes, options.attacks, options.pictures)
+            draw_run(folder, *sizes)
         peak, seconds = cost_of([sys.executable, "-m", "project.report", str(folder)])
-        rows = images * len(ATTACKS) * options.victims**2
+        rows = pq.ParquetFile(folder / layout.ROWS).metadata.num_rows
         print(f"{rows:,} rows: {peak / 2**20:,.0f} MiB at the peak, {seconds:.1f} s of CPU")
 
 
@@ -105,12 +117,12 @@ def cost_of(command: list[str]) -> tuple[int, float]:
     Raises:
         CalledProcessError: if it fails.
     """
-    process = subprocess.Popen(command)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
-    return usage.ru_maxrss * _UNIT, usage.ru_utime + usage.ru_stime
+    # A small process starts it, since to Linux a process begins as large as the one that forked it.
+    told = subprocess.run(
+        [sys.executable, "-c", _STARTER, *command], check=True, stdout=subprocess.PIPE, text=True
+    )
+    memory, seconds = told.stdout.split()
+    return int(memory) * _UNIT, float(seconds)
 
 
 if __name__ == "__main__":

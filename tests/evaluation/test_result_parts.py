@@ -106,7 +106,7 @@ def test_a_further_hundred_thousand_rows_take_few_megabytes(tmp_path, monkeypatc
     monkeypatch.setattr("project.storage.parts._AT_ONCE", 2**14)
     for name in ("rows._ROW_GROUP", "rows._WIDE_ROW_GROUP", "traces._ROW_GROUP"):
         monkeypatch.setattr(f"project.storage.{name}", 128)
-    monkeypatch.setattr("benchmarks.drawn_experiment.ATTACKS", ["one"])
+    monkeypatch.setattr("benchmarks.drawn_experiment.ATTACKS", {"one": {}})
     monkeypatch.setitem(VICTIMS, task, ["a", "b"])
     # Intervals need one cell at a time, whose size is that of the data set.
     monkeypatch.setattr(
