@@ -61,7 +61,7 @@ class ColumnReader:
             groups = [self._file.metadata.row_group(k) for k in range(self._file.num_row_groups)]
         self.schema: pa.Schema = self._file.schema_arrow
         self._starts = np.cumsum([0, *(group.num_rows for group in groups)])
-        self._places: dict[tuple[str, ...], _Place] = {}
+        self._cursors: dict[tuple[str, ...], _Cursor] = {}
 
     @classmethod
     def open(cls, path: Path, words: Sequence[str] = ()) -> ColumnReader:
@@ -133,14 +133,14 @@ class ColumnReader:
     def _batch(self, names: tuple[str, ...], row: int) -> tuple[int, pa.RecordBatch]:
         """Return the batch that holds a row, and its first row's number."""
         group = int(np.searchsorted(self._starts, row, "right")) - 1
-        place = self._places.pop(names, None)
-        if place is None or place.group != group or row < place.first:
-            place = _Place(group, int(self._starts[group]), self._batches(names, group))
-        place.go_to(row)
-        while len(self._places) >= _OPEN:  # the one that has not been asked for the longest
-            del self._places[next(iter(self._places))]
-        self._places[names] = place
-        return place.first, place.batch
+        cursor = self._cursors.pop(names, None)
+        if cursor is None or cursor.group != group or row < cursor.first:
+            cursor = _Cursor(group, int(self._starts[group]), self._batches(names, group))
+        cursor.go_to(row)
+        while len(self._cursors) >= _OPEN:  # the one that has not been asked for the longest
+            del self._cursors[next(iter(self._cursors))]
+        self._cursors[names] = cursor
+        return cursor.first, cursor.batch
 
     def _batches(self, names: tuple[str, ...], group: int) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a group, some at a time, and not one less than it says to have."""
@@ -168,7 +168,7 @@ def _encoded(column: pa.Array) -> pa.DictionaryArray:
     return column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
 
 
-class _Place:
+class _Cursor:
     """Where the reading of a row group has come to."""
 
     def __init__(self, group: int, first: int, batches: Iterator[pa.RecordBatch]) -> None:
