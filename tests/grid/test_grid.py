@@ -11,8 +11,9 @@ from project.grid import grid_main
 from project.grid.description import Family, read_grid
 from project.grid.planning import planned
 from project.storage.rows import Measure, read_measures, write_measures
-from tests.experiment.scene import IMAGES, stored
+from tests.experiment.scene import IMAGES
 from tests.experiment.test_processes import config
+from tests.storage.damage import images
 
 ROOT = Path(__file__).parents[2]
 GRIDS = sorted((ROOT / "configs/grids").glob("*.yaml"))
@@ -211,7 +212,7 @@ def test_grid_runs_every_budget_on_every_data_set(folder, attacked, capsys):
     assert passes == of_classes | {("pixels", "segpgd", "b")}
     measures = read_measures(folder / "runs/grid/pixels/metrics.csv")
     assert len(measures) == sum(row["data"] == "pixels" for row in rows)
-    assert len(stored(folder / "store")) > 6 * IMAGES + 6
+    assert len(images(folder / "store")) == 6 * IMAGES + 6
     said = capsys.readouterr().out
     assert "classes: 3 attacks × 2 sources × 2 victims" in said
     page = (folder / "runs/grid/index.html").read_text()
