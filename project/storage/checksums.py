@@ -8,7 +8,10 @@ SHA256SUMS`` checks all.
 from __future__ import annotations
 
 import hashlib
+import io
+import os
 import re
+import struct
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatch
@@ -22,13 +25,14 @@ import pyarrow.parquet as pq
 from project.core.folders import FileError, regular_bytes, require_regular
 from project.core.json_text import parse_json
 from project.storage import layout
-from project.storage.files import replace_file
+from project.storage.files import replacing
 from project.storage.seal import DamagedError
 
-_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
+_LINE = re.compile(r"([0-9a-f]{64})  (.+)\n")
 _DEPTH = 5  # folders from a run's down to its pictures
 
-Stamp = tuple[int, int, int]
+Stamp = bytes
+"""What tells of a file whether it was written since; small, since galleries have many files."""
 
 
 def read_checked(path: Path) -> bytes:
@@ -104,14 +108,16 @@ def read_checksums(folder: Path) -> Mapping[str, str]:
 
 @lru_cache(8)
 def _parsed(path: Path, stamp: Stamp) -> Mapping[str, str]:
-    lines = _content(path).decode(errors="replace").split("\n")
-    found = [_LINE.fullmatch(line) for line in lines[:-1]]
-    if lines[-1] or not all(found):
-        raise DamagedError(
-            f"{path} is damaged, so nothing tells whether the other files are. Run the command of "
-            f"{layout.FACTS} again."
-        )
-    return {match[2]: match[1] for match in found if match}
+    found = {}
+    for line in io.StringIO(_content(path).decode(errors="replace")):  # only \n ends a line
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise DamagedError(
+                f"{path} is damaged, so nothing tells whether the other files are. Run the command "
+                f"of {layout.FACTS} again."
+            )
+        found[match[2]] = match[1]
+    return found
 
 
 def list_checksums(folder: Path) -> None:
@@ -160,9 +166,10 @@ def listing(folder: Path, written: Collection[str]) -> Iterator[None]:
 
 
 def _write(folder: Path, kept: Mapping[str, str], changed: Iterable[str]) -> None:
-    fresh = {name: _sha256_of(folder / name) for name in changed}
-    lines = [f"{checksum}  {name}\n" for name, checksum in sorted({**kept, **fresh}.items())]
-    replace_file(folder / layout.CHECKSUMS, "".join(lines).encode())
+    fresh = {name: _sha256_of(os.path.join(folder, name)) for name in changed}
+    with replacing(folder / layout.CHECKSUMS) as file:
+        for name in sorted({*kept, *fresh}):
+            file.write(f"{fresh.get(name) or kept[name]}  {name}\n".encode())
 
 
 def unlisted(folder: Path) -> list[Path]:
@@ -215,17 +222,30 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
+def _sha256_of(path: str | Path) -> str:
+    with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()  # rows may be larger than memory
 
 
 def _stamps(folder: Path) -> dict[str, Stamp]:
-    """Return what tells of each of a run's files whether it was written since."""
-    found = {path for pattern in layout.LISTED for path in folder.glob(pattern) if path.is_file()}
-    return {path.relative_to(folder).as_posix(): _stamp(path) for path in sorted(found)}
+    """Return the stamps of a run's files by their names."""
+    return {name: _stamp(os.path.join(folder, name)) for name in sorted(_names(folder))}
 
 
-def _stamp(path: Path) -> Stamp:
-    state = path.stat()
-    return state.st_ino, state.st_mtime_ns, state.st_size
+def _names(folder: Path) -> set[str]:
+    """Return the names of a run's files, without a path of each, which takes a kilobyte."""
+    found, start = set(), len(str(folder / "x")) - 1
+    for pattern in layout.LISTED:
+        above, deep, _ = pattern.partition("/**/")
+        paths = _below(folder / above) if deep else map(str, folder.glob(pattern))
+        found.update(path[start:].replace(os.sep, "/") for path in paths if os.path.isfile(path))
+    return found
+
+
+def _below(folder: Path) -> Iterator[str]:
+    return (os.path.join(path, name) for path, _, names in os.walk(folder) for name in names)
+
+
+def _stamp(path: str | Path) -> Stamp:
+    state = os.stat(path)
+    return struct.pack("<QqQ", state.st_ino, state.st_mtime_ns, state.st_size)
