@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from benchmarks.drawn_run import ATTACKS
+from project.core.answers import answers_of
 from project.evaluation.intervals import with_intervals
 from project.evaluation.pass_metrics import PassMetrics, judges
 from project.evaluation.plan import CLEAN, Pass, plan_passes
@@ -94,7 +95,9 @@ class DrawnExperiment:
         for name in self.victims:
             size = (len(index), self.samples.num_classes, *shape)
             logits = torch.randn(size, generator=self._draw)
-            verdicts = self._judges[name].rows(logits, target, index, step == CLEAN)
+            verdicts = self._judges[name].rows(
+                answers_of(logits, target), target, index, step == CLEAN
+            )
             rows = [one | {"victim": name} | row for one, row in zip(known, verdicts, strict=True)]
             counts.by_victim[name].update(rows, logits.argmax(1), target)
             found[name] = rows

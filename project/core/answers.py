@@ -8,6 +8,8 @@ attack it is never a success. The usual cause is half precision, whose largest n
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -42,3 +44,23 @@ def predicted_classes(logits: Tensor) -> Tensor:
     leading = (logits == largest) * rank
     finite = largest.squeeze(1).isfinite() & logits.amin(1).isfinite()
     return (count - leading.amax(1)).masked_fill_(~finite, NO_PREDICTION)
+
+
+class Answers(NamedTuple):
+    """What is judged of a victim's logits on a batch.
+
+    Attributes:
+        classes: int16 (N, …), see :func:`predicted_classes`.
+        confidence: (N,) float, the probability of each image's true class; None of segmenters.
+    """
+
+    classes: Tensor
+    confidence: Tensor | None
+
+
+def answers_of(logits: Tensor, target: Tensor) -> Answers:
+    """Return what is judged of logits (N, K, …), with the true classes (N, …)."""
+    confidence = None
+    if logits.ndim == 2:
+        confidence = logits.float().softmax(1).gather(1, target[:, None]).squeeze(1)
+    return Answers(predicted_classes(logits), confidence)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from project.attacks.flow.ssta import PAPER_AREA
-from project.core.answers import NO_PREDICTION, predicted_classes
+from project.core.answers import NO_PREDICTION, Answers
 from project.evaluation.plan import Pass
 from project.evaluation.victim_metrics import Facts, VictimMetrics, flags
 from project.metrics import PerImageMean, Rate
@@ -21,7 +21,7 @@ _UNANSWERED, _WRONG, _RIGHT = 1, 2, 3  # of a clean image; 0 where there is no v
 
 
 class ClassificationJudge:
-    """Evaluates one classifier's logits, pass after pass, against its own clean predictions.
+    """Evaluates one classifier's answers, pass after pass, against its own clean predictions.
 
     Args:
         indices: ids of all samples that it may be shown.
@@ -30,11 +30,11 @@ class ClassificationJudge:
     def __init__(self, indices: Sequence[int]) -> None:
         self._clean = CleanVerdicts(indices)
 
-    def rows(self, logits: Tensor, target: Tensor, index: Tensor, clean: bool) -> list[Facts]:
+    def rows(self, answers: Answers, target: Tensor, index: Tensor, clean: bool) -> list[Facts]:
         """Evaluate a batch, and return the victim's columns of its rows.
 
         Args:
-            logits: (N, K).
+            answers: the classifier's.
             target: (N,), the true classes.
             index: (N,), the samples' ids.
             clean: whether the images are clean ones; their verdicts are kept for later passes.
@@ -42,14 +42,9 @@ class ClassificationJudge:
         Returns:
             The victim's columns of each image's row.
         """
-        confidence = logits.float().softmax(1).gather(1, target[:, None]).squeeze(1)
-        labels = target.tolist()
-        verdicts = [
-            _verdict(*one)
-            for one in zip(
-                labels, predicted_classes(logits).tolist(), confidence.tolist(), strict=True
-            )
-        ]
+        assert answers.confidence is not None
+        labels, told = target.tolist(), (answers.classes.tolist(), answers.confidence.tolist())
+        verdicts = [_verdict(*one) for one in zip(labels, *told, strict=True)]
         places = self._clean.places(index.tolist())
         if clean:
             self._clean.keep(places, verdicts)

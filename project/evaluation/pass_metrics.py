@@ -69,5 +69,5 @@ def judges(victims: Collection[str], samples: SampleSet, scratch: Path) -> dict[
         scratch: folder for what does not fit into memory.
     """
     if samples.task == "segmentation":
-        return {victim: SegmentationJudge(scratch) for victim in victims}
+        return {victim: SegmentationJudge(scratch, samples.num_classes) for victim in victims}
     return {victim: ClassificationJudge(samples.indices) for victim in victims}

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from project.core.answers import NO_PREDICTION, predicted_classes
+from project.core.answers import NO_PREDICTION, Answers
 from project.core.losses import VOID
 from project.evaluation.plan import Pass
 from project.evaluation.victim_metrics import Facts, VictimMetrics
@@ -21,21 +21,23 @@ Counts = NDArray[np.int64]
 
 
 class SegmentationJudge:
-    """Evaluates one segmenter's logits, pass after pass, against its own clean predictions.
+    """Evaluates one segmenter's answers, pass after pass, against its own clean predictions.
 
     Args:
         scratch: folder for what is known of the clean images: for each pixel a bit, whether it was
             right. Tens of kilobytes per image, which memory has no room for.
+        num_classes: K.
     """
 
-    def __init__(self, scratch: Path) -> None:
+    def __init__(self, scratch: Path, num_classes: int) -> None:
         self._clean = Spill(scratch)
+        self._num_classes = num_classes
 
-    def rows(self, logits: Tensor, target: Tensor, index: Tensor, clean: bool) -> list[Facts]:
+    def rows(self, answers: Answers, target: Tensor, index: Tensor, clean: bool) -> list[Facts]:
         """Evaluate a batch, and return the victim's columns of its rows.
 
         Args:
-            logits: (N, K, H, W).
+            answers: the segmenter's.
             target: (N, H, W), 255 = void.
             index: (N,), the samples' ids.
             clean: whether the images are clean ones; their verdicts are kept for later passes.
@@ -43,11 +45,11 @@ class SegmentationJudge:
         Returns:
             The victim's columns of each image's row.
         """
-        prediction = predicted_classes(logits).long()
+        prediction = answers.classes.long()
         valid = (target != VOID).cpu().numpy()
         correct = (prediction == target).cpu().numpy() & valid
         lost = (prediction == NO_PREDICTION).cpu().numpy() & valid
-        counts = class_counts(prediction, target, logits.shape[1]).cpu().numpy()
+        counts = class_counts(prediction, target, self._num_classes).cpu().numpy()
         rows: list[Facts] = []
         for place, sample in enumerate(index.tolist()):
             if clean:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from torch import Tensor, nn
 
-from project.core.answers import predicted_classes
+from project.core.answers import Answers, answers_of
 from project.core.errors import InputError
 from project.data import AttackDataModule
 from project.data.loader import first_images
@@ -28,6 +28,8 @@ from project.metrics import (
     size_notices,
 )
 from project.metrics.panel import PerceptualName
+from project.storage.clean_answers import CleanAnswers
+from project.storage.origins import origins_of
 from project.storage.rows import Measure
 from project.storage.traces import Trace
 from project.victims import Victim, check_victims
@@ -68,6 +70,8 @@ class TransferEvaluation(L.LightningModule):
         scratch: folder for rows and traces as long as the test runs, and for what else would not
             fit into memory; nothing else may be in it. None, unless a callback names one, is a
             temporary folder.
+        clean_answers: by the victim's name, where its answers to clean images are kept for the next
+            run; a callback may give some. They are those of the same batch, to the last bit.
 
     Args:
         victims: the victims by name, all of the data's task.
@@ -106,6 +110,7 @@ class TransferEvaluation(L.LightningModule):
         self._networks = nn.ModuleList([*victims.values(), *networks, *extractors])
         self.plan: Sequence[Pass] = (CLEAN,)
         self.scratch: Path | None = None
+        self.clean_answers: Mapping[str, CleanAnswers] = {}
         self.measures: list[Measure] = []
         self._judges: dict[str, Judge] = {}
         self._counts: list[PassMetrics] = []
@@ -146,15 +151,13 @@ class TransferEvaluation(L.LightningModule):
         step, counts = self.plan[dataloader_idx], self._counts[dataloader_idx]
         images = batch["image"] if step.clean else batch["adversarial"]
         known = self._known(step, batch)
-        predictions: dict[str, Tensor] = {}
+        answers = self._answers(images, batch, step.clean)
         found: dict[str, list[Facts]] = {}
         fooled: Tensor | None = None
-        for name, victim in self.victims.items():
-            logits = victim(images)
-            verdicts = self._judges[name].rows(logits, batch["target"], batch["index"], step.clean)
+        for name, told in answers.items():
+            verdicts = self._judges[name].rows(told, batch["target"], batch["index"], step.clean)
             rows = [known[place] | {"victim": name} | row for place, row in enumerate(verdicts)]
-            predictions[name] = predicted_classes(logits).long()
-            counts.by_victim[name].update(rows, predictions[name], batch["target"])
+            counts.by_victim[name].update(rows, told.classes.long(), batch["target"])
             found[name] = rows
             if name == step.source:
                 counts.quality.update(rows)
@@ -163,7 +166,7 @@ class TransferEvaluation(L.LightningModule):
             self.results.add(step, found, _traces(step, batch))
         self._distances.update(step, images, batch["index"], fooled)
         counts.ledger.update(batch["index"])
-        return predictions
+        return {name: told.classes.long() for name, told in answers.items()}
 
     def on_test_epoch_end(self) -> None:
         """Check that every sample was judged once, and compute all measures over all processes."""
@@ -184,6 +187,23 @@ class TransferEvaluation(L.LightningModule):
         self._comparison = PanelComparison(self._panel, memory=0)
         self._judges = {}
         self.results.close()
+
+    def _answers(self, images: Tensor, batch: dict[str, Any], clean: bool) -> dict[str, Answers]:
+        """Ask every victim, but for answers to clean images that are kept."""
+        target, index = batch["target"], batch["index"].tolist()
+        kept = self.clean_answers if clean else {}
+        origins = origins_of(images, target) if kept else []
+        answers: dict[str, Answers] = {}
+        for name, victim in self.victims.items():
+            found = kept[name].load(index, origins) if name in kept else None
+            if found is None:
+                found = answers_of(victim(images), target)
+                if name in kept:
+                    kept[name].save(index, origins, found)
+            answers[name] = Answers(
+                *(one if one is None else one.to(images.device) for one in found)
+            )
+        return answers
 
     def _known(self, step: Pass, batch: dict[str, Any]) -> list[Facts]:
         """Return the columns of each image's rows that do not depend on the victim."""

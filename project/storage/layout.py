@@ -46,6 +46,8 @@ A folder of the store, by :mod:`project.storage.store`, for itself and explain
     FIRST.N.HASH.zip       a batch; by :mod:`project.storage.shards`; in it:
         INDEX.png          an adversarial image
         INDEX.npz          its flow, mask and traces
+    FIRST-HASH.npz         in folders clean-…: a victim's answers to a batch of clean images; by
+                           :mod:`project.storage.clean_answers`, for evaluation
 
 A grid's folder, by :mod:`project.grid`
 

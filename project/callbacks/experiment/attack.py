@@ -18,12 +18,13 @@ from project.callbacks.common import require_folder
 from project.callbacks.experiment.fast_sources import FastSources
 from project.callbacks.experiment.images_of_a_pass import PassImages, stacked_images
 from project.core.errors import InputError
-from project.core.identity import IDENTITY_VERSION, describe
+from project.core.identity import IDENTITY_VERSION, UndescribableError, describe
 from project.core.numerics import numerics
 from project.core.yaml_keys import require_text_keys
 from project.data.datamodule import AttackDataModule
 from project.data.loader import first_images
 from project.evaluation import Pass, TransferEvaluation, plan_passes
+from project.storage.clean_answers import CleanAnswers
 from project.storage.files import WriteError
 from project.storage.saving import Saving
 from project.storage.store import Store
@@ -108,6 +109,7 @@ class AttackCallback(L.Callback):
         common = {"data": data.samples.fingerprint()} | _precision(trainer)
         sources = {name: describe(self._victims[name]) for name in {step.source for step in steps}}
         self.stores = {step: self._open(step, sources[step.source], common) for step in steps}
+        pl_module.clean_answers = self._clean_answers(_precision(trainer))
         self._look_up(data.samples.indices)
 
     def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -183,6 +185,15 @@ class AttackCallback(L.Callback):
         # Of the classes, since names that a user may change must not decide what is found.
         label = f"{type(attack).__name__}-{type(self._victims[step.source]).__name__}"
         return Store(Path(self.store), label, description)
+
+    def _clean_answers(self, precision: dict[str, Any]) -> dict[str, CleanAnswers]:
+        """Return where victims' answers to clean images are kept, of those that can be told."""
+        kept = {}
+        for name, victim in self._victims.items():
+            with contextlib.suppress(UndescribableError):  # which only what is attacked must not be
+                description = {"identity": IDENTITY_VERSION, "victim": describe(victim)} | precision
+                kept[name] = CleanAnswers(Path(self.store), type(victim).__name__, description)
+        return kept
 
     def _look_up(self, indices: list[int]) -> None:
         """Report how many images the store holds, and note the sources of which it lacks some."""

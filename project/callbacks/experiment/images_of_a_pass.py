@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from project.attacks import Attack, AttackResult
-from project.core.identity import describe, digest
+from project.storage.origins import origins_of
 from project.storage.saving import Saving
 from project.storage.store import Store, StoredSample
 
@@ -64,7 +64,7 @@ class PassImages:
         """
         indices: list[int] = batch["index"].tolist()
         self.saving.settle(self.store, indices)
-        origins = _origins(batch["image"], batch["target"])
+        origins = origins_of(batch["image"], batch["target"])
         stored = self.store.load(indices, origins)
         if stored is not None:
             return stored
@@ -102,12 +102,6 @@ def stacked_images(crafted: list[StoredSample]) -> Tensor:
     """Return stored images as a batch, (N, 3, H, W) in [0, 1]."""
     stacked = np.stack([sample.image for sample in crafted]).transpose(0, 3, 1, 2)
     return torch.from_numpy(np.ascontiguousarray(stacked)).float().div(255)
-
-
-def _origins(images: Tensor, target: Tensor) -> list[str]:
-    """Return a hash of each clean image, to the last bit, and its label."""
-    pairs = zip(images.cpu(), target.cpu(), strict=True)
-    return [digest([describe(image), describe(label)]) for image, label in pairs]
 
 
 def _facts(result: AttackResult) -> dict[str, list[float]]:

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from project.attacks import PGD, SSTA, BestOf, Refined
+from project.core.answers import answers_of
 from project.evaluation.classification import ClassificationJudge, ClassificationMetrics
 from project.evaluation.plan import Pass
 from tests.models import CurvedClassifier, eight_bit_images, predicted
@@ -51,7 +52,9 @@ def test_the_mask_at_180_decides_whatever_the_profile(profile, counts, height, w
         names = ("", "") if clean else ("ssta", "a")
         step = Pass(*names)
         with torch.no_grad():
-            rows = judge.rows(victim(shown), target, torch.arange(len(counts)), clean)
+            rows = judge.rows(
+                answers_of(victim(shown), target), target, torch.arange(len(counts)), clean
+            )
         facts = {} if clean else {"salient_area_180": result.facts["salient_area_180"].tolist()}
         rows = [row | {k: v[n] for k, v in facts.items()} for n, row in enumerate(rows)]
         judged = ClassificationMetrics(step, "a", torch.device("cpu"))
