@@ -12,7 +12,7 @@ from project.report.run import Run
 from project.report.segmentation.pairs import transfer_data
 from project.statistics.bootstrap import bootstrap
 from project.statistics.miou import mean_iou, scores
-from project.storage.rows import read_measures
+from project.storage.rows import read_measures, read_rows
 from project.storage.traces import read_traces
 from project.victims import EnsembleVictim
 from project.victims.acceleration import Acceleration, accelerated
@@ -64,8 +64,8 @@ def test_miou_from_rows_is_that_of_the_confusion_matrix_to_the_bit(finished):
         assert drop.value == clean.value - measure.value
 
 
-def test_counts_by_class_add_up_to_those_of_the_rows(finished):
-    for row in finished.rows:
+def test_counts_by_class_add_up_to_those_of_the_rows(folder, finished):
+    for row in read_rows(folder / "run" / "rows.parquet").to_pylist():
         cell = finished.cells[row["attack"], row["source"], row["victim"]]
         place = cell.index.tolist().index(row["index"])
         correct, predicted, labelled = cell.adversarial[place].sum(1)
@@ -140,6 +140,6 @@ def test_classifiers_have_traces_and_a_picture_and_no_counts(tmp_path):
     run(tmp_path, victims=victims(), attacks={"pgd": PGD(4 / 255, 2 / 255, steps=2)})
     finished = Run.read(tmp_path / "run")
     assert finished.cells == {}
-    assert len(finished.traces) == 2 * IMAGES
+    assert sum(len(group.index) for group in finished.traces.values()) == 2 * IMAGES
     assert (tmp_path / "run/transfer.png").is_file()
     assert not (tmp_path / "run/transfer.csv").exists()

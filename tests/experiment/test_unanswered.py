@@ -5,6 +5,7 @@ The reference counts with plain Python, image by image and pixel by pixel, from 
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -160,15 +161,10 @@ def test_the_run_says_so_in_one_line_where_one_looks_first(task, folders, capsys
     assert "gave NaN or infinite logits" in first
     json.loads((folder / "run" / "run.json").read_text())
     half = {**finished.facts, "precision": "16-mixed"}
-    (sentence,) = unanswered_sentences(Run(**{**vars_of(finished), "facts": half}))
+    (sentence,) = unanswered_sentences(replace(finished, facts=half))
     assert (
         "Precision 16-mixed is the likely cause: run with --trainer.precision 32-true" in sentence
     )
-
-
-def vars_of(finished: Run) -> dict:
-    names = ("folder", "facts", "rows", "measures", "gallery", "cells", "traces")
-    return {name: getattr(finished, name) for name in names}
 
 
 def test_the_summary_of_the_terminal_has_the_line(tmp_path, capsys):
