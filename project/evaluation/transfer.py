@@ -195,14 +195,12 @@ class TransferEvaluation(L.LightningModule):
         origins = origins_of(images, target) if kept else []
         answers: dict[str, Answers] = {}
         for name, victim in self.victims.items():
-            found = kept[name].load(index, origins) if name in kept else None
+            found = kept[name].load(index, origins, images.device) if name in kept else None
             if found is None:
                 found = answers_of(victim(images), target)
                 if name in kept:
                     kept[name].save(index, origins, found)
-            answers[name] = Answers(
-                *(one if one is None else one.to(images.device) for one in found)
-            )
+            answers[name] = found
         return answers
 
     def _known(self, step: Pass, batch: dict[str, Any]) -> list[Facts]:

@@ -47,12 +47,18 @@ class CleanAnswers:
         self.folder = root / f"clean-{slug}-{self.key[:_DIGITS]}"
         remove_abandoned(self.folder)
 
-    def load(self, indices: Sequence[int], origins: Sequence[str]) -> Answers | None:
-        """Return the answers to a batch, on the CPU, or None if they are not there.
+    def load(
+        self,
+        indices: Sequence[int],
+        origins: Sequence[str],
+        device: torch.device = torch.device("cpu"),  # noqa: B008 immutable
+    ) -> Answers | None:
+        """Return the answers to a batch, or None if they are not there.
 
         Args:
             indices: the samples' ids.
             origins: hashes of the images and labels.
+            device: where the answers are needed.
         """
         path = self._path(indices, origins)
         try:
@@ -60,7 +66,7 @@ class CleanAnswers:
                 return None
             content = unsealed(regular_bytes(path), self._sealed_as(path))
             with np.load(io.BytesIO(content)) as arrays:
-                told = {name: torch.from_numpy(arrays[name]) for name in arrays}
+                told = {name: torch.from_numpy(arrays[name]).to(device) for name in arrays}
             return Answers(told["classes"], told.get("confidence"))
         except Exception as error:  # beside its seal a file may fail in many ways to be read
             let_memory_errors_pass(error)

@@ -17,8 +17,8 @@ from project.attacks import ATTACKS_VERSION, Attack
 from project.callbacks.common import require_folder
 from project.callbacks.experiment.fast_sources import FastSources
 from project.callbacks.experiment.images_of_a_pass import PassImages, stacked_images
-from project.core.errors import InputError
-from project.core.identity import IDENTITY_VERSION, UndescribableError, describe
+from project.core.errors import InputError, UndescribableError
+from project.core.identity import IDENTITY_VERSION, describe
 from project.core.numerics import numerics
 from project.core.yaml_keys import require_text_keys
 from project.data.datamodule import AttackDataModule
