@@ -33,7 +33,7 @@ class FamilyMember(PerceptualMetric[Side], Generic[Side, Measured]):
         """Return the metric's values, (N,) float64."""
 
 
-class Family:
+class MetricFamily:
     """Metrics of one family, or a metric without relatives.
 
     Args:
@@ -56,10 +56,10 @@ class Family:
         return {member.name: member.value(measured) for member in self.members}
 
 
-def families(metrics: Sequence[PerceptualMetric[Any]]) -> list[Family]:
+def families(metrics: Sequence[PerceptualMetric[Any]]) -> list[MetricFamily]:
     """Return the metrics by family, in the order of each family's first member."""
     found: dict[Hashable, list[PerceptualMetric[Any]]] = {}
     for metric in metrics:
         family = type(metric).measure if isinstance(metric, FamilyMember) else metric
         found.setdefault(family, []).append(metric)
-    return [Family(members) for members in found.values()]
+    return [MetricFamily(members) for members in found.values()]

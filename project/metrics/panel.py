@@ -12,7 +12,7 @@ from torch import Tensor
 from project.core.errors import InputError, let_memory_errors_pass
 from project.metrics.cache import Cache
 from project.metrics.ciede2000 import CIEDE2000
-from project.metrics.family import Family, families
+from project.metrics.family import MetricFamily, families
 from project.metrics.learned import BACKBONE_URLS, DISTS, LPIPS
 from project.metrics.perceptual_metric import PerceptualMetric
 from project.metrics.scc import SCC
@@ -176,6 +176,6 @@ class PanelComparison:
         }
 
 
-def _sides(related: Sequence[Family], clean: Tensor) -> list[Any]:
+def _sides(related: Sequence[MetricFamily], clean: Tensor) -> list[Any]:
     levels = eight_bit(clean)
     return [family.prepare(levels) for family in related]

@@ -20,8 +20,8 @@ class Edges(NamedTuple):
 
     Attributes:
         values: −2040 … 2040, int32.
-        sums: Σ, int32.
-        variances: 64 Σ² − (Σ)², float64.
+        sums: Σ, float64, as the next.
+        variances: 64 Σ² − (Σ)².
     """
 
     values: Tensor
@@ -56,7 +56,7 @@ class SCC(PerceptualMetric[Edges]):
         """Compare grey levels (N, 3, H, W); (N,) in [-1, 1]."""
         own = _edges(adversarial)
         products = box_sum(side.values * own.values, _WINDOW).double()
-        covariances = products.mul_(_PIXELS).sub_(side.sums.double().mul_(own.sums))
+        covariances = products.mul_(_PIXELS).addcmul_(side.sums, own.sums, value=-1)
         spreads = own.variances.mul_(side.variances).sqrt_().add_(_TINY)
         # A window without variance has no covariance either, to the last bit.
         return covariances.div_(spreads).mean((1, 2, 3))
@@ -64,9 +64,9 @@ class SCC(PerceptualMetric[Edges]):
 
 def _edges(levels: Tensor) -> Edges:
     values = F.pad(_high_passed(levels), (4, 3, 4, 3))
-    sums = box_sum(values, _WINDOW)
+    sums = box_sum(values, _WINDOW).double()
     squares = box_sum(values * values, _WINDOW).double()
-    return Edges(values, sums, squares.mul_(_PIXELS).sub_(sums.double().square_()))
+    return Edges(values, sums, squares.mul_(_PIXELS).addcmul_(sums, sums, value=-1))
 
 
 def _high_passed(levels: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from project.metrics.perceptual_metric import PerceptualMetric
-from project.metrics.sliding_windows import gaussian_mean
+from project.metrics.sliding_windows import gaussian_means
 
 _WINDOW = 11
 _SIGMA = 1.5
@@ -54,7 +54,9 @@ class SSIM(PerceptualMetric[Windows]):
     def compare(self, side: Windows, adversarial: Tensor) -> Tensor:
         """Compare grey levels (N, 3, H, W); (N,) in [-1, 1], 1 for identical images."""
         luminance, structure = _losses(side, adversarial - side.images)
-        return ((1 - luminance) * (1 - structure)).flatten(1).mean(1)
+        # 1 − (1 − l)(1 − s) = l + s − l·s
+        loss = structure.addcmul_(luminance, structure, value=-1).add_(luminance)
+        return 1 - loss.mean((1, 2, 3))
 
 
 class MSSSIM(PerceptualMetric[list[Windows]]):
@@ -96,7 +98,8 @@ class MSSSIM(PerceptualMetric[list[Windows]]):
 
 
 def _windows(images: Tensor) -> Windows:
-    return Windows(images, gaussian_mean(images.double(), _WINDOW, _SIGMA))
+    [mean] = gaussian_means([images], _WINDOW, _SIGMA)
+    return Windows(images, mean)
 
 
 def _losses(clean: Windows, change: Tensor) -> tuple[Tensor, Tensor]:
@@ -107,14 +110,14 @@ def _losses(clean: Windows, change: Tensor) -> tuple[Tensor, Tensor]:
         change: of the adversarial images from them, of the same shape and type.
     """
     images = clean.images + change
-    squares = (clean.images * clean.images).add_(images * images)
-    mean = gaussian_mean(change.double(), _WINDOW, _SIGMA)
-    square = mean.square()
-    variance = gaussian_mean((change * change).double(), _WINDOW, _SIGMA).sub_(square)
+    squares = (clean.images * clean.images).addcmul_(images, images)
+    mean, variance, variances = gaussian_means([change, change * change, squares], _WINDOW, _SIGMA)
     # In place: fresh memory for every term would cost as much as the windows.
-    luminances = mean.add_(clean.mean).square_().add_(clean.mean.square())
-    variances = gaussian_mean(squares.double(), _WINDOW, _SIGMA).sub_(luminances).add_(_C2)
-    return square.div_(luminances.add_(_C1)), variance.div_(variances)
+    square = mean * mean
+    luminances = mean.add_(clean.mean).square_().addcmul_(clean.mean, clean.mean)
+    variances.sub_(luminances).add_(_C2)
+    structure = variance.sub_(square).div_(variances)
+    return square.div_(luminances.add_(_C1)), structure
 
 
 def _halved(images: Tensor) -> Tensor:

@@ -31,11 +31,13 @@ class Sums(NamedTuple):
 class Moments(NamedTuple):
     """What the quality of every window follows from.
 
+    All are whole numbers in float64 but the first, which is 1 where both images are black.
+
     Attributes:
-        luminance: 2μₓμᵧ / (μₓ² + μᵧ²), 1 where both images are black; float64.
-        cross: Σx Σy, int32, as all below.
+        luminance: 2μₓμᵧ / (μₓ² + μᵧ²).
+        cross: 2 Σx Σy.
         luminances: (Σx)² + (Σy)².
-        products: Σxy.
+        products: 2 Σxy.
         squares: Σ(x² + y²).
     """
 
@@ -53,8 +55,9 @@ class Moments(NamedTuple):
                 nΣx² − (Σx)² is n² times the variance; or its square, as sewar has it.
         """
         # A window without variance has no covariance either: then the luminance term remains.
-        covariances = self.products.double().mul_(weight).sub_(self.cross).mul_(2).add_(_TINY)
-        variances = self.squares.double().mul_(weight).sub_(self.luminances).add_(_TINY)
+        # Both are negative here: so each takes a single pass over the windows.
+        covariances = self.cross.sub(self.products, alpha=weight).sub_(_TINY)
+        variances = self.luminances.sub(self.squares, alpha=weight).sub_(_TINY)
         return covariances.div_(variances).mul_(self.luminance)
 
 
@@ -68,12 +71,13 @@ class _UniversalQuality(FamilyMember[Sums, Moments]):
     def measure(self, side: Sums, adversarial: Tensor) -> Moments:
         """Return the moments of the windows of clean and adversarial grey levels (N, 3, H, W)."""
         sums = box_sum(adversarial, _WINDOW)
-        cross = side.sums * sums
-        luminances = (side.sums * side.sums).add_(sums * sums)
-        luminance = cross.double().mul_(2).add_(_TINY).div_(luminances.double().add_(_TINY))
-        products = box_sum(side.levels * adversarial, _WINDOW)
-        squares = (side.levels * side.levels).add_(adversarial * adversarial)
-        return Moments(luminance, cross, luminances, products, box_sum(squares, _WINDOW))
+        cross = (side.sums * sums).mul_(2).double()
+        luminances = (side.sums * side.sums).addcmul_(sums, sums).double()
+        products = box_sum((side.levels * adversarial).mul_(2), _WINDOW).double()
+        squares = (side.levels * side.levels).addcmul_(adversarial, adversarial)
+        squares = box_sum(squares, _WINDOW).double()
+        luminance = (cross + _TINY).div_(luminances + _TINY)
+        return Moments(luminance, cross, luminances, products, squares)
 
 
 class UQI(_UniversalQuality):

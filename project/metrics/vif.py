@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from project.metrics.perceptual_metric import PerceptualMetric
-from project.metrics.sliding_windows import gaussian_mean
+from project.metrics.sliding_windows import gaussian_means
 
 _SIZES = (17, 9, 5, 3)
 _NOISE = 2.0
@@ -67,23 +67,24 @@ def _scales(images: Tensor) -> list[Tensor]:
     """Return images at four scales: the original, and smoothed and halved three times."""
     found = [images]
     for size in _SIZES[1:]:
-        found.append(gaussian_mean(found[-1].double(), size, size / 5, stride=2))
+        found += gaussian_means(found[-1:], size, size / 5, stride=2)
     return found
 
 
 def _scale(images: Tensor, size: int) -> Scale:
-    mean, variance = _moments(images, size)
-    variance = F.threshold(variance, _TINY, 0)
+    mean, squares = gaussian_means([images, images * images], size, size / 5)
+    variance = F.threshold_(squares.addcmul_(mean, mean, value=-1), _TINY, 0)
     return Scale(images, mean, variance, _information(variance / _NOISE))
 
 
 def _kept(clean: Scale, images: Tensor, size: int) -> Tensor:
     """Return the information that images preserve on one scale, (N, 3)."""
-    mean, variance = _moments(images, size)
-    products = gaussian_mean((clean.images * images).double(), size, size / 5)
-    covariance = products.sub_(mean.mul_(clean.mean)).clamp_(min=0)
+    changed = [images, images * images, clean.images * images]
+    mean, variance, covariance = gaussian_means(changed, size, size / 5)
+    variance.addcmul_(mean, mean, value=-1)
+    covariance.addcmul_(clean.mean, mean, value=-1).clamp_(min=0)
     gain = covariance / (clean.variance + _TINY)
-    noise = variance.sub_(covariance.mul_(gain)).clamp_(min=_TINY).add_(_NOISE)
+    noise = variance.addcmul_(gain, covariance, value=-1).clamp_(min=_TINY).add_(_NOISE)
     # The authors set the gain to 0 where the variance is tiny; there this is less than that anyway.
     return _information(gain.square_().mul_(clean.variance).div_(noise))
 
@@ -97,10 +98,3 @@ def _information(ratios: Tensor) -> Tensor:
     rows = factors.shape[2] // _FACTORS * _FACTORS
     products = factors[:, :, :rows].unflatten(2, (_FACTORS, -1)).prod(2)
     return products.log_().sum((2, 3)) + factors[:, :, rows:].log().sum((2, 3))
-
-
-def _moments(images: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Return the mean and the variance of every window."""
-    mean = gaussian_mean(images.double(), size, size / 5)
-    squares = gaussian_mean((images * images).double(), size, size / 5)
-    return mean, squares.sub_(mean.square()).clamp_(min=0)
