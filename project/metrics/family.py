@@ -53,7 +53,8 @@ class MetricFamily:
         if not isinstance(first, FamilyMember):
             return {first.name: first.compare(side, adversarial)}
         measured = first.measure(side, adversarial)
-        return {member.name: member.value(measured) for member in self.members}
+        relatives = (member for member in self.members if isinstance(member, FamilyMember))
+        return {member.name: member.value(measured) for member in relatives}
 
 
 def families(metrics: Sequence[PerceptualMetric[Any]]) -> list[MetricFamily]:

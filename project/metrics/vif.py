@@ -73,7 +73,7 @@ def _scales(images: Tensor) -> list[Tensor]:
 
 def _scale(images: Tensor, size: int) -> Scale:
     mean, squares = gaussian_means([images, images * images], size, size / 5)
-    variance = F.threshold_(squares.addcmul_(mean, mean, value=-1), _TINY, 0)
+    variance = F.threshold(squares.addcmul_(mean, mean, value=-1), _TINY, 0, inplace=True)
     return Scale(images, mean, variance, _information(variance / _NOISE))
 
 
@@ -95,6 +95,7 @@ def _information(ratios: Tensor) -> Tensor:
     A product of 16 factors has one logarithm, which takes as long as ten products.
     """
     factors = ratios.add_(1)
-    rows = factors.shape[2] // _FACTORS * _FACTORS
-    products = factors[:, :, :rows].unflatten(2, (_FACTORS, -1)).prod(2)
+    count, channels, height, width = factors.shape
+    rows = height // _FACTORS * _FACTORS
+    products = factors[:, :, :rows].view(count, channels, _FACTORS, rows // _FACTORS, width).prod(2)
     return products.log_().sum((2, 3)) + factors[:, :, rows:].log().sum((2, 3))
