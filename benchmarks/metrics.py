@@ -22,7 +22,7 @@ import lpips
 import timm
 import torch
 import torch.nn.functional as F
-from timing import Work, interleaved, spread
+from timing import Work, interleaved, seconds, spread
 from torch import Tensor, nn
 from torchmetrics.functional import image as functional
 from torchmetrics.image.fid import FrechetInceptionDistance
@@ -218,6 +218,23 @@ def panel(images: Pair, options: argparse.Namespace) -> None:
     ratios(works, torch.enable_grad()(step(images[1])), options, "step")
 
 
+def milliseconds(images: Pair, options: argparse.Namespace) -> None:
+    """Print what the default panel without its networks takes per image, clean side kept or not."""
+    plain = [name for name in DEFAULT_METRICS if not name.startswith("lpips")]
+    print("\nThe default panel without LPIPS, and its parts by themselves, ms per image")
+    device, index = images[0].device, torch.arange(len(images[0]))
+    works: dict[str, Work] = {}
+    for name in ("panel", *plain):
+        metrics = perceptual_panel(plain if name == "panel" else [name])[0]
+        for kept, memory in (("anew", 0), ("kept", 2**40)):
+            works[f"{name}, {kept}"] = partial(PanelComparison(metrics, memory), *images, index)
+    for work in works.values():
+        work()
+    for name, work in works.items():
+        taken = [seconds(work, device) / len(index) * 1000 for _ in range(options.rounds)]
+        print(f"{name:28}{spread(taken, 2)}")
+
+
 @torch.no_grad()
 def main() -> None:
     """Measure everything and print the tables."""
@@ -235,6 +252,7 @@ def main() -> None:
     device = torch.device(options.device)
     images = pair(options, device)
     panel(images, options)
+    milliseconds(images, options)
     print("\nMetrics")
     for make, package, peer in PEERS:
         try:

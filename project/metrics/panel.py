@@ -12,6 +12,7 @@ from torch import Tensor
 from project.core.errors import InputError, let_memory_errors_pass
 from project.metrics.cache import Cache
 from project.metrics.ciede2000 import CIEDE2000
+from project.metrics.family import MetricFamily, families
 from project.metrics.learned import BACKBONE_URLS, DISTS, LPIPS
 from project.metrics.perceptual_metric import PerceptualMetric
 from project.metrics.scc import SCC
@@ -160,17 +161,21 @@ class PanelComparison:
         """
         checked_pair(clean, adversarial, 1, "a comparison")
         metrics = [metric for metric in self.metrics if min(clean.shape[2:]) >= metric.smallest]
+        related = families(metrics)
         batch = tuple(index.tolist())
         found = []
         for place, (x, y) in enumerate(zip(in_parts(clean), in_parts(adversarial), strict=True)):
-            sides = self._clean.get((batch, place), partial(_sides, metrics, x))
+            sides = self._clean.get((batch, place), partial(_sides, related, x))
             levels = eight_bit(y)
-            compared = zip(metrics, sides, strict=True)
-            found.append([metric.compare(side, levels) for metric, side in compared])
-        columns = [torch.cat(parts) for parts in zip(*found, strict=True)]
-        return {metric.name: column for metric, column in zip(metrics, columns, strict=True)}
+            values: dict[str, Tensor] = {}
+            for family, side in zip(related, sides, strict=True):
+                values |= family.compare(side, levels)
+            found.append(values)
+        return {
+            metric.name: torch.cat([values[metric.name] for values in found]) for metric in metrics
+        }
 
 
-def _sides(metrics: Sequence[PerceptualMetric[Any]], clean: Tensor) -> list[Any]:
+def _sides(related: Sequence[MetricFamily], clean: Tensor) -> list[Any]:
     levels = eight_bit(clean)
-    return [metric.prepare(levels) for metric in metrics]
+    return [family.prepare(levels) for family in related]

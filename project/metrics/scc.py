@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -13,20 +12,21 @@ from project.metrics.sliding_windows import box_sum
 
 _WINDOW = 8
 _PIXELS = _WINDOW**2
+_TINY = 1e-30  # makes 0 of 0 / 0, and is nothing beside a spread of whole numbers
 
 
 class Edges(NamedTuple):
-    """High-pass filtered images, padded with zeros, with the sums and spreads of their windows.
+    """High-pass filtered images, padded with zeros, with the moments of their windows.
 
     Attributes:
         values: −2040 … 2040, int32.
-        sums: Σ, int32.
-        spreads: the square root of 64 Σ² − (Σ)², float64.
+        sums: Σ, float64, as the next.
+        variances: 64 Σ² − (Σ)².
     """
 
     values: Tensor
     sums: Tensor
-    spreads: Tensor
+    variances: Tensor
 
 
 class SCC(PerceptualMetric[Edges]):
@@ -56,16 +56,17 @@ class SCC(PerceptualMetric[Edges]):
         """Compare grey levels (N, 3, H, W); (N,) in [-1, 1]."""
         own = _edges(adversarial)
         products = box_sum(side.values * own.values, _WINDOW).double()
-        covariance = _PIXELS * products - side.sums.double() * own.sums
-        both = side.spreads * own.spreads
-        return torch.where(both > 0, covariance / both, 0).flatten(1).mean(1)
+        covariances = products.mul_(_PIXELS).addcmul_(side.sums, own.sums, value=-1)
+        spreads = own.variances.mul_(side.variances).sqrt_().add_(_TINY)
+        # A window without variance has no covariance either, to the last bit.
+        return covariances.div_(spreads).mean((1, 2, 3))
 
 
 def _edges(levels: Tensor) -> Edges:
     values = F.pad(_high_passed(levels), (4, 3, 4, 3))
-    sums = box_sum(values, _WINDOW)
+    sums = box_sum(values, _WINDOW).double()
     squares = box_sum(values * values, _WINDOW).double()
-    return Edges(values, sums, (_PIXELS * squares - sums.double() ** 2).sqrt())
+    return Edges(values, sums, squares.mul_(_PIXELS).addcmul_(sums, sums, value=-1))
 
 
 def _high_passed(levels: Tensor) -> Tensor:

@@ -5,10 +5,10 @@ Convention
     values   (N,) float64, one per image, on the images' device
     change   d = y − x, of the adversarial from the clean image, in grey levels
 
-Small distances from 1 are computed from d, which avoids cancellation. With y = x + d the two terms
-are $$1 - \frac{\mu_d^2} {\mu_x^2 + (\mu_x + \mu_d)^2 + c_1}$$ and $$1 - \frac{\sigma_d^2}
-{2\sigma_x^2 + 2\sigma_{xd} + \sigma_d^2 + c_2}$$: three windowed means besides those of x, and 1
-exactly for identical images.
+Small distances from 1 are computed from d, which avoids cancellation: the two terms are
+$$1 - \frac{\mu_d^2} {\mu_x^2 + \mu_y^2 + c_1}$$ and
+$$1 - \frac{\sigma_d^2} {\sigma_x^2 + \sigma_y^2 + c_2}$$, with $$\mu_y = \mu_x + \mu_d$$: three
+windowed means, of d, d² and x² + y², besides that of x, and 1 exactly for identical images.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from project.metrics.perceptual_metric import PerceptualMetric
-from project.metrics.sliding_windows import gaussian_mean
+from project.metrics.sliding_windows import gaussian_means
 
 _WINDOW = 11
 _SIGMA = 1.5
@@ -27,11 +27,10 @@ _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
 class Windows(NamedTuple):
-    """Clean images on one scale, with the means and variances of their windows, float64."""
+    """Clean images on one scale, with the means of their windows, float64."""
 
     images: Tensor
     mean: Tensor
-    variance: Tensor
 
 
 class SSIM(PerceptualMetric[Windows]):
@@ -54,8 +53,10 @@ class SSIM(PerceptualMetric[Windows]):
 
     def compare(self, side: Windows, adversarial: Tensor) -> Tensor:
         """Compare grey levels (N, 3, H, W); (N,) in [-1, 1], 1 for identical images."""
-        luminance, structure = _losses(side, (adversarial - side.images).double())
-        return ((1 - luminance) * (1 - structure)).flatten(1).mean(1)
+        luminance, structure = _losses(side, adversarial - side.images)
+        # 1 − (1 − l)(1 − s) = l + s − l·s
+        loss = structure.addcmul_(luminance, structure, value=-1).add_(luminance)
+        return 1 - loss.mean((1, 2, 3))
 
 
 class MSSSIM(PerceptualMetric[list[Windows]]):
@@ -85,33 +86,38 @@ class MSSSIM(PerceptualMetric[list[Windows]]):
 
     def compare(self, side: list[Windows], adversarial: Tensor) -> Tensor:
         """Compare grey levels (N, 3, H, W); (N,) in [0, 1], 1 for identical images."""
-        change = (adversarial - side[0].images).double()
-        product = change.new_ones(len(change))
+        change = adversarial - side[0].images
+        product = side[0].mean.new_ones(len(change))
         for windows, weight in zip(side, self.weights, strict=True):
             luminance, structure = _losses(windows, change)
             last = windows is side[-1]
             term = (1 - luminance) * (1 - structure) if last else 1 - structure
             product = product * term.flatten(1).mean(1).clamp(min=0) ** weight
-            change = _halved(change)  # halving is linear
+            change = _halved(change.double())  # halving is linear
         return product
 
 
 def _windows(images: Tensor) -> Windows:
-    exact = images.double()
-    mean = gaussian_mean(exact, _WINDOW, _SIGMA)
-    return Windows(images, mean, gaussian_mean(exact * exact, _WINDOW, _SIGMA) - mean**2)
+    [mean] = gaussian_means([images], _WINDOW, _SIGMA)
+    return Windows(images, mean)
 
 
 def _losses(clean: Windows, change: Tensor) -> tuple[Tensor, Tensor]:
-    """Return 1 − the luminance term and 1 − the contrast-structure term of every window."""
-    mean = gaussian_mean(change, _WINDOW, _SIGMA)
-    square = mean.square()
-    variance = gaussian_mean(change * change, _WINDOW, _SIGMA).sub_(square)
-    covariance = gaussian_mean(clean.images * change, _WINDOW, _SIGMA).sub_(clean.mean * mean)
+    """Return 1 − the luminance term and 1 − the contrast-structure term of every window.
+
+    Args:
+        clean: a scale of clean images.
+        change: of the adversarial images from them, of the same shape and type.
+    """
+    images = clean.images + change
+    squares = (clean.images * clean.images).addcmul_(images, images)
+    mean, variance, variances = gaussian_means([change, change * change, squares], _WINDOW, _SIGMA)
     # In place: fresh memory for every term would cost as much as the windows.
-    luminances = mean.add_(clean.mean).square_().add_(clean.mean.square()).add_(_C1)
-    variances = covariance.add_(clean.variance).mul_(2).add_(variance).add_(_C2)
-    return square.div_(luminances), variance.div_(variances)
+    square = mean * mean
+    luminances = mean.add_(clean.mean).square_().addcmul_(clean.mean, clean.mean)
+    variances.sub_(luminances).add_(_C2)
+    structure = variance.sub_(square).div_(variances)
+    return square.div_(luminances.add_(_C1)), structure
 
 
 def _halved(images: Tensor) -> Tensor:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from project.metrics.perceptual_metric import PerceptualMetric
-from project.metrics.sliding_windows import gaussian_mean
+from project.metrics.sliding_windows import gaussian_means
 
 _SIZES = (17, 9, 5, 3)
 _NOISE = 2.0
 _TINY = 1e-10
+_FACTORS = 16  # of which a product cannot overflow: a variance of grey levels is at most 2¹⁴
 
 
 class Scale(NamedTuple):
@@ -65,30 +67,35 @@ def _scales(images: Tensor) -> list[Tensor]:
     """Return images at four scales: the original, and smoothed and halved three times."""
     found = [images]
     for size in _SIZES[1:]:
-        found.append(gaussian_mean(found[-1].double(), size, size / 5, stride=2))
+        found += gaussian_means(found[-1:], size, size / 5, stride=2)
     return found
 
 
 def _scale(images: Tensor, size: int) -> Scale:
-    mean, variance = _moments(images, size)
-    variance = torch.where(variance < _TINY, 0, variance)
-    return Scale(images, mean, variance, torch.log1p(variance / _NOISE).sum((2, 3)))
+    mean, squares = gaussian_means([images, images * images], size, size / 5)
+    variance = F.threshold(squares.addcmul_(mean, mean, value=-1), _TINY, 0, inplace=True)
+    return Scale(images, mean, variance, _information(variance / _NOISE))
 
 
 def _kept(clean: Scale, images: Tensor, size: int) -> Tensor:
     """Return the information that images preserve on one scale, (N, 3)."""
-    mean, variance = _moments(images, size)
-    products = gaussian_mean(clean.images * images.double(), size, size / 5)
-    covariance = products.sub_(clean.mean * mean)
-    gain = (covariance / (clean.variance + _TINY)).clamp_(min=0)
-    gain = torch.where(variance < _TINY, 0, gain)
-    lost = (variance - gain * covariance).clamp_(min=_TINY)
-    return gain.square_().mul_(clean.variance).div_(lost.add_(_NOISE)).log1p_().sum((2, 3))
+    changed = [images, images * images, clean.images * images]
+    mean, variance, covariance = gaussian_means(changed, size, size / 5)
+    variance.addcmul_(mean, mean, value=-1)
+    covariance.addcmul_(clean.mean, mean, value=-1).clamp_(min=0)
+    gain = covariance / (clean.variance + _TINY)
+    noise = variance.addcmul_(gain, covariance, value=-1).clamp_(min=_TINY).add_(_NOISE)
+    # The authors set the gain to 0 where the variance is tiny; there this is less than that anyway.
+    return _information(gain.square_().mul_(clean.variance).div_(noise))
 
 
-def _moments(images: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Return the mean and the variance of every window."""
-    images = images.double()
-    mean = gaussian_mean(images, size, size / 5)
-    squares = gaussian_mean(images * images, size, size / 5)
-    return mean, squares.sub_(mean.square()).clamp_(min=0)
+def _information(ratios: Tensor) -> Tensor:
+    """Return Σ log(1 + r) of ratios (N, 3, H, W), at most 2¹³ each; (N, 3). They are overwritten.
+
+    A product of 16 factors has one logarithm, which takes as long as ten products.
+    """
+    factors = ratios.add_(1)
+    count, channels, height, width = factors.shape
+    rows = height // _FACTORS * _FACTORS
+    products = factors[:, :, :rows].view(count, channels, _FACTORS, rows // _FACTORS, width).prod(2)
+    return products.log_().sum((2, 3)) + factors[:, :, rows:].log().sum((2, 3))
