@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -173,7 +173,7 @@ class AttackCallback(L.Callback):
         label = f"{type(attack).__name__}-{type(self._victims[step.source]).__name__}"
         return Store(Path(self.store), label, description)
 
-    def _look_up(self, indices: list[int]) -> None:
+    def _look_up(self, indices: Sequence[int]) -> None:
         """Report how many images the store holds, and note the sources of which it lacks some."""
         found = {step: sum(i in store for i in indices) for step, store in self.stores.items()}
         for step, count in found.items():
