@@ -38,6 +38,10 @@ _END = 0xD9
 _TRUSTED = "If the file is to be trusted, set --data.reading.max_pixels"
 
 
+Encoded = Path | bytes
+"""A picture that is not decoded yet: its file, or what a file, or a shard of many, holds of it."""
+
+
 class Raster(NamedTuple):
     """A decoded picture, and what is lost once it is.
 
@@ -54,11 +58,11 @@ class Raster(NamedTuple):
     deep: bool
 
 
-def decode(path: Path, max_pixels: int | None = None) -> Raster:
+def decode(picture: Encoded, max_pixels: int | None = None) -> Raster:
     """Decode a picture whole, or not at all.
 
     Args:
-        path: a regular file in one of ``FORMATS``.
+        picture: a regular file in one of ``FORMATS``, or what such a file holds.
         max_pixels: the most pixels that are decoded; None: Pillow's ``MAX_IMAGE_PIXELS``.
 
     Raises:
@@ -67,7 +71,9 @@ def decode(path: Path, max_pixels: int | None = None) -> Raster:
     """
     # Any library may have set this global switch, and Pillow then serves half images in silence.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
-    data = read_regular(path)
+    data = picture if isinstance(picture, bytes) else read_regular(picture)
+    if not data:
+        raise FileError("file is empty")
     _raise_limit(max_pixels)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:

@@ -28,6 +28,7 @@ from project.data.salient_objects import SalientObjectData
 from project.data.sample_set import SampleSet
 from project.data.samplers import DealtBatchSampler
 from project.data.shapes_data import ShapesData
+from project.data.shard_data import MaskShardData, ShardData
 from project.data.tiny_imagenet import TinyImageNetData
 from project.data.verify import DataError
 from project.data.voc import VOCData
@@ -47,6 +48,7 @@ __all__ = [
     "ImageListData",
     "ImageNetData",
     "MaskFolderData",
+    "MaskShardData",
     "Native",
     "PadToSquare",
     "PaddedCrop",
@@ -57,6 +59,7 @@ __all__ = [
     "SampleSet",
     "ScaledCrop",
     "ShapesData",
+    "ShardData",
     "Stretch",
     "TinyImageNetData",
     "TracerAugmentation",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -12,7 +11,7 @@ from PIL import Image
 
 from project.core.errors import InputError
 from project.core.folders import FileError
-from project.core.raster import Raster, class_ids, decode
+from project.core.raster import Encoded, Raster, class_ids, decode
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -67,36 +66,36 @@ class Photo(NamedTuple):
     remark: Remark | None
 
 
-def read_photo(path: Path, reading: Reading = AS_STORED) -> Photo:
+def read_photo(picture: Encoded, reading: Reading = AS_STORED) -> Photo:
     """Decode a photo; grey, palette and CMYK files are converted to RGB.
 
     Args:
-        path: JPEG, PNG, TIFF, WebP, BMP or PPM of 8 bits a channel.
+        picture: a file, or what it holds: JPEG, PNG, TIFF, WebP, BMP or PPM of 8 bits a channel.
         reading: how files are read. The orientation tag of a TIFF is part of its pixels' order and
             always followed.
 
     Raises:
         SampleError: if the file is missing, damaged, cut off, too large, or not 8-bit.
     """
-    picture = _decode(path, reading)
-    if picture.deep:
+    raster = _decode(picture, reading)
+    if raster.deep:
         raise SampleError(
-            f"an image must have 8 bits a channel, got more (mode {picture.image.mode!r}, stored "
-            f"as {picture.layout or picture.image.format}); save it with 8 bits"
+            f"an image must have 8 bits a channel, got more (mode {raster.image.mode!r}, stored "
+            f"as {raster.layout or raster.image.format}); save it with 8 bits"
         )
     try:
-        pixels = np.array(_oriented(picture.image, reading).convert("RGB"))
+        pixels = np.array(_oriented(raster.image, reading).convert("RGB"))
     except ValueError as error:  # a colour space such as Lab, of which older Pillows know no way
         raise SampleError(f"an image must be grey, RGB or CMYK: {error}") from error
-    return Photo(pixels, _remark(picture.image, reading))
+    return Photo(pixels, _remark(raster.image, reading))
 
 
-def read_rgb(path: Path, reading: Reading = AS_STORED) -> Pixels:
+def read_rgb(picture: Encoded, reading: Reading = AS_STORED) -> Pixels:
     """Decode a photo as :func:`read_photo` does, to (H, W, 3) uint8."""
-    return read_photo(path, reading).pixels
+    return read_photo(picture, reading).pixels
 
 
-def read_mask(path: Path, reading: Reading = AS_STORED) -> Pixels:
+def read_mask(picture: Encoded, reading: Reading = AS_STORED) -> Pixels:
     """Decode a mask of class ids (grey or palette file, the ids as stored).
 
     Returns:
@@ -107,19 +106,19 @@ def read_mask(path: Path, reading: Reading = AS_STORED) -> Pixels:
             255, or a format that changes ids.
     """
     try:
-        return class_ids(read_raster(path, reading))
+        return class_ids(read_raster(picture, reading))
     except FileError as error:
         raise SampleError(str(error)) from error
 
 
-def read_raster(path: Path, reading: Reading = AS_STORED) -> Raster:
+def read_raster(picture: Encoded, reading: Reading = AS_STORED) -> Raster:
     """Decode a picture as it is stored, turned as ``reading`` says.
 
     Raises:
         SampleError: if the file is missing, damaged, cut off, or too large.
     """
-    picture = _decode(path, reading)
-    return picture._replace(image=_oriented(picture.image, reading))
+    raster = _decode(picture, reading)
+    return raster._replace(image=_oriented(raster.image, reading))
 
 
 def require_same_size(image: Pixels, mask: Pixels, file: str, remark: Remark | None = None) -> None:
@@ -137,9 +136,9 @@ def require_same_size(image: Pixels, mask: Pixels, file: str, remark: Remark | N
         )
 
 
-def _decode(path: Path, reading: Reading) -> Raster:
+def _decode(picture: Encoded, reading: Reading) -> Raster:
     try:
-        return decode(path, reading.max_pixels)
+        return decode(picture, reading.max_pixels)
     except FileError as error:
         raise SampleError(str(error)) from error
 

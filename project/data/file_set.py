@@ -1,4 +1,4 @@
-"""What all sample sets of files share: where they lie, how they are read, whether they changed."""
+"""What sample sets of encoded photos share, and those of files: how they are read, and where."""
 
 from __future__ import annotations
 
@@ -7,12 +7,46 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from project.core.errors import InputError
+from project.core.raster import Encoded
 from project.data.decoding import AS_STORED, Pixels, Reading, Remark, read_photo
 from project.data.eval_transform import Frame
 from project.data.sample_set import SampleSet
 
 
-class FileSet(SampleSet):
+class PhotoSet(SampleSet):
+    """Samples whose photos are encoded: files, or parts of shards.
+
+    Args:
+        names: see :class:`SampleSet`, as the rest.
+        reading: how photos are read.
+        frame: the evaluation transform.
+        limit: serve only so many samples.
+    """
+
+    def __init__(
+        self, names: Sequence[str], reading: Reading | None, frame: Frame, limit: int | None
+    ) -> None:
+        self.reading = reading or AS_STORED
+        self._remarks: dict[int, Remark] = {}
+        super().__init__(names, frame, limit)
+
+    def remark(self, index: int) -> Remark | None:
+        """Return what of the photo, as it was read last, is read otherwise than it is shown."""
+        return self._remarks.get(index)
+
+    def settings(self) -> list[str]:
+        """Return how photos are read, where it is not as they are stored, as plain data."""
+        return [] if self.reading.orientation == "stored" else [self.reading.orientation]
+
+    def _decoded(self, index: int, photo: Encoded) -> Pixels:
+        pixels, remark = read_photo(photo, self.reading)
+        self._remarks.pop(index, None)
+        if remark is not None:  # few have one, of what may be millions
+            self._remarks[index] = remark
+        return pixels
+
+
+class FileSet(PhotoSet):
     """Samples whose photos, and masks where there are any, are files.
 
     Args:
@@ -32,9 +66,7 @@ class FileSet(SampleSet):
         limit: int | None,
     ) -> None:
         self.root = root
-        self.reading = reading or AS_STORED
-        self._remarks: dict[int, Remark | None] = {}
-        super().__init__(names, frame, limit)
+        super().__init__(names, reading, frame, limit)
 
     @abstractmethod
     def files_of(self, index: int) -> tuple[str, ...]:
@@ -43,10 +75,6 @@ class FileSet(SampleSet):
     def where(self, index: int) -> str:
         """Return the photo's file."""
         return self.files_of(index)[0]
-
-    def remark(self, index: int) -> Remark | None:
-        """Return what of the photo, as it was read last, is read otherwise than it is shown."""
-        return self._remarks.get(index)
 
     def state(self, index: int) -> tuple[int, ...]:
         """Return sizes and times of the sample's files, which change when they are replaced."""
@@ -59,14 +87,8 @@ class FileSet(SampleSet):
                 found += [-1, -1]
         return tuple(found)
 
-    def settings(self) -> list[str]:
-        """Return how files are read, where it is not as they are stored; see :class:`SampleSet`."""
-        return [] if self.reading.orientation == "stored" else [self.reading.orientation]
-
     def _photo(self, index: int) -> Pixels:
-        photo = read_photo(self.root / self.files_of(index)[0], self.reading)
-        self._remarks[index] = photo.remark
-        return photo.pixels
+        return self._decoded(index, self.root / self.files_of(index)[0])
 
     def _bytes(self, index: int) -> list[int]:
         """Return the size of each of the sample's files, -1 where there is none."""

@@ -73,7 +73,8 @@ class ClassificationFiles(FileSet):
 
     def label(self, index: int) -> int:
         """Return the class without decoding the photo."""
-        return self._class_index(self.files[index])
+        entry = self.files[index]
+        return class_index(entry.label, self.label_offset, self.num_classes, entry.source)
 
     def content(self) -> list[Any]:
         """Return files, sizes and labels, as plain data."""
@@ -86,18 +87,38 @@ class ClassificationFiles(FileSet):
         """Return the photo's file."""
         return (self.files[index].file,)
 
-    def _class_index(self, entry: LabelledFile) -> int:
-        source = f" ({entry.source})" if entry.source else ""
-        if not _NUMBER.fullmatch(entry.label) or len(entry.label) > _MOST_DIGITS:
-            raise SampleError(f"a class must be an integer, got {entry.label!r}{source}")
-        class_index = int(entry.label) - self.label_offset
-        if not 0 <= class_index < self.num_classes:
-            first = self.label_offset
-            raise SampleError(
-                f"class index must be in {first} … {first + self.num_classes - 1}, got "
-                f"{entry.label}{source} (labels that begin at 1 need label_offset 1)"
-            )
-        return class_index
+
+def class_index(label: str, first: int, count: int, source: str = "") -> int:
+    """Return the class that a label means, counted from 0.
+
+    Args:
+        label: the class as it is written.
+        first: the number of the first class.
+        count: the number of classes.
+        source: where the label stands, for the message.
+
+    Raises:
+        SampleError: if it is no integer, or no class has that number.
+    """
+    told = f" ({source})" if source else ""
+    number = class_number(label, told) - first
+    if not 0 <= number < count:
+        raise SampleError(
+            f"class index must be in {first} … {first + count - 1}, got "
+            f"{label}{told} (labels that begin at 1 need label_offset 1)"
+        )
+    return number
+
+
+def class_number(label: str, told: str = "") -> int:
+    """Return the integer that a label is, whatever class it means.
+
+    Raises:
+        SampleError: if it is none.
+    """
+    if not _NUMBER.fullmatch(label) or len(label) > _MOST_DIGITS:
+        raise SampleError(f"a class must be an integer, got {label!r}{told}")
+    return int(label)
 
 
 class SegmentationFiles(FileSet):

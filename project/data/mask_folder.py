@@ -190,11 +190,7 @@ class MaskFolderData(AttackDataModule):
         classes = read_classes(
             self.classes, root, ignore=self.ignore, reduce_zero_label=self.reduce_zero_label
         )
-        unknown = [thing for thing in self.things or () if thing not in classes.names]
-        if unknown:
-            raise InputError(
-                f"things must be among the classes {', '.join(classes.names)}, got {unknown[0]!r}."
-            )
+        require_things(self.things or (), classes)
         return MaskFolderFiles(
             root,
             self._files(root, split),
@@ -249,6 +245,19 @@ class MaskFolderData(AttackDataModule):
     @staticmethod
     def _named(pattern: str, split: str | None) -> str:
         return pattern.replace(_SPLIT, f"{split}")
+
+
+def require_things(things: Collection[str], classes: MaskClasses) -> None:
+    """Check that what counts as objects are classes.
+
+    Raises:
+        InputError: naming what is none.
+    """
+    unknown = [thing for thing in things if thing not in classes.names]
+    if unknown:
+        raise InputError(
+            f"things must be among the classes {', '.join(classes.names)}, got {unknown[0]!r}."
+        )
 
 
 def _masks_in(root: Path, masks: str) -> list[str]:

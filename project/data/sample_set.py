@@ -63,12 +63,15 @@ class SampleSet(Dataset[dict[str, Tensor]], ABC):
     def __init__(self, names: Sequence[str], frame: Frame, limit: int | None = None) -> None:
         if limit is not None and limit < 1:
             raise InputError(f"limit must be at least 1 or null, got {limit}.")
-        self.names = tuple(names)
+        # Millions of names are packed by whoever lists them, and stay so.
+        self.names = tuple(names) if isinstance(names, list) else names
         self.frame = frame
         self.limit = limit
         total = len(self.names)
         served = total if limit is None else min(limit, total)
-        self.indices = [number * total // served for number in range(served)]
+        self.indices: Sequence[int] = range(total)  # of millions a list would fill the memory
+        if served < total:
+            self.indices = [number * total // served for number in range(served)]
         self._transform = frame.compose()
         self._fingerprint: str | None = None
         self.sizes: dict[int, tuple[int, int]] = {}

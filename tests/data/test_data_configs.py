@@ -56,3 +56,13 @@ def test_how_files_are_read_is_set_in_every_config_of_files(path):
     )
     reading = (data.data if inner == "data.data" else data).reading
     assert reading == Reading("displayed", 200_000_000, True)
+
+
+@pytest.mark.parametrize("shards", ["a-{000..146}.tar", "{a,b}.tar", "{split}/*.tar", "a.tar"])
+def test_patterns_of_shards_are_texts_whatever_they_begin_with(shards):
+    split = "val" if "split" in shards else "null"
+    path = CONFIGS[0].with_name("webdataset.yaml")
+    data = build(path, f"--data.shards={shards}", f"--data.eval_split={split}")
+    assert data.shards == shards
+    data = build(path, f"--data.shards=[{shards!r}, b.tar]", f"--data.eval_split={split}")
+    assert data.shards == [shards, "b.tar"]

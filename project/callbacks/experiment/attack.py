@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -195,7 +195,7 @@ class AttackCallback(L.Callback):
                 kept[name] = CleanAnswers(Path(self.store), type(victim).__name__, description)
         return kept
 
-    def _look_up(self, indices: list[int]) -> None:
+    def _look_up(self, indices: Sequence[int]) -> None:
         """Report how many images the store holds, and note the sources of which it lacks some."""
         found = {step: sum(i in store for i in indices) for step, store in self.stores.items()}
         for step, count in found.items():
