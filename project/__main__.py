@@ -19,45 +19,50 @@ _CHECKPOINTS = (
 
 
 # Imports of what takes seconds to load stand inside of plain_errors: Ctrl-C may come then, too.
-def attack() -> None:
+def attack(args: list[str] | None = None) -> None:
     """Run an experiment; with ``--grid``, a grid of them."""
+    args = sys.argv[1:] if args is None else args
     with plain_errors(_STORED):
-        if any(argument.split("=")[0] == "--grid" for argument in sys.argv[1:]):
+        if any(argument.split("=")[0] == "--grid" for argument in args):
             from project.grid import grid_main  # noqa: PLC0415
 
-            grid_main()
+            grid_main(args)
         else:
             from project.cli import attack_main  # noqa: PLC0415
 
-            attack_main()
+            attack_main(args)
 
 
-def grid() -> None:
+def grid(args: list[str]) -> None:
     """Run a grid, whose file is the first argument."""
-    file, rest = sys.argv[1:2], sys.argv[2:]
+    file, rest = args[:1], args[1:]
     if not file or file[0].startswith("-"):
         with plain_errors():
             raise InputError(
                 "mirage grid must be given the grid's file first, such as "
                 f"configs/grids/shapes.yaml, got {file[0] if file else 'nothing'}."
             )
-    sys.argv[1:] = ["--grid", *file, *rest]
-    attack()
+    attack(["--grid", *file, *rest])
 
 
-def train() -> None:
+def train(args: list[str] | None = None) -> None:
     """Fit, validate or test a victim or a saliency network."""
     with plain_errors(_CHECKPOINTS):
         from project.cli import train_main  # noqa: PLC0415
 
-        train_main()
+        train_main(args)
 
 
-def _module(name: str) -> Callable[[], object]:
-    return partial(runpy.run_module, name, run_name="__main__")
+def _module(name: str) -> Callable[[list[str]], None]:
+    return partial(_run_module, name)
 
 
-COMMANDS: dict[str, tuple[Callable[[], object], str]] = {
+def _run_module(name: str, args: list[str]) -> None:
+    sys.argv[1:] = args  # where it looks for them
+    runpy.run_module(name, run_name="__main__")
+
+
+COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "attack": (attack, "data × victims × attacks × sources, from YAML; without any, the default"),
     "train": (train, "fit, validate or test a victim or a saliency network"),
     "grid": (grid, "attacks × budgets × sources × data from one file"),
@@ -72,7 +77,10 @@ COMMANDS: dict[str, tuple[Callable[[], object], str]] = {
 
 
 def main() -> None:
-    """Run the command that the first argument names, with the others as its own."""
+    """Run the command that the first argument names, with the others as its own.
+
+    ``sys.argv`` stays whole, since Lightning starts further processes of an experiment by it.
+    """
     name, rest = (sys.argv[1] if len(sys.argv) > 1 else "--help"), sys.argv[2:]
     if name in ("-h", "--help"):
         print(_usage())
@@ -80,8 +88,7 @@ def main() -> None:
     if name not in COMMANDS:
         with plain_errors():
             choose("the command", COMMANDS, name)
-    sys.argv = [f"mirage {name}", *rest]
-    COMMANDS[name][0]()
+    COMMANDS[name][0](rest)
 
 
 def _usage() -> str:

@@ -51,6 +51,8 @@ class AttackCLI(MirageCLI):
     store), ``estimate`` (what it will cost), ``run`` (where the results go) and ``train_missing``.
     """
 
+    command = "attack"
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add what an experiment has beside trainer, model and data."""
         super().add_arguments_to_parser(parser)

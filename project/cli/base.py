@@ -9,7 +9,7 @@ import re
 import warnings
 from argparse import ArgumentError
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import yaml
 from jsonargparse import Namespace, set_parsing_settings
@@ -111,6 +111,9 @@ class MirageCLI(LightningCLI):
         run: with subcommands (fit, validate, test); without, classes are built and nothing runs.
     """
 
+    command: ClassVar[str] = "train"
+    """The name of the command, for its help."""
+
     def __init__(
         self,
         model_class: type[LightningModule],
@@ -142,7 +145,7 @@ class MirageCLI(LightningCLI):
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """Make a parser whose errors do not drown in the list of all options."""
         usage = "%(prog)s --config FILE [--config FILE ...] [--KEY VALUE ...]"
-        return super().init_parser(**{"usage": usage, **kwargs})
+        return super().init_parser(**{"prog": f"mirage {self.command}", "usage": usage, **kwargs})
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add ``ranks``: how long processes wait for each other."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,18 @@ def portable_command(arguments: Sequence[str]) -> str:
         arguments: its words, as the shell gave them.
     """
     return " ".join(_word(portable(one)) for one in arguments)
+
+
+def started_command() -> str:
+    """Return the command that has started this process, as :func:`portable_command` does."""
+    module = getattr(sys.modules["__main__"], "__spec__", None)
+    if module is not None:
+        return portable_command(
+            ["python", "-m", module.name.removesuffix(".__main__"), *sys.argv[1:]]
+        )
+    script = Path(sys.argv[0])
+    by_itself = script.suffix == "" and script.is_file()  # as pip installs commands
+    return portable_command([*([] if by_itself else ["python"]), *sys.argv])
 
 
 def _word(word: str) -> str:

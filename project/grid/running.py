@@ -33,7 +33,7 @@ def grid_main(args: list[str] | None = None) -> None:
         ValueError: if the grid cannot be run, before anything runs; or if an experiment failed,
             after all others.
     """
-    parser = ArgumentParser(prog="attack.py", allow_abbrev=False, add_help=False)
+    parser = ArgumentParser(prog="mirage grid", allow_abbrev=False, add_help=False)
     parser.add_argument("--grid", type=Path, required=True)
     chosen, arguments = parser.parse_known_args(args)
     grid = read_grid(chosen.grid)

@@ -72,6 +72,8 @@ class Setup:
 class LargestBatchCLI(AttackCLI):
     """The experiment's command line, with the search's memory limit."""
 
+    command = "largest-batch"
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the search's arguments."""
         super().add_arguments_to_parser(parser)

@@ -1,5 +1,6 @@
 """``mirage``: one name for every command, and the lists of what there is."""
 
+import importlib.machinery
 import subprocess
 import sys
 import tomllib
@@ -14,6 +15,7 @@ from project.__main__ import COMMANDS, main
 from project.attacks import Attack
 from project.cli.listing import WHAT, listed
 from project.cli.listing import main as list_main
+from project.core.portable import started_command
 from project.data import AttackDataModule
 from project.metrics.panel import PERCEPTUAL_NAMES
 from project.victims import Victim
@@ -61,6 +63,35 @@ def test_a_command_has_its_own_arguments_name_and_status(tmp_path):
     assert "has no SHA256SUMS" in ended.stdout
     ended = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True)
     assert ended.stdout.startswith("usage: mirage check")
+
+
+@pytest.mark.parametrize("command", ["attack", "train"])
+def test_further_processes_are_started_with_the_same_command(monkeypatch, command):
+    """Lightning makes their command line from ``sys.argv`` while an experiment runs."""
+    seen = []
+    main_of = {"attack": "project.cli.attack_main", "train": "project.cli.train_main"}[command]
+    monkeypatch.setattr(main_of, lambda args: seen.append((args, list(sys.argv))))
+    called(monkeypatch, command, "--trainer.devices", "2")
+    assert seen == [(["--trainer.devices", "2"], ["mirage", command, "--trainer.devices", "2"])]
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "told"),
+    [
+        ("mirage", None, "mirage attack --x 1"),
+        ("attack.py", None, "python attack.py attack --x 1"),
+        ("__main__.py", "project.__main__", "python -m project attack --x 1"),
+        ("nowhere", None, "python nowhere attack --x 1"),
+    ],
+)
+def test_a_run_tells_the_command_that_makes_it_again(tmp_path, monkeypatch, name, module, told):
+    monkeypatch.chdir(tmp_path)
+    for there in ("mirage", "attack.py", "__main__.py"):
+        (tmp_path / there).touch()
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / name), "attack", "--x", "1"])
+    spec = module and importlib.machinery.ModuleSpec(module, None)
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", spec)
+    assert started_command().replace(str(tmp_path) + "/", "") == told
 
 
 def test_the_entry_point_is_this_command():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +17,7 @@ from project.callbacks.experiment.adversarial_set import write_adversarial_set
 from project.callbacks.experiment.attack import AttackCallback
 from project.callbacks.experiment.console import summary_table
 from project.callbacks.experiment.cost_estimate import CostEstimate
-from project.core.portable import portable, portable_command
+from project.core.portable import portable, started_command
 from project.evaluation import CLEAN, TransferEvaluation, victims_sharing_networks
 from project.report import build_report
 from project.report.gallery import Attacked, GalleryKeeper
@@ -177,7 +176,7 @@ class RunFolder(L.Callback):
             "precision": str(trainer.precision),
             "batch_size": data.dealt_batch_size(data.samples),
             "class_names": list(data.samples.class_names),
-            "command": portable_command(["python", *sys.argv]),
+            "command": started_command(),
             "config": portable(config.read_text()) if config.is_file() else "",
             "notices": [portable(told) for told in (*data.notices, *module.notices)],
             "data": data.samples.fingerprint(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from project.callbacks.training.history_logger import HistoryLogger
 from project.callbacks.training.training_scene import training_scene
 from project.core.answers import predicted_classes
 from project.core.errors import InputError
-from project.core.portable import portable, portable_command
+from project.core.portable import portable, started_command
 from project.core.yaml_files import parse_yaml
 from project.data.loader import Batch
 from project.report.gallery import Sample
@@ -215,7 +214,7 @@ class TrainingFolder(L.Callback):
             "images": len(data.train_samples),
             "validation_images": len(data.samples),
             "parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
-            "command": portable_command(["python", *sys.argv]),
+            "command": started_command(),
             "config": portable(self._config.read_text()) if self._config.is_file() else "",
             "versions": versions(*_PACKAGES),
         }
