@@ -89,7 +89,7 @@ def test_no_process_outlives_another_that_was_killed(folder, rank):
     meeting = {"MASTER_PORT": str(free_port())}
     process = start(script, "attack.py", *COMMAND, *devices, environment=meeting, said=said)
     with said.open("rb", buffering=0) as pipe:
-        wait_until(lambda: list(folder.glob("store/*/00000003.png")), process.is_alive)
+        wait_until(lambda: list(folder.glob("store/*/00000000.*.zip")), process.is_alive)
         os.kill(int((folder / f"rank{rank}").read_text()), signal.SIGKILL)
         while connection.wait([pipe], PATIENCE) and pipe.read(1000):
             pass  # until nobody has the pipe any more
@@ -106,7 +106,7 @@ def test_no_process_outlives_another_where_nobody_watches(folder, rank):
     devices = ["--trainer.devices=2", "--trainer.strategy=ddp", "--ranks.lost_after=3"]
     running = ranks(script, "attack.py", *COMMAND, *devices, said=said)
     wait_until(
-        lambda: list(folder.glob("store/*/00000003.png")),
+        lambda: list(folder.glob("store/*/00000000.*.zip")),
         lambda: all(one.is_alive() for one in running),
     )
     time.sleep(3)  # both are stuck in their next batch, and have been heard of
@@ -123,7 +123,7 @@ def test_ctrl_c_is_status_130_and_one_line_and_the_same_command_goes_on(folder, 
     more = ["--trainer.devices=2", "--trainer.strategy=ddp"] if devices == 2 else []
     said, meeting = folder / "said", {"MASTER_PORT": str(free_port())}
     process = start(script, "attack.py", *COMMAND, *more, environment=meeting, said=said)
-    wait_until(lambda: list(folder.glob("store/*/00000003.png")), process.is_alive)
+    wait_until(lambda: list(folder.glob("store/*/00000000.*.zip")), process.is_alive)
     pids = [int((folder / f"rank{rank}").read_text()) for rank in range(devices)]
     for pid in pids:  # as a terminal does
         os.kill(pid, signal.SIGINT)
@@ -160,7 +160,7 @@ def submit(folder, monkeypatch) -> Callable[[str], subprocess.Popen]:
 @pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning")
 def test_job_whose_time_is_up_is_queued_again_and_goes_on(folder, submit, monkeypatch):
     job = submit('shift; exec "$@"')
-    wait_until(lambda: list(folder.glob("store/*/00000003.png")), lambda: job.poll() is None)
+    wait_until(lambda: list(folder.glob("store/*/00000000.*.zip")), lambda: job.poll() is None)
     job.send_signal(signal.SIGUSR1)
     assert job.wait(PATIENCE) == 128 + signal.SIGTERM
     assert (folder / "requeued").read_text() == f"requeue {JOB}\n"
