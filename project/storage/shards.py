@@ -98,6 +98,10 @@ class Shards:
         replace_file(path, packed.getvalue())
         self._list(path.name)
 
+    def forget(self) -> None:
+        """Free the memory of where files are; archives are listed anew when one is asked for."""
+        self._places, self._listed, self._seen = {}, set(), -1
+
     def _refresh(self) -> None:
         """List archives that are new."""
         try:

@@ -186,6 +186,13 @@ class Store:
                     found[index] = str(error)
         return found
 
+    def forget(self) -> None:
+        """Free the memory of what is there, which is looked up again when it is asked for.
+
+        Not while :meth:`save` runs.
+        """
+        self._shards.forget()
+
     def _check_manifest(self) -> None:
         """Refuse another experiment's folder, and write a damaged or missing manifest anew.
 

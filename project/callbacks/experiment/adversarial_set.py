@@ -24,10 +24,10 @@ def write_adversarial_set(path: Path, stores: Mapping[Pass, Store], indices: Seq
         stores: the store of each of the run's passes.
         indices: indices of the run's samples.
     """
-    passes = [
-        {"attack": step.attack, "source": step.source, **described(store, indices)}
-        for step, store in stores.items()
-    ]
+    passes = []
+    for step, store in stores.items():
+        passes.append({"attack": step.attack, "source": step.source, **described(store, indices)})
+        store.forget()
     manifest = {"format": 1, "images": len(indices), "passes": passes}
     replace_file(path, json.dumps(manifest, indent=1).encode())
 

@@ -165,12 +165,21 @@ class AttackCallback(L.Callback):
     ) -> None:
         """Add the adversarial images of the pass to the batch."""
         step = self._plan[dataloader_idx]
+        if batch_idx == 0:
+            self.forget_all_but(step)
         if step.clean:
             return
         with trainer.precision_plugin.forward_context():  # autocast is off in callback hooks
             crafted = self.pass_images[step](batch)
         batch["crafted"] = crafted
         batch["adversarial"] = stacked_images(crafted).to(batch["image"])
+
+    def forget_all_but(self, step: Pass) -> None:
+        """Keep in memory what one pass's store holds: of all passes it would grow with the rows."""
+        self.saving.wait()
+        for other, store in self.stores.items():
+            if other != step:
+                store.forget()
 
     def _open(self, step: Pass, source: Any, common: dict[str, Any]) -> Store:
         """Open a pass's store, whose key says all that its images are made from, and no name."""
@@ -197,10 +206,13 @@ class AttackCallback(L.Callback):
 
     def _look_up(self, indices: Sequence[int]) -> None:
         """Report how many images the store holds, and note the sources of which it lacks some."""
-        found = {step: sum(i in store for i in indices) for step, store in self.stores.items()}
-        for step, count in found.items():
+        self._lacking = set()
+        for step, store in self.stores.items():
+            count = sum(index in store for index in indices)
+            store.forget()
             rank_zero_info(f"{step}: {count} of {len(indices)} images come from the store")
-        self._lacking = {step.source for step, count in found.items() if count < len(indices)}
+            if count < len(indices):
+                self._lacking.add(step.source)
 
 
 def _precision(trainer: L.Trainer) -> dict[str, Any]:

@@ -52,13 +52,18 @@ def _fill(trainer: L.Trainer) -> None:
     dealt = loader.batch_sampler
     # All ranks' batches, of the same samples as in the passes; every rank has the same list.
     batches = list(DealtBatchSampler(dealt.num_samples, dealt.batch_size))
-    work = [(of_pass, batch) for of_pass in attacking.pass_images.values() for batch in batches]
+    work = [(step, batch) for step in attacking.pass_images for batch in batches]
+    current = None
     with _bar(trainer, len(work)) as bar:
         for number in _numbers():
             bar.update(min(number, len(work)) - bar.n)  # handed out so far, to all processes
             if number >= len(work):
                 break
-            of_pass, positions = work[number]
+            step, positions = work[number]
+            if step != current:
+                attacking.forget_all_but(step)
+                current = step
+            of_pass = attacking.pass_images[step]
             if of_pass.lacks([loader.dataset.indices[place] for place in positions]):
                 with trainer.precision_plugin.forward_context():
                     of_pass(loaded_batch(trainer, positions))
