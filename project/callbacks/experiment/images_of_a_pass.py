@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from project.attacks import Attack, AttackResult
 from project.core.identity import describe, digest
+from project.images.eight_bit import channels_first, channels_last, from_levels, to_levels
 from project.storage.saving import Saving
 from project.storage.store import Store, StoredSample
 
@@ -64,23 +65,23 @@ class PassImages:
         """
         indices: list[int] = batch["index"].tolist()
         self.saving.settle(self.store, indices)
-        origins = _origins(batch["image"], batch["target"])
-        stored = self.store.load(indices, origins)
+        origins = _Origins(batch["image"], batch["target"])
+        stored = self.store.load(indices, origins.now, origins.before)
         if stored is not None:
             return stored
         result = self.attack.run(
             self.source(), batch["image"], batch["target"], batch["index"], self.max_batch
         )
         crafted = stored_samples(result)
-        self.saving.add(self.store, indices, crafted, origins)
+        self.saving.add(self.store, indices, crafted, origins.now)
         self.made += len(indices)
         return crafted
 
 
 def stored_samples(result: AttackResult) -> list[StoredSample]:
     """Convert an attack's result to stored samples; flow, mask and traces serve pictures only."""
-    images = _to_uint8(result.images).transpose(0, 2, 3, 1)
-    masks = None if result.mask is None else _to_uint8(result.mask)[:, 0]
+    images = [channels_last(planes) for planes in to_levels(result.images).cpu().numpy()]
+    masks = None if result.mask is None else to_levels(result.mask).cpu().numpy()[:, 0]
     flows = _flows(result)
     facts = _facts(result)
     traces = {
@@ -100,14 +101,37 @@ def stored_samples(result: AttackResult) -> list[StoredSample]:
 
 def stacked_images(crafted: list[StoredSample]) -> Tensor:
     """Return stored images as a batch, (N, 3, H, W) in [0, 1]."""
-    stacked = np.stack([sample.image for sample in crafted]).transpose(0, 3, 1, 2)
-    return torch.from_numpy(np.ascontiguousarray(stacked)).float().div(255)
+    return from_levels(torch.from_numpy(channels_first([sample.image for sample in crafted])))
 
 
-def _origins(images: Tensor, target: Tensor) -> list[str]:
-    """Return a hash of each clean image, to the last bit, and its label."""
-    pairs = zip(images.cpu(), target.cpu(), strict=True)
-    return [digest([describe(image), describe(label)]) for image, label in pairs]
+class _Origins:
+    """Hashes of what each adversarial image of a batch is made from: a clean image and its label.
+
+    An image counts to the last bit. Where it is of 8 bits, as nearly all are, its levels are
+    hashed, a quarter of the bytes; older stores have hashes of the values themselves.
+
+    Attributes:
+        now: one for each image, as they are stored.
+
+    Args:
+        images: (N, 3, H, W).
+        target: (N,) or (N, H, W).
+    """
+
+    def __init__(self, images: Tensor, target: Tensor) -> None:
+        self._images, self._target = images.cpu(), target.cpu()
+        self.now = [self._hash(place) for place in range(len(images))]
+
+    def before(self, place: int) -> str:
+        """Return what an older store would say of the image at a place of the batch."""
+        return digest([describe(self._images[place]), describe(self._target[place])])
+
+    def _hash(self, place: int) -> str:
+        image = self._images[place]  # one by one, since one fits into the processor's cache
+        levels = to_levels(image)
+        if not np.array_equal(from_levels(levels).numpy(), image.numpy()):
+            return self.before(place)
+        return digest([str(image.dtype), describe(levels), describe(self._target[place])])
 
 
 def _facts(result: AttackResult) -> dict[str, list[float]]:
@@ -119,8 +143,3 @@ def _facts(result: AttackResult) -> dict[str, list[float]]:
 def _flows(result: AttackResult) -> NDArray[np.float16] | None:
     flow = result.flow
     return None if flow is None else flow.cpu().numpy().astype(np.float16)
-
-
-def _to_uint8(values: Tensor) -> NDArray[np.uint8]:
-    levels: NDArray[np.uint8] = values.mul(255).round().to("cpu", torch.uint8).numpy()
-    return levels
