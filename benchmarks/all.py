@@ -44,7 +44,7 @@ def main() -> None:
     options = parser.parse_args()
     shared = ["--rounds", options.rounds]
     commands = {name: [*shared, "--device", options.device] for name in SCRIPTS}
-    commands["trainer"] = shared  # on a CPU: what is not the attack
+    commands |= {"trainer": shared, "pipeline": shared}  # on a CPU: what is not the attack
     for name, arguments in commands.items():
         print(f"\n# {name} {' '.join(arguments)}", flush=True)
         script = Path(__file__).with_name(f"{name}.py")

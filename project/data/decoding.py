@@ -84,7 +84,8 @@ def read_photo(picture: Encoded, reading: Reading = AS_STORED) -> Photo:
             f"as {raster.layout or raster.image.format}); save it with 8 bits"
         )
     try:
-        pixels = np.array(_oriented(raster.image, reading).convert("RGB"))
+        image = _oriented(raster.image, reading)
+        pixels = np.array(image if image.mode == "RGB" else image.convert("RGB"))
     except ValueError as error:  # a colour space such as Lab, of which older Pillows know no way
         raise SampleError(f"an image must be grey, RGB or CMYK: {error}") from error
     return Photo(pixels, _remark(raster.image, reading))

@@ -264,4 +264,4 @@ def framed(image: Pixels, target: RawTarget, transform: Any) -> tuple[Pixels, Ra
 
 def to_tensor(pixels: Pixels) -> Tensor:
     """Return (H, W, C) uint8 as (C, H, W) float32 in [0, 1], each value k/255."""
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float().div(255)
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float().div_(255)

@@ -15,6 +15,7 @@ from project.data import AttackDataModule
 from project.data.loader import first_images
 from project.evaluation.feature_distances import FeatureDistances
 from project.evaluation.intervals import with_intervals
+from project.evaluation.origins import Origins
 from project.evaluation.pass_metrics import Judge, PassMetrics, judges
 from project.evaluation.plan import CLEAN, Pass
 from project.evaluation.quality import visibility
@@ -29,7 +30,6 @@ from project.metrics import (
 )
 from project.metrics.panel import PerceptualName
 from project.storage.clean_answers import CleanAnswers
-from project.storage.origins import origins_of
 from project.storage.rows import Measure
 from project.storage.traces import Trace
 from project.victims import Victim, check_victims
@@ -192,7 +192,7 @@ class TransferEvaluation(L.LightningModule):
         """Ask every victim, but for answers to clean images that are kept."""
         target, index = batch["target"], batch["index"].tolist()
         kept = self.clean_answers if clean else {}
-        origins = origins_of(images, target) if kept else []
+        origins = Origins(images, target).now if kept else []
         answers: dict[str, Answers] = {}
         for name, victim in self.victims.items():
             found = kept[name].load(index, origins, images.device) if name in kept else None

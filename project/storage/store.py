@@ -21,26 +21,25 @@ differ.
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin
 
 from project.core.errors import InputError, let_memory_errors_pass
 from project.core.folders import regular_bytes
 from project.core.identity import digest
 from project.core.json_text import parse_json
 from project.storage import layout
+from project.storage.arrays import pack_arrays, unpack_arrays
 from project.storage.files import remove_abandoned, replace_file
+from project.storage.png import decode_png, encode_png
 from project.storage.seal import DamagedError, sealed, unsealed
 from project.storage.shards import DAMAGED, Shards
 
@@ -48,7 +47,6 @@ _FORMAT = 2
 _CHUNK = "mirage"
 _ABOUT = "mirage_about"
 _DIGITS = 16  # of the key, in the folder's name
-_WRITERS = 4  # threads, which compress in parallel; [ours]
 _AT_ONCE = 64  # samples read at a time, of which several are in one archive
 _TRACE = "trace_"  # before the name of a trace, among the names of the arrays
 
@@ -74,6 +72,13 @@ class StoredSample:
     flow: NDArray[np.float16] | None = None
     mask: NDArray[np.uint8] | None = None
     traces: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+
+
+class _Read(NamedTuple):
+    """A sample, and the hash of what it was made from."""
+
+    sample: StoredSample
+    origin: str
 
 
 class Store:
@@ -124,7 +129,10 @@ class Store:
             yield from ((n, files[n]) for n in map(image_name, part) if n in files)
 
     def load(
-        self, indices: list[int], origins: Sequence[str] | None = None
+        self,
+        indices: list[int],
+        origins: Sequence[str] | None = None,
+        before: Callable[[int], str] | None = None,
     ) -> list[StoredSample] | None:
         """Return the samples of a batch, or None unless all of them are there and readable.
 
@@ -134,13 +142,20 @@ class Store:
         Args:
             indices: indices of the samples.
             origins: hashes of what each would be made from now; None accepts any.
+            before: returns another hash that will do, as older stores have it, by the place among
+                the indices.
         """
         if not all(index in self for index in indices):
             return None
         try:
             files = self._files([name for index in indices for name in _names(index)])
-            pairs = zip(indices, origins or [""] * len(indices), strict=True)
-            return [self._read(files, index, origin) for index, origin in pairs]
+            found = [self._read(files, index) for index in indices]
+            for place, origin in enumerate(origins or ()):
+                told = found[place].origin
+                if told != origin and (before is None or told != before(place)):
+                    name = image_name(indices[place])
+                    raise ValueError(f"{name} was made from another image or label")
+            return [one.sample for one in found]
         except Exception as error:  # beside its seal a file may fail in many ways to be read
             let_memory_errors_pass(error)
             warnings.warn(
@@ -168,10 +183,9 @@ class Store:
         if not (self.folder / layout.MANIFEST).exists():
             self._replace_manifest()  # before any image, so that whoever finds one can tell its key
         origins = origins or [""] * len(indices)
-        each = list(zip(indices, samples, origins, strict=True))
-        with ThreadPoolExecutor(_WRITERS) as writers:  # since compressing releases the GIL
-            packed = writers.map(lambda one: self._packed(*one), each)
-            self._shards.write({name: content for one in packed for name, content in one.items()})
+        each = zip(indices, samples, origins, strict=True)
+        packed = [self._packed(*one) for one in each]
+        self._shards.write({name: content for one in packed for name, content in one.items()})
 
     def damages(self, indices: Sequence[int]) -> dict[int, str]:
         """Return what is wrong with samples, by index; of those that are whole nothing."""
@@ -228,8 +242,7 @@ class Store:
         """Return what files hold, in archives or, where none has them, as an older store's."""
         found = self._shards.read(names)
         for name in names:
-            path = self.folder / name
-            if name not in found and path.is_file():
+            if name not in found and (path := self.folder / name).is_file():
                 found[name] = regular_bytes(path)
         return found
 
@@ -244,21 +257,17 @@ class Store:
                     found |= self._files([name])
             return found
 
-    def _read(self, files: Mapping[str, bytes], index: int, origin: str = "") -> StoredSample:
+    def _read(self, files: Mapping[str, bytes], index: int) -> _Read:
         name = image_name(index)
         content = self._unsealed(files, name)
-        with Image.open(io.BytesIO(content), formats=["PNG"]) as file:
-            file.load()
-            facts = parse_json(file.text[_CHUNK])  # type: ignore[attr-defined]
-            about = parse_json(file.text[_ABOUT])  # type: ignore[attr-defined]
-            image = np.asarray(file)
-        if origin and about["origin"] != origin:
-            raise ValueError(f"{name} was made from another image or label")
+        image, texts = decode_png(content)
+        facts, about = parse_json(texts[_CHUNK]), parse_json(texts[_ABOUT])
         if not about["arrays"]:
-            return StoredSample(image, facts)
-        with np.load(io.BytesIO(self._unsealed(files, _arrays_name(index)))) as arrays:
-            traces = {n.removeprefix(_TRACE): arrays[n] for n in arrays if n.startswith(_TRACE)}
-            return StoredSample(image, facts, arrays.get("flow"), arrays.get("mask"), traces)
+            return _Read(StoredSample(image, facts), about["origin"])
+        arrays = unpack_arrays(self._unsealed(files, _arrays_name(index)))
+        traces = {n.removeprefix(_TRACE): arrays[n] for n in arrays if n.startswith(_TRACE)}
+        flow, mask = arrays.get("flow"), arrays.get("mask")
+        return _Read(StoredSample(image, facts, flow, mask, traces), about["origin"])
 
     def _unsealed(self, files: Mapping[str, bytes], name: str) -> bytes:
         if name not in files:
@@ -275,16 +284,11 @@ class Store:
             arrays["flow"] = sample.flow
         if sample.mask is not None:
             arrays["mask"] = sample.mask
-        text = PngImagePlugin.PngInfo()
-        text.add_text(_CHUNK, json.dumps(sample.facts))
-        text.add_text(_ABOUT, json.dumps({"origin": origin, "arrays": bool(arrays)}))
-        encoded = io.BytesIO()
-        Image.fromarray(sample.image).save(encoded, "PNG", pnginfo=text, compress_level=1)
-        files = {image_name(index): encoded.getvalue()}
+        about = {"origin": origin, "arrays": bool(arrays)}
+        texts = {_CHUNK: json.dumps(sample.facts), _ABOUT: json.dumps(about)}
+        files = {image_name(index): encode_png(sample.image, texts)}
         if arrays:
-            packed = io.BytesIO()
-            np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]
-            files[_arrays_name(index)] = packed.getvalue()
+            files[_arrays_name(index)] = pack_arrays(arrays)
         return {name: sealed(content, self._sealed_as(name)) for name, content in files.items()}
 
     def _sealed_as(self, name: str) -> str:

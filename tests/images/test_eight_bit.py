@@ -5,7 +5,15 @@ import pytest
 import torch
 
 from project.attacks import PGD
-from project.images.eight_bit import clip, to_8bit
+from project.images.eight_bit import (
+    channels_first,
+    channels_last,
+    clip,
+    from_levels,
+    off_levels,
+    to_8bit,
+    to_levels,
+)
 
 
 def test_values_are_cut_and_gradient_passes_inside_and_on_the_bounds_only():
@@ -51,3 +59,42 @@ def test_rounding_clips_to_the_range_of_an_image():
 def test_rounding_on_a_gpu_is_that_on_a_cpu_bit_for_bit():
     values = torch.linspace(0, 1, 10_001)
     assert torch.equal(to_8bit(values.cuda()).cpu(), to_8bit(values))
+
+
+def test_levels_are_those_of_torch_for_all_values_about_each_tie():
+    ties = (torch.arange(255) + 0.5) / 255
+    near = [torch.nextafter(ties, torch.full_like(ties, end)) for end in (0.0, 1.0)]
+    values = torch.cat([ties, *near, torch.arange(256) / 255, torch.linspace(0, 1, 100_001)])
+    expected = values.mul(255).round().to(torch.uint8)
+    assert torch.equal(to_levels(values), expected)
+    assert torch.equal(to_levels(values.double()), values.double().mul(255).round().byte())
+    assert torch.equal(to_levels(values[None, :, None]), expected[None, :, None])
+    assert torch.equal(to_levels(values[::2]), expected[::2])
+    assert to_levels(torch.zeros(0, 3)).shape == (0, 3)
+
+
+def test_levels_become_the_values_of_files_bit_for_bit():
+    levels = torch.arange(256).byte().view(2, 8, 16)
+    assert torch.equal(from_levels(levels), levels.float().div(255))
+    assert torch.equal(from_levels(levels.transpose(0, 2)), levels.transpose(0, 2).float().div(255))
+    assert from_levels(levels).dtype == torch.float32
+    assert from_levels(levels[:0]).shape == (0, 8, 16)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_farthest_value_from_a_level_is_found(dtype):
+    values = to_8bit(torch.rand(2, 3, 5, 5, dtype=dtype))
+    assert off_levels(values).item() < 1e-4
+    values[1, 2, 3, 4] = 100.25 / 255
+    assert off_levels(values).item() == pytest.approx(0.25, abs=1e-4)
+
+
+def test_channels_are_moved_as_numpy_moves_them():
+    for shape in ((5, 7, 3), (1, 1, 3), (4, 6, 1), (1, 9, 3)):
+        picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        planes = channels_first([picture, picture // 2])
+        np.testing.assert_array_equal(planes[0], picture.transpose(2, 0, 1))
+        np.testing.assert_array_equal(planes[1], picture.transpose(2, 0, 1) // 2)
+        np.testing.assert_array_equal(channels_last(planes[0]), picture)
+        turned = picture[:, ::-1]
+        np.testing.assert_array_equal(channels_first([turned])[0], turned.transpose(2, 0, 1))

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from project.core.errors import InputError
+from project.images.eight_bit import off_levels
 from project.metrics.flows import flow_facts
 from project.threat_models import Masked, ThreatModel
 
@@ -100,10 +101,9 @@ def require_sound(found: Perturbed, images: Tensor, name: str) -> None:
                 f"{name}.perturb must return {what} with one entry per image, {len(images)}, got "
                 f"{tuple(values.shape)}."
             )
-    levels = found.images.detach() * 255
     extremes = (found.images.aminmax(), found.float_images.aminmax())
     told = [extreme.detach().double() for pair in extremes for extreme in pair]
-    off = (levels - levels.round()).abs().amax().double()
+    off = off_levels(found.images).detach().to(told[0])
     # One copy from the device for all of it.
     low, high, low_float, high_float, off_level = torch.stack([*told, off]).tolist()
     for what, least, most in (("images", low, high), ("float_images", low_float, high_float)):

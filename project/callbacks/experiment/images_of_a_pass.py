@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from project.attacks import Attack, AttackResult
-from project.storage.origins import origins_of
+from project.evaluation.origins import Origins
+from project.images.eight_bit import channels_first, channels_last, from_levels, to_levels
 from project.storage.saving import Saving
 from project.storage.store import Store, StoredSample
 
@@ -64,23 +65,23 @@ class PassImages:
         """
         indices: list[int] = batch["index"].tolist()
         self.saving.settle(self.store, indices)
-        origins = origins_of(batch["image"], batch["target"])
-        stored = self.store.load(indices, origins)
+        origins = Origins(batch["image"], batch["target"])
+        stored = self.store.load(indices, origins.now, origins.before)
         if stored is not None:
             return stored
         result = self.attack.run(
             self.source(), batch["image"], batch["target"], batch["index"], self.max_batch
         )
         crafted = stored_samples(result)
-        self.saving.add(self.store, indices, crafted, origins)
+        self.saving.add(self.store, indices, crafted, origins.now)
         self.made += len(indices)
         return crafted
 
 
 def stored_samples(result: AttackResult) -> list[StoredSample]:
     """Convert an attack's result to stored samples; flow, mask and traces serve pictures only."""
-    images = _to_uint8(result.images).transpose(0, 2, 3, 1)
-    masks = None if result.mask is None else _to_uint8(result.mask)[:, 0]
+    images = [channels_last(planes) for planes in to_levels(result.images).cpu().numpy()]
+    masks = None if result.mask is None else to_levels(result.mask).cpu().numpy()[:, 0]
     flows = _flows(result)
     facts = _facts(result)
     traces = {
@@ -100,8 +101,7 @@ def stored_samples(result: AttackResult) -> list[StoredSample]:
 
 def stacked_images(crafted: list[StoredSample]) -> Tensor:
     """Return stored images as a batch, (N, 3, H, W) in [0, 1]."""
-    stacked = np.stack([sample.image for sample in crafted]).transpose(0, 3, 1, 2)
-    return torch.from_numpy(np.ascontiguousarray(stacked)).float().div(255)
+    return from_levels(torch.from_numpy(channels_first([sample.image for sample in crafted])))
 
 
 def _facts(result: AttackResult) -> dict[str, list[float]]:
@@ -113,8 +113,3 @@ def _facts(result: AttackResult) -> dict[str, list[float]]:
 def _flows(result: AttackResult) -> NDArray[np.float16] | None:
     flow = result.flow
     return None if flow is None else flow.cpu().numpy().astype(np.float16)
-
-
-def _to_uint8(values: Tensor) -> NDArray[np.uint8]:
-    levels: NDArray[np.uint8] = values.mul(255).round().to("cpu", torch.uint8).numpy()
-    return levels
