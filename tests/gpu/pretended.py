@@ -59,6 +59,8 @@ class _Places(TorchFunctionMode):
             return {"device": place, "is_cuda": place == GPU, "is_cpu": place == CPU}[owner]
         if name == "get_device":
             return 0 if self.place(args[0]) == GPU else -1
+        if name == "pin_memory":
+            return args[0].clone()
         if name in ("to", "cuda", "cpu", "type"):
             return self._moved(func, name, args, kwargs)
         wanted, kwargs = _wanted(kwargs)
