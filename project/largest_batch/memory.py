@@ -27,6 +27,8 @@ def peak_bytes(work: Work, device: torch.device) -> int:
         with TensorBytes() as counted:
             work()
         return int(counted.peak)
+    # Before the first tensor there is nothing to reset, which is an error.
+    torch.cuda.init()  # type: ignore[no-untyped-call]
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
     work()

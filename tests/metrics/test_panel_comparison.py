@@ -5,6 +5,7 @@ import torch
 
 from project.metrics import LPIPS, PERCEPTUAL_NAMES, PanelComparison, perceptual_panel
 from project.metrics import sliding_windows as module
+from tests.gpu.pretended import pretended_gpu
 from tests.metrics.pairs import pair, scenes
 
 PLAIN = [name for name in PERCEPTUAL_NAMES if not name.startswith(("lpips", "stlpips", "dists"))]
@@ -97,3 +98,14 @@ def test_values_on_an_accelerator_are_those_on_the_cpu(panel):
         for name, values in comparison(*on_device).items():
             assert values.is_cuda
             assert torch.allclose(values.cpu(), expected[name], rtol=1e-3, atol=1e-9)
+
+
+def test_values_on_a_pretended_gpu_are_there_and_those_on_the_cpu(panel):
+    clean, adversarial = scenes(3)
+    expected = PanelComparison(panel, ROOM)(clean, adversarial, torch.arange(3))
+    with pretended_gpu() as gpu:
+        comparison, on_device = PanelComparison(panel, ROOM), (clean.to(gpu), adversarial.to(gpu))
+        for _ in range(2):  # from what was made, and from what was kept
+            for name, values in comparison(*on_device, torch.arange(3)).items():
+                assert values.device == gpu
+                assert torch.equal(values.cpu(), expected[name])

@@ -113,6 +113,7 @@ def test_what_waits_is_noticed(looks):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 @every_case
 def test_cuda_is_never_waited_for(on, name):
     victim, images, target, index = scene(on, torch.device("cuda"))

@@ -333,6 +333,9 @@ def test_compiled_copy_attacks_like_the_uncompiled_one(precision):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+# Compiling asks the network's input for a gradient, and advises TF32.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+@pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores")
 @pytest.mark.parametrize(
     "how", [DEFAULT, BFLOAT16, Acceleration(compile="reduce-overhead")], ids=str
 )
