@@ -234,7 +234,8 @@ def _stamps(folder: Path) -> dict[str, Stamp]:
 
 def _names(folder: Path) -> set[str]:
     """Return the names of a run's files, without a path of each, which takes a kilobyte."""
-    found, start = set(), len(str(folder / "x")) - 1
+    found: set[str] = set()
+    start = len(str(folder / "x")) - 1
     for pattern in layout.LISTED:
         above, deep, _ = pattern.partition("/**/")
         paths = _below(folder / above) if deep else map(str, folder.glob(pattern))
