@@ -72,7 +72,7 @@ STAGES = (
     ("to a batch", sample_set, "to_tensor"),
     ("to a batch", datamodule, "collate"),
     ("transfer", TransferEvaluation, "transfer_batch_to_device"),
-    ("hash of the image", images_of_a_pass, "Origins"),
+    ("hash of the image", images_of_a_pass, "CleanOrigins"),
     ("attack", Attack, "run"),
     ("from the store", Store, "load"),
     ("to 8 bits", images_of_a_pass, "stored_samples"),

@@ -15,9 +15,9 @@ from project.data.image_list import IMAGENET_CLASSES
 from project.data.mask_classes import Classes, read_classes
 from project.data.mask_folder import require_things
 from project.data.shards.names import find_shards
-from project.data.shards.parquet import Columns, ParquetShards
+from project.data.shards.parquet import ParquetShards, ShardColumns
 from project.data.shards.sample_sets import ClassificationShards, SegmentationShards, ShardSet
-from project.data.shards.shards import Shards
+from project.data.shards.shards import SampleShards
 from project.data.shards.tar import TarShards
 from project.data.shards.tar_scan import Fields
 from project.data.verify import OnError, refuse_or_skip
@@ -51,7 +51,7 @@ class _Shards(AttackDataModule):
 
     def _listed_shards(
         self, split: str | None, target: str | None, label_key: str | None, *, mask: bool
-    ) -> Shards:
+    ) -> SampleShards:
         """List the samples of a split, by the kind of its shards."""
         root = Path(self.root)
         require_folder(root, "shards, .tar or .parquet")
@@ -69,7 +69,7 @@ class _Shards(AttackDataModule):
             raise InputError(
                 f"label_key and keys_per_shard are for tars, got {found[0]}. Leave them out."
             )
-        columns = Columns(self.image or "image", target or ("mask" if mask else "label"), mask)
+        columns = ShardColumns(self.image or "image", target or ("mask" if mask else "label"), mask)
         return ParquetShards(root, found, columns)
 
     def _whole(self, samples: ShardSet) -> None:

@@ -9,7 +9,7 @@ from project.core.identity import describe, digest
 from project.images.eight_bit import from_levels, to_levels
 
 
-class Origins:
+class CleanOrigins:
     """Hashes of what each image of a batch is: a clean image and its label.
 
     An image counts to the last bit. Where it is of 8 bits, as nearly all are, its levels are

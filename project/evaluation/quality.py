@@ -97,7 +97,8 @@ def visibility(
     columns: dict[str, Sequence[float | None]] = {
         metric.name: [None] * len(clean) for metric in comparison.metrics
     }
-    columns |= _lists(comparison(clean, adversarial, index))
+    if comparison.metrics:
+        columns |= _lists(comparison(clean, adversarial, index))
     masks = [sample.mask for sample in crafted if sample.mask is not None]
     if len(masks) == len(clean):
         mask = torch.from_numpy(np.stack(masks) > 0).unsqueeze(1).to(clean.device)

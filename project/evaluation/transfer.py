@@ -15,7 +15,7 @@ from project.data import AttackDataModule
 from project.data.loader import first_images
 from project.evaluation.feature_distances import FeatureDistances
 from project.evaluation.intervals import with_intervals
-from project.evaluation.origins import Origins
+from project.evaluation.origins import CleanOrigins
 from project.evaluation.pass_metrics import Judge, PassMetrics, judges
 from project.evaluation.plan import CLEAN, Pass
 from project.evaluation.quality import visibility
@@ -192,7 +192,7 @@ class TransferEvaluation(L.LightningModule):
         """Ask every victim, but for answers to clean images that are kept."""
         target, index = batch["target"], batch["index"].tolist()
         kept = self.clean_answers if clean else {}
-        origins = Origins(images, target).now if kept else []
+        origins = CleanOrigins(images, target).now if kept else []
         answers: dict[str, Answers] = {}
         for name, victim in self.victims.items():
             found = kept[name].load(index, origins, images.device) if name in kept else None

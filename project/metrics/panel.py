@@ -159,8 +159,6 @@ class PanelComparison:
         Returns:
             One value per image, (N,) float64, by name.
         """
-        if not self.metrics:
-            return {}
         checked_pair(clean, adversarial, 1, "a comparison")
         metrics = [metric for metric in self.metrics if min(clean.shape[2:]) >= metric.smallest]
         related = families(metrics)

@@ -147,8 +147,9 @@ class PerImageMean(Folded):
     def add(self, values: Tensor) -> None:
         """Add values, (N,) on the CPU, to the sum and the counts."""
         finite = values[~values.isinf()].tolist()
-        self.finite += len(finite)
-        self.infinite += len(values) - len(finite)
+        # Not in place: states that were reset in inference mode must not be changed outside of it.
+        self.finite = self.finite + len(finite)
+        self.infinite = self.infinite + len(values) - len(finite)
         summed = exact_sum([*self.gathered().tolist(), *finite])
         self._hold(torch.tensor(summed, dtype=self.column_dtype))
 

@@ -37,8 +37,8 @@ def require_the_same(attack: Attack, victim, shown: Tensor, target: Tensor) -> N
         host = {key: value.cpu() for key, value in found.items()}
     assert expected.keys() == host.keys()
     assert torch.equal(host["images"], expected["images"])
-    for key, value in expected.items():  # fused Adam rounds last bits in another way
-        torch.testing.assert_close(host[key], value, rtol=0, atol=1e-6, equal_nan=True)
+    for key, value in expected.items():  # fused Adam rounds last bits in another way, step by step
+        torch.testing.assert_close(host[key], value, rtol=0, atol=1e-5, equal_nan=True)
 
 
 @every_attack_and_task

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from project.attacks import Attack, AttackResult
-from project.evaluation.origins import Origins
+from project.evaluation.origins import CleanOrigins
 from project.images.eight_bit import channels_first, channels_last, from_levels, to_levels
 from project.storage.saving import Saving
 from project.storage.store import Store, StoredSample
@@ -65,7 +65,7 @@ class PassImages:
         """
         indices: list[int] = batch["index"].tolist()
         self.saving.settle(self.store, indices)
-        origins = Origins(batch["image"], batch["target"])
+        origins = CleanOrigins(batch["image"], batch["target"])
         stored = self.store.load(indices, origins.now, origins.before)
         if stored is not None:
             return stored

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from project.core.errors import InputError
 from project.data.decoding import SampleError
-from project.data.shards.shards import Numbers, Shards, hashed, stat_shard
+from project.data.shards.shards import Numbers, SampleShards, hashed, stat_shard
 from project.data.shards.texts import Texts
 
 _KEPT = 2  # row groups of a process: neighbours, and one that lies across an end
@@ -28,7 +28,7 @@ Group = tuple[Any, ...]
 """A row group's columns, photos first, each an array of bytes."""
 
 
-class Columns(NamedTuple):
+class ShardColumns(NamedTuple):
     """The columns of photos and targets.
 
     Attributes:
@@ -53,7 +53,7 @@ class _File(NamedTuple):
     class_names: tuple[str, ...]
 
 
-class ParquetShards(Shards):
+class ParquetShards(SampleShards):
     """Samples in Parquet files, a row each. One read takes a whole row group; two are kept.
 
     Args:
@@ -68,7 +68,7 @@ class ParquetShards(Shards):
         InputError: naming a file that is damaged, or has other columns.
     """
 
-    def __init__(self, root: Path, shards: Sequence[str], columns: Columns) -> None:
+    def __init__(self, root: Path, shards: Sequence[str], columns: ShardColumns) -> None:
         self.columns = columns
         stamps = [stat_shard(root / shard) for shard in shards]
         files = [_listed(root / shard, columns) for shard in shards]
@@ -88,7 +88,7 @@ class ParquetShards(Shards):
         self._groups = _RecentGroups()
 
     def encoded(self, index: int) -> tuple[bytes, ...]:
-        """Return a row's pictures; see :class:`Shards`."""
+        """Return a row's pictures; see :class:`SampleShards`."""
         shard, _ = self.place(index)
         group = int(np.searchsorted(self.group_starts, index, "right")) - 1
         try:
@@ -177,7 +177,7 @@ class _RecentGroups:
         self._process = os.getpid()
 
 
-def _listed(path: Path, columns: Columns) -> _File:
+def _listed(path: Path, columns: ShardColumns) -> _File:
     with _readable(path), pq.ParquetFile(path) as file:
         schema, metadata = file.schema_arrow, file.metadata
         _require_columns(path, schema, columns)
@@ -215,7 +215,7 @@ def _first_line(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
 
 
-def _require_columns(path: Path, schema: pa.Schema, columns: Columns) -> None:
+def _require_columns(path: Path, schema: pa.Schema, columns: ShardColumns) -> None:
     """Check that the columns are there, and of the kinds that they must be."""
     pictures = [("image", columns.photo), *([("mask", columns.target)] if columns.mask else [])]
     labels = [] if columns.mask else [("label", columns.target)]

@@ -12,7 +12,7 @@ from project.data.eval_transform import Frame
 from project.data.file_set import PhotoSet
 from project.data.files import class_index
 from project.data.mask_classes import MaskClasses
-from project.data.shards.shards import Shards
+from project.data.shards.shards import SampleShards
 from project.data.verify import Problem
 
 
@@ -27,7 +27,7 @@ class ShardSet(PhotoSet):
     """
 
     def __init__(
-        self, shards: Shards, *, frame: Frame, reading: Reading | None, limit: int | None
+        self, shards: SampleShards, *, frame: Frame, reading: Reading | None, limit: int | None
     ) -> None:
         self.shards = shards
         super().__init__(shards.names, reading, frame, limit)
@@ -75,7 +75,7 @@ class ClassificationShards(ShardSet):
 
     def __init__(
         self,
-        shards: Shards,
+        shards: SampleShards,
         class_names: Sequence[str],
         *,
         frame: Frame,
@@ -130,7 +130,7 @@ class SegmentationShards(ShardSet):
 
     def __init__(
         self,
-        shards: Shards,
+        shards: SampleShards,
         classes: MaskClasses,
         *,
         things: Collection[str],

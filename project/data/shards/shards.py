@@ -22,7 +22,7 @@ Stamp = tuple[int, int]
 Numbers = NDArray[np.int64]
 
 
-class Shards(ABC):
+class SampleShards(ABC):
     """Samples in shards, by index: in the order of the shards, and within them as they lie there.
 
     Nothing is kept open: each process, forked or not, opens a shard when it reads from it.

@@ -13,13 +13,13 @@ from tqdm import tqdm
 
 from project.core.errors import InputError
 from project.data.decoding import SampleError
-from project.data.shards.shards import Numbers, Shards, hashed, stat_shard
+from project.data.shards.shards import Numbers, SampleShards, hashed, stat_shard
 from project.data.shards.tar_index import tar_index
 from project.data.shards.tar_scan import Fields, TarIndex
 from project.data.shards.texts import Texts
 
 
-class TarShards(Shards):
+class TarShards(SampleShards):
     """Samples in tars. One read of a sample opens its tar, reads its bytes, and closes it.
 
     Args:
@@ -67,7 +67,7 @@ class TarShards(Shards):
         self._require_unique()
 
     def encoded(self, index: int) -> tuple[bytes, ...]:
-        """Return a sample's members; see :class:`Shards`."""
+        """Return a sample's members; see :class:`SampleShards`."""
         shard, _ = self.place(index)
         parts = self.places[index].reshape(-1, 2).tolist()
         try:

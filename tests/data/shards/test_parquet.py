@@ -6,11 +6,11 @@ import pytest
 
 from project.core.errors import InputError
 from project.data import DataError, ShardData
-from project.data.shards.parquet import Columns, ParquetShards
+from project.data.shards.parquet import ParquetShards, ShardColumns
 from tests.data.files import photo
 from tests.data.shards.made import COUNT, opened, parquets, png, table
 
-COLUMNS = Columns("image", "label", False)
+COLUMNS = ShardColumns("image", "label", False)
 
 
 def refused(data) -> str:
