@@ -30,6 +30,7 @@ from project.metrics import (
 )
 from project.metrics.panel import PerceptualName
 from project.storage.clean_answers import CleanAnswers
+from project.storage.files import WriteError
 from project.storage.rows import Measure
 from project.storage.traces import Trace
 from project.victims import Victim, check_victims
@@ -199,9 +200,20 @@ class TransferEvaluation(L.LightningModule):
             if found is None:
                 found = answers_of(victim(images), target)
                 if name in kept:
-                    kept[name].save(index, origins, found)
+                    self._keep(kept[name], index, origins, found)
             answers[name] = found
         return answers
+
+    def _keep(
+        self, kept: CleanAnswers, index: list[int], origins: list[str], found: Answers
+    ) -> None:
+        """Keep answers, unless that cannot be: nothing rests on them, and they can be had again."""
+        try:
+            kept.save(index, origins, found)
+        except WriteError as error:
+            notice = f"answers to clean images are not kept: {error}"
+            if not any(one.startswith("answers to clean") for one in self.notices):
+                self.notices.append(notice)
 
     def _known(self, step: Pass, batch: dict[str, Any]) -> list[Facts]:
         """Return the columns of each image's rows that do not depend on the victim."""

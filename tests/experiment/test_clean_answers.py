@@ -3,6 +3,8 @@
 import pytest
 
 from project.evaluation import transfer
+from project.storage.clean_answers import CleanAnswers
+from project.storage.files import WriteError
 from tests.experiment.scene import (
     BATCHES,
     attacks,
@@ -80,3 +82,19 @@ def test_a_victim_that_nothing_tells_from_another_is_asked_each_time(tmp_path, a
     asked.clear()
     experiment()
     assert len(asked) == BATCHES + 2 * 2 * BATCHES
+
+
+def test_a_store_that_cannot_be_written_is_no_reason_to_end(tmp_path, monkeypatch):
+    run(tmp_path, victims={"a": victim()}, attacks=attacks())
+    before = results(tmp_path)
+    for path in (tmp_path / "store").glob("clean-*/*"):
+        path.unlink()
+
+    def full(*_) -> None:
+        raise WriteError("could not write it: Read-only file system")
+
+    monkeypatch.setattr(CleanAnswers, "save", full)
+    again = run(tmp_path, victims={"a": victim()}, attacks=attacks())
+    assert results(tmp_path) == before
+    (told,) = (one for one in again.notices if "not kept" in one)
+    assert "Read-only file system" in told
